@@ -1,0 +1,3 @@
+//! One gate for REST and AI traffic. The life of a request is told in ARCHITECTURE.md.
+
+pub mod model;

@@ -1,0 +1,18 @@
+//! L0, the vocabulary: what the gate talks about, as plain values.
+//!
+//! Nothing here does I/O, reads a clock, knows Pingora, or can be serialised: a serialisable type
+//! is a promise to someone, and those promises live at the borders (`config::raw`, `audit::line`,
+//! `admin::wire`).
+
+pub mod api;
+pub mod client;
+pub mod denial;
+pub mod id;
+pub mod key;
+pub mod plan;
+pub mod policy;
+pub mod record;
+pub mod snapshot;
+pub mod template;
+pub mod time;
+pub mod upstream;

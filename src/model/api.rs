@@ -1,0 +1,167 @@
+//! Published operations, and the index that finds one by host, path and method.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::id::{ApiName, OperationId, ProductName, Scope, UpstreamName};
+use super::template::Template;
+
+/// Operations behind one upstream, under hosts and a base path.
+#[derive(Debug)]
+pub struct Api {
+    pub name: ApiName,
+    pub access: Access,
+    pub upstream: UpstreamName,
+    /// `/` or `/a/b`: no slash at the end but for the root.
+    pub base_path: BasePath,
+    /// What stands in place of the base path towards the upstream; the base path itself when kept.
+    pub upstream_base_path: BasePath,
+    /// Where a gate credential may sit, in the order they are tried.
+    pub credential: Box<[CredentialLocation]>,
+    pub body_bytes_max: u64,
+    /// Operations by path, below the base path.
+    pub paths: PathIndex,
+}
+
+/// Whether a call needs a grant. There is no default: absent is a load error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    Granted,
+    Public,
+}
+
+/// A header that may carry a gate credential.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum CredentialLocation {
+    /// `Authorization: Bearer KEY`.
+    Authorization,
+    /// `X-API-Key: KEY`.
+    XApiKey,
+}
+
+/// A canonical path prefix that ends at a segment's end. `/` is stored as the empty text.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct BasePath(Box<str>);
+
+impl BasePath {
+    /// Takes a canonical path; `/a/` and `/a` are one.
+    pub fn new(path: &str) -> Self {
+        Self(path.trim_end_matches('/').into())
+    }
+
+    /// The path below this base, `""` or starting with `/`. Whole segments only: `/api` does not
+    /// hold `/apis`.
+    pub fn strip<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(&*self.0)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    /// Without a slash at the end; the root is empty.
+    pub fn as_prefix(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BasePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
+    }
+}
+
+/// One published thing to do. It knows no surface: REST calls it, MCP lists it as a tool.
+#[derive(Debug)]
+pub struct Operation {
+    pub id: OperationId,
+    pub api: Arc<ApiFacts>,
+    pub methods: Methods,
+    pub template: Template,
+    pub scopes: Box<[Scope]>,
+    /// The products that contain it, in config order: the first that is granted is the record's.
+    pub products: Box<[ProductName]>,
+}
+
+/// What an operation needs of its api without owning it.
+#[derive(Debug)]
+pub struct ApiFacts {
+    pub name: ApiName,
+    pub access: Access,
+}
+
+/// The methods of an operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Methods {
+    /// `["*"]`: every method but CONNECT and TRACE.
+    Any,
+    /// Upper-case tokens; GET serves HEAD too.
+    Listed(Box<[Box<str>]>),
+}
+
+impl Methods {
+    pub fn contain(&self, method: &str) -> bool {
+        match self {
+            Self::Any => method != "CONNECT" && method != "TRACE",
+            Self::Listed(methods) => {
+                let wanted = |m: &Box<str>| &**m == method || (method == "HEAD" && &**m == "GET");
+                methods.iter().any(wanted)
+            }
+        }
+    }
+
+    /// Whether some method is in both.
+    pub fn overlap(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) | (_, Self::Any) => true,
+            (Self::Listed(mine), Self::Listed(theirs)) => mine.iter().any(|m| theirs.contains(m)),
+        }
+    }
+}
+
+/// Operations of one api by path. Built by config, asked by classify.
+#[derive(Debug, Default)]
+pub struct PathIndex {
+    /// Path below the base to a position in `entries`. Literal beats parameter beats tail, segment
+    /// by segment from the left.
+    pub router: matchit::Router<usize>,
+    /// Operations whose templates have one shape; their methods do not overlap.
+    pub entries: Vec<PathEntry>,
+}
+
+#[derive(Debug)]
+pub struct PathEntry {
+    pub operations: Vec<Arc<Operation>>,
+    /// `Allow` of the path: every method of its operations, HEAD with GET.
+    pub allow: Box<str>,
+}
+
+/// Apis by host. Built by config, asked by classify.
+#[derive(Debug, Default)]
+pub struct HostIndex {
+    /// `api.example.com`, lower-case, no port.
+    pub exact: AHashMap<Box<str>, Vec<Arc<Api>>>,
+    /// The part after `*` of `*.example.com`, with its dot: one or more labels before it. Longest
+    /// first.
+    pub wildcard: Vec<(Box<str>, Vec<Arc<Api>>)>,
+    /// Apis without hosts, served under any.
+    pub any: Vec<Arc<Api>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_path_holds_whole_segments() {
+        let check = |base: &str, path: &str, expected: Option<&str>| {
+            assert_eq!(BasePath::new(base).strip(path), expected, "{base} {path}");
+        };
+        check("/", "/a", Some("/a"));
+        check("/", "/", Some("/"));
+        check("/api", "/api", Some(""));
+        check("/api", "/api/", Some("/"));
+        check("/api/", "/api/x", Some("/x"));
+        check("/api", "/apis", None);
+        check("/api", "/", None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Clients, profiles and credentials as one request sees them: the inventory's rows, resolved.
+
+use std::sync::Arc;
+
+use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
+use super::plan::Meter;
+use super::time::UnixMicros;
+
+/// Who calls.
+#[derive(Debug)]
+pub struct Client {
+    pub id: ClientId,
+    pub kind: ClientKind,
+    pub owner: Box<str>,
+    pub purpose: Box<str>,
+    pub status: Status,
+    pub expires: Option<UnixMicros>,
+    /// At least one, named `default`.
+    pub profiles: Box<[Arc<Profile>]>,
+}
+
+impl Client {
+    pub fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.profiles.iter().find(|profile| profile.name.as_str() == name)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClientKind {
+    App,
+    Partner,
+    Service,
+    Agent,
+}
+
+impl ClientKind {
+    pub const ALL: [Self; 4] = [Self::App, Self::Partner, Self::Service, Self::Agent];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Partner => "partner",
+            Self::Service => "service",
+            Self::Agent => "agent",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    Active,
+    /// Final.
+    Revoked,
+}
+
+impl Status {
+    pub const ALL: [Self; 2] = [Self::Active, Self::Revoked];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// Under which terms a credential calls.
+#[derive(Debug)]
+pub struct Profile {
+    pub name: ProfileName,
+    pub status: Status,
+    /// None: no plan, no rates.
+    pub plan: Option<PlanName>,
+    /// The client's meter for that plan; shared by its profiles under the same plan.
+    pub meter: Arc<Meter>,
+    /// Sorted.
+    pub scopes: Box<[Scope]>,
+    pub grants: Box<[Grant]>,
+}
+
+/// One product to one profile.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grant {
+    pub product: ProductName,
+    pub until: Option<UnixMicros>,
+}
+
+/// An API key as the gate knows it: by the SHA-256 of its secret.
+#[derive(Debug)]
+pub struct Credential {
+    pub id: CredentialId,
+    pub client: ClientId,
+    pub profile: ProfileName,
+    pub secret_sha256: [u8; 32],
+    pub status: Status,
+    pub expires: Option<UnixMicros>,
+    /// The person who has it.
+    pub holder: Option<Box<str>>,
+}

@@ -1,0 +1,92 @@
+//! The compiled config: what every request is judged and forwarded by. Made only by
+//! `config::compile`; immutable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use ipnet::IpNet;
+
+use super::api::{Api, HostIndex, Operation};
+use super::id::{ListenerName, OperationId, PlanName, ProductName, UpstreamName};
+use super::plan::Plan;
+use super::upstream::Upstream;
+
+/// One valid config, whole.
+#[derive(Debug)]
+pub struct Policy {
+    /// The first 16 hex digits of the SHA-256 over all config files, in load order.
+    pub digest: Box<str>,
+    pub server: Server,
+    pub listeners: Box<[Listener]>,
+    pub bounds: Bounds,
+    pub trusted_proxies: Box<[IpNet]>,
+    pub audit: AuditSettings,
+    pub metrics: MetricsSettings,
+    pub hosts: HostIndex,
+    /// In config order.
+    pub apis: Box<[Arc<Api>]>,
+    pub operations: AHashMap<OperationId, Arc<Operation>>,
+    /// In config order.
+    pub products: Box<[Product]>,
+    pub plans: AHashMap<PlanName, Arc<Plan>>,
+    pub upstreams: AHashMap<UpstreamName, Arc<Upstream>>,
+}
+
+/// A named set of operations: the unit that is granted.
+#[derive(Debug)]
+pub struct Product {
+    pub name: ProductName,
+    pub operations: Box<[OperationId]>,
+}
+
+/// What cannot change without a restart, besides the listeners.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    /// None: as many as the cgroup allows.
+    pub threads: Option<usize>,
+    pub data_dir: PathBuf,
+    /// How long live requests may go on after SIGTERM.
+    pub drain_deadline: Duration,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    pub name: ListenerName,
+    pub address: SocketAddr,
+}
+
+/// The bounds on a connection and a request head; each is a key of `[server.bounds]`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// A connection without a request is closed after this time.
+    pub idle_timeout: Duration,
+    /// From a head's first byte to its last.
+    pub head_deadline: Duration,
+    /// Between two pieces of the request body, and of the response to a caller that does not read.
+    pub body_timeout: Duration,
+    pub head_bytes_max: usize,
+    pub head_fields_max: usize,
+    pub uri_bytes_max: usize,
+    pub connections_max: usize,
+    pub requests_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AuditSettings {
+    /// Records that are promised or wait to be written; past it, `audit_unavailable`.
+    pub queue_records_max: usize,
+    /// How long a finished record may wait in memory.
+    pub flush_interval: Duration,
+    /// A file is closed and the next begun at this size.
+    pub segment_bytes_max: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MetricsSettings {
+    pub address: SocketAddr,
+    /// Clients with series of their own; the rest share `_other`.
+    pub clients_max: usize,
+}

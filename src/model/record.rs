@@ -1,0 +1,171 @@
+//! What the audit keeps: one [`RequestRecord`] for each request, one [`ActRecord`] for each act of
+//! administration. Values only; `audit::line` writes them, `metrics` counts them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::api::Operation;
+use super::client::Credential;
+use super::denial::{Denial, Failure, Reason};
+use super::id::{ApiName, ClientId, CredentialId, LimitName, ProductName, RequestId, UpstreamName};
+use super::time::UnixMicros;
+
+/// One line of the audit, before it has its sequence number.
+#[derive(Debug)]
+pub enum Entry {
+    Request(Box<RequestRecord>),
+    Act(Box<ActRecord>),
+}
+
+/// Everything the audit says of one request (INTERFACES.md 6).
+#[derive(Debug)]
+pub struct RequestRecord {
+    pub id: RequestId,
+    /// When its head was complete.
+    pub time: UnixMicros,
+    pub surface: Surface,
+    pub caller: Caller,
+    /// The other end of the connection.
+    pub peer_ip: Option<IpAddr>,
+    /// The caller's address: the peer's, or what trusted proxies say.
+    pub source_ip: Option<IpAddr>,
+    pub method: Box<str>,
+    pub host: Box<str>,
+    /// Canonical, without the query; empty when the head was refused before it had one.
+    pub path: Box<str>,
+    pub api: Option<ApiName>,
+    pub operation: Option<Arc<Operation>>,
+    pub product: Option<ProductName>,
+    pub outcome: Outcome,
+    /// The true reason of a denial or failure.
+    pub reason: Option<Reason>,
+    /// The limit that refused.
+    pub limit: Option<LimitName>,
+    /// What the caller was sent; 0 when it left before any answer.
+    pub status: u16,
+    pub upstream: Option<UpstreamName>,
+    /// The endpoint that was tried last.
+    pub endpoint: Option<SocketAddr>,
+    pub end: End,
+    pub duration_us: u64,
+    /// From the first attempt to connect until the response's last byte; None when not forwarded.
+    pub upstream_us: Option<u64>,
+    /// Body bytes from the caller.
+    pub request_bytes: u64,
+    /// Body bytes to the caller.
+    pub response_bytes: u64,
+    /// Config digest and inventory revision.
+    pub policy: Arc<str>,
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// The id a trusted proxy sent.
+    pub parent_request_id: Option<Box<str>>,
+}
+
+/// Who the gate took the caller for.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// No credential, or none that proved anything. The id is what the caller claimed.
+    Anonymous { claimed: Option<CredentialId> },
+    /// The secret was right; whether the credential may still be used is the decision's.
+    Known(Arc<Credential>),
+}
+
+impl Caller {
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Anonymous { .. } => None,
+            Self::Known(credential) => Some(&credential.client),
+        }
+    }
+
+    pub fn credential_id(&self) -> Option<CredentialId> {
+        match self {
+            Self::Anonymous { claimed } => *claimed,
+            Self::Known(credential) => Some(credential.id),
+        }
+    }
+}
+
+/// How the act arrived. Recorded; never a reason to decide differently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Surface {
+    Rest,
+    Admin,
+}
+
+impl Surface {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The decision, and what became of an allowed request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    Allowed,
+    Denied(Denial),
+    /// Allowed, then failed.
+    Failed(Failure),
+}
+
+impl Outcome {
+    /// The record's `decision`.
+    pub const fn decision(self) -> &'static str {
+        match self {
+            Self::Allowed | Self::Failed(_) => "allowed",
+            Self::Denied(_) => "denied",
+        }
+    }
+}
+
+/// How the exchange ended on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    Complete,
+    ClientAbort,
+    UpstreamError,
+    Deadline,
+    Revoked,
+    Panic,
+}
+
+impl End {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::ClientAbort => "client_abort",
+            Self::UpstreamError => "upstream_error",
+            Self::Deadline => "deadline",
+            Self::Revoked => "revoked",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// One act of administration.
+#[derive(Debug)]
+pub struct ActRecord {
+    pub id: RequestId,
+    pub time: UnixMicros,
+    /// Who did it: `uid=0 login=ann sudo_user=-`, or `onegate` for what the gate does by itself.
+    pub actor: Box<str>,
+    /// `client.add`, `credential.revoke`, `config.reload`, `audit.gap`, …
+    pub action: Box<str>,
+    /// `client/mobile-app`, `credential/4fT…`, …
+    pub target: Box<str>,
+    pub reason_given: Option<Box<str>>,
+    pub ticket: Option<Box<str>>,
+    /// Values before and after, each one JSON value; secrets appear as ids only.
+    pub before: Option<JsonText>,
+    pub after: Option<JsonText>,
+    pub succeeded: bool,
+    pub policy: Arc<str>,
+}
+
+/// One JSON value, already written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JsonText(pub Box<str>);

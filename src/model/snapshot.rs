@@ -1,0 +1,120 @@
+//! The immutable policy that one request sees from start to end: config and inventory together.
+//!
+//! A change of the inventory makes a new snapshot that shares all but the changed parts.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use ahash::{AHashMap, RandomState};
+
+use super::client::{Client, Credential};
+use super::id::{ClientId, CredentialId};
+use super::policy::Policy;
+
+/// Config and inventory at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub policy: Arc<Policy>,
+    pub inventory: Inventory,
+    /// The record's `policy`: config digest and inventory revision.
+    pub label: Arc<str>,
+}
+
+impl Snapshot {
+    pub fn new(policy: Arc<Policy>, inventory: Inventory) -> Self {
+        let label = format!("{}+{}", policy.digest, inventory.revision).into();
+        Self { policy, inventory, label }
+    }
+}
+
+/// All clients and credentials, by id.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// Counts changes; the store's, so it survives restarts.
+    pub revision: u64,
+    pub clients: SharedMap<ClientId, Arc<Client>>,
+    pub credentials: SharedMap<CredentialId, Arc<Credential>>,
+}
+
+/// Shards of a [`SharedMap`]: a change copies one of them, so it costs 1/1024 of a rebuild.
+const SHARDS: usize = 1024;
+
+/// A map whose changed copy shares what did not change.
+#[derive(Clone, Debug)]
+pub struct SharedMap<K, V> {
+    hasher: RandomState,
+    shards: Arc<[Arc<AHashMap<K, V>>]>,
+    len: usize,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> SharedMap<K, V> {
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shards[self.shard_of(key)].get(key)
+    }
+
+    /// This map with one entry put in or replaced.
+    pub fn with(&self, key: K, value: V) -> Self {
+        let at = self.shard_of(&key);
+        let mut shard = AHashMap::clone(&self.shards[at]);
+        let added = usize::from(shard.insert(key, value).is_none());
+        let mut shards = self.shards.to_vec();
+        shards[at] = Arc::new(shard);
+        Self { hasher: self.hasher.clone(), shards: shards.into(), len: self.len + added }
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.shards.iter().flat_map(|shard| shard.values())
+    }
+
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
+        // The low bits: a shard's own map spreads by the high ones.
+        (self.hasher.hash_one(key) as usize) % SHARDS
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> FromIterator<(K, V)> for SharedMap<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let hasher = RandomState::new();
+        let mut shards: Vec<AHashMap<K, V>> = (0..SHARDS).map(|_| AHashMap::new()).collect();
+        let mut len = 0;
+        for (key, value) in entries {
+            let at = (hasher.hash_one(&key) as usize) % SHARDS;
+            len += usize::from(shards[at].insert(key, value).is_none());
+        }
+        Self { hasher, shards: shards.into_iter().map(Arc::new).collect(), len }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Default for SharedMap<K, V> {
+    fn default() -> Self {
+        Self::from_iter([])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_leaves_the_old_map_as_it_was() {
+        let old: SharedMap<u32, u32> = (0..5000).map(|n| (n, n)).collect();
+        let new = old.with(7, 70).with(9000, 1);
+        assert_eq!((old.get(&7), old.get(&9000), old.len()), (Some(&7), None, 5000));
+        assert_eq!((new.get(&7), new.get(&9000), new.len()), (Some(&70), Some(&1), 5001));
+        assert_eq!(new.values().count(), 5001);
+        let shared = old.shards.iter().zip(new.shards.iter()).filter(|(a, b)| Arc::ptr_eq(a, b));
+        assert!(shared.count() >= SHARDS - 2);
+    }
+}
