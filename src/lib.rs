@@ -1,3 +1,4 @@
 //! One gate for REST and AI traffic. The life of a request is told in ARCHITECTURE.md.
 
+pub mod clock;
 pub mod model;
