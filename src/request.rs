@@ -1,0 +1,90 @@
+//! L1, the decision: from a request head to an [`Admitted`], or to the refusal that says why not.
+//!
+//! Pure: no I/O, no clock (time is an argument), no await, no Pingora. The stages hand over tokens
+//! by move, and each token has one maker, so a stage that is skipped does not compile.
+
+pub mod authorize;
+pub mod classify;
+pub mod head;
+pub mod identify;
+pub mod limit;
+pub mod target;
+
+use std::sync::Arc;
+
+use crate::model::api::{Api, Operation};
+use crate::model::denial::{Denial, Refusal};
+use crate::model::id::{CredentialId, OperationId, ProductName};
+use crate::model::record::Caller;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Now;
+
+use self::identify::Presented;
+use self::limit::{Admitted, Standing};
+
+/// What is asked, as every surface asks it.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    pub method: &'a str,
+    /// Lower-case, without a port.
+    pub host: &'a str,
+    /// Canonical, without the query.
+    pub path: &'a str,
+    pub presented: Presented<'a>,
+}
+
+/// What the stages learned on the way, for the record and the response. It observes; no stage
+/// reads it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub api: Option<Arc<Api>>,
+    pub operation: Option<Arc<Operation>>,
+    pub caller: Option<Caller>,
+    pub product: Option<ProductName>,
+    /// How the caller stands with its plan after this request.
+    pub standing: Option<Standing>,
+}
+
+/// The path of a request: every check, in order. An error is an answer, and nothing was charged.
+///
+/// classify comes first because the api says where credentials may sit; identify comes before the
+/// operation is looked at, so that only identified callers learn what exists; limit comes last, so
+/// that only what is permitted is charged.
+pub fn decide(
+    snapshot: &Snapshot,
+    ask: &Ask<'_>,
+    now: Now,
+    seen: &mut Seen,
+) -> Result<Admitted, Refusal> {
+    let found = classify::classify(&snapshot.policy.hosts, ask)?;
+    seen.api = Some(Arc::clone(&found.api));
+    seen.operation = found.operation.as_ref().ok().cloned();
+
+    let identified = identify::identify(snapshot, &found.api, &ask.presented, now, seen)?;
+
+    let permit = authorize::authorize(identified, &found.api, &found.operation?, now)?;
+    seen.product = permit.product().cloned();
+
+    limit::limit(permit, &snapshot.policy.plans, now.mono, seen)
+}
+
+/// A call that was admitted and is still running: enough to judge it again.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub credential: Option<CredentialId>,
+    pub operation: OperationId,
+}
+
+/// Whether a running call would be permitted under `snapshot`: the same identify and authorize,
+/// from the credential's id instead of its secret. Limits are not charged twice.
+pub fn still_permitted(snapshot: &Snapshot, call: &Call, now: Now) -> Result<(), Refusal> {
+    let gone = || Refusal::new(Denial::NotFound, "the operation is no longer published");
+    let operation = snapshot.policy.operations.get(&call.operation).ok_or_else(gone)?;
+    let of_operation = |api: &&Arc<Api>| api.name == operation.api.name;
+    let api = snapshot.policy.apis.iter().find(of_operation).ok_or_else(gone)?;
+    let identified = identify::again(snapshot, api, call.credential, now)?;
+    authorize::authorize(identified, api, operation, now).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Stage 3, identity and operation to permit: deny by default. The only maker of [`Permit`].
+
+use std::sync::Arc;
+
+use crate::model::api::{Access, Api, Operation};
+use crate::model::client::Profile;
+use crate::model::denial::{Advice, Denial, Refusal};
+use crate::model::id::{ProductName, Scope};
+use crate::model::time::Now;
+
+use super::identify::{Identified, Known};
+
+/// Proof that this caller may call this operation.
+///
+/// Nothing else can make one:
+/// ```compile_fail,E0451
+/// use onegate::request::authorize::Permit;
+/// fn forge(permit: Permit) -> Permit {
+///     Permit { product: None, ..permit }
+/// }
+/// ```
+/// and it cannot be copied to serve two requests:
+/// ```compile_fail,E0599
+/// fn twice(permit: onegate::request::authorize::Permit) -> [onegate::request::authorize::Permit; 2] {
+///     [permit.clone(), permit]
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Permit {
+    identified: Identified,
+    api: Arc<Api>,
+    operation: Arc<Operation>,
+    product: Option<ProductName>,
+}
+
+impl Permit {
+    pub fn known(&self) -> Option<&Known> {
+        self.identified.known()
+    }
+
+    pub fn api(&self) -> &Arc<Api> {
+        &self.api
+    }
+
+    pub fn operation(&self) -> &Arc<Operation> {
+        &self.operation
+    }
+
+    /// The granted product that contains the operation, first in config order; none where the api
+    /// is public.
+    pub fn product(&self) -> Option<&ProductName> {
+        self.product.as_ref()
+    }
+}
+
+/// Permits the call when a live grant names a product that contains the operation and the
+/// profile's scopes cover the operation's; or when the api is public.
+pub fn authorize(
+    identified: Identified,
+    api: &Arc<Api>,
+    operation: &Arc<Operation>,
+    now: Now,
+) -> Result<Permit, Refusal> {
+    let product = match api.access {
+        Access::Public => None,
+        Access::Granted => {
+            let Some(known) = identified.known() else {
+                return Err(Refusal::new(Denial::CredentialMissing, "the api is not public"));
+            };
+            let product = granted_product(&known.profile, operation, now)?;
+            covers(&known.profile.scopes, &operation.scopes)?;
+            Some(product)
+        }
+    };
+    let (api, operation) = (Arc::clone(api), Arc::clone(operation));
+    Ok(Permit { identified, api, operation, product })
+}
+
+fn granted_product(
+    profile: &Profile,
+    operation: &Operation,
+    now: Now,
+) -> Result<ProductName, Refusal> {
+    let mut expired = false;
+    for product in &operation.products {
+        for grant in profile.grants.iter().filter(|grant| grant.product == *product) {
+            if grant.until.is_none_or(|until| until > now.wall) {
+                return Ok(product.clone());
+            }
+            expired = true;
+        }
+    }
+    Err(Refusal::new(
+        Denial::NotGranted,
+        if operation.products.is_empty() {
+            "the operation is in no product"
+        } else if expired {
+            "the grant has expired"
+        } else {
+            "no granted product contains the operation"
+        },
+    ))
+}
+
+fn covers(have: &[Scope], need: &[Scope]) -> Result<(), Refusal> {
+    let lacks = |scope: &&Scope| !have.contains(scope);
+    if !need.iter().any(|scope| lacks(&scope)) {
+        return Ok(());
+    }
+    let missing: Box<[Scope]> = need.iter().filter(lacks).cloned().collect();
+    let advice = Advice::Scopes(missing);
+    Err(Refusal::advising(Denial::InsufficientScope, advice, "the profile lacks scopes"))
+}

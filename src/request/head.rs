@@ -1,0 +1,266 @@
+//! The strict rules for a request head (RFC 9110, 9112), on its raw bytes: Pingora corrects some
+//! faults and passes others on, so what breaks a rule is refused before Pingora sees it.
+//!
+//! Framing is the point: after this check the gate and the upstream cannot differ on where a
+//! request ends.
+
+use std::net::Ipv6Addr;
+
+use crate::model::denial::{Denial, Refusal};
+use crate::model::policy::Bounds;
+
+use super::target;
+
+/// What the connection must know of a head that passed.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Head<'a> {
+    pub method: &'a str,
+    /// The origin form, raw.
+    pub target: &'a [u8],
+    pub framing: Framing,
+    /// The caller wants to leave HTTP: what follows the head is not ours to frame.
+    pub upgrade: bool,
+}
+
+/// How the request's body ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+/// What scanning for a head's end found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scan {
+    /// The head ends before this byte.
+    Complete(usize),
+    /// More is needed; scan on from this byte.
+    Incomplete(usize),
+}
+
+/// Looks for the empty line that ends a head, from `from` on. A line that ends without CR is
+/// refused at once: waiting for the proper end would wait for ever.
+pub fn scan(buffer: &[u8], from: usize) -> Result<Scan, Refusal> {
+    let mut at = from;
+    while let Some(found) = buffer.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        let newline = at + found;
+        if newline == 0 || buffer.get(newline - 1) != Some(&b'\r') {
+            return Err(malformed("Lines of a request head must end with CR LF."));
+        }
+        if newline >= 3 && buffer.get(newline - 3..newline) == Some(b"\r\n\r") {
+            return Ok(Scan::Complete(newline + 1));
+        }
+        at = newline + 1;
+    }
+    Ok(Scan::Incomplete(at))
+}
+
+/// Checks a complete head, its last empty line included.
+pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
+    let mut lines = Lines(raw);
+    let line = lines.next().unwrap_or_default();
+    let (method, raw_target, version) = request_line(line)?;
+    let mut fields = Fields::default();
+    let mut count = 0_usize;
+    for line in lines {
+        count += 1;
+        fields.read(line)?;
+    }
+    if count > bounds.head_fields_max {
+        return Err(Refusal::detailed(Denial::HeadTooLarge, "The request has too many fields."));
+    }
+    if raw_target.len() > bounds.uri_bytes_max {
+        return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
+    }
+    let host = match fields.host {
+        Some(host) => host,
+        None => return Err(malformed("The request has no Host field.")),
+    };
+    if parse_host(host).is_none() {
+        return Err(malformed("The Host field is not a host name with an optional port."));
+    }
+    let target = match target::split_absolute(raw_target) {
+        None => raw_target,
+        Some((authority, origin)) if authority.eq_ignore_ascii_case(host) => origin,
+        Some(_) => return Err(malformed("The target's host differs from the Host field.")),
+    };
+    if method == "CONNECT" {
+        return Err(Refusal::detailed(Denial::MethodNotAllowed, "The gate opens no tunnels."));
+    }
+    let framing = fields.framing(version)?;
+    Ok(Head { method, target, framing, upgrade: fields.upgrade })
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Refusal> {
+    let broken = || malformed("The request line must be METHOD SP TARGET SP HTTP/1.1.");
+    let first = memchr::memchr(b' ', line).ok_or_else(broken)?;
+    let last = memchr::memrchr(b' ', line).filter(|last| *last > first).ok_or_else(broken)?;
+    let (method, target) = (&line[..first], &line[first + 1..last]);
+    let version = match &line[last + 1..] {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
+        _ => return Err(broken()),
+    };
+    if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.iter().all(|b| is_token(*b))
+    {
+        return Err(malformed("The method is not a token of at most 32 characters."));
+    }
+    if target.is_empty() || target.iter().any(|b| *b <= 0x20 || *b == 0x7f) {
+        return Err(malformed("The request target holds a space or a control character."));
+    }
+    Ok((std::str::from_utf8(method).map_err(|_| broken())?, target, version))
+}
+
+/// The longest method of the IANA registry has 17 characters.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// The lines of a head without their ends; stops at the empty one.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\n', self.0)?;
+        let line = self.0.get(..end)?.strip_suffix(b"\r")?;
+        self.0 = self.0.get(end + 1..).unwrap_or_default();
+        (!line.is_empty()).then_some(line)
+    }
+}
+
+/// The fields that decide where a request ends and whom it is for.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a [u8]>,
+    length: Option<&'a [u8]>,
+    encoding: Option<&'a [u8]>,
+    upgrade: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
+        if line.first().is_some_and(|b| *b == b' ' || *b == b'\t') {
+            return Err(malformed("A field goes on over more than one line."));
+        }
+        let no_colon = || malformed("A line of the head is no field: it has no colon.");
+        let colon = memchr::memchr(b':', line).ok_or_else(no_colon)?;
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+            return Err(malformed("A field name holds a character that is not allowed."));
+        }
+        // Folded without early exit, so that the compiler can look at many bytes at once.
+        let bad = |found, b: &u8| found | ((*b < 0x20 && *b != b'\t') | (*b == 0x7f));
+        if value.iter().fold(false, bad) {
+            return Err(malformed("A field value holds a control character."));
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => once(&mut self.host, value),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = true;
+                Ok(())
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => once(&mut self.length, value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                once(&mut self.encoding, value)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn framing(&self, version: Version) -> Result<Framing, Refusal> {
+        match (self.encoding, self.length) {
+            (None, None) => Ok(Framing::Length(0)),
+            (None, Some(length)) => {
+                let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+                let text = std::str::from_utf8(length).ok().filter(|_| digits);
+                let number = text.and_then(|text| text.parse().ok());
+                number
+                    .map(Framing::Length)
+                    .ok_or_else(|| malformed("Content-Length is not one decimal number."))
+            }
+            (Some(_), Some(_)) => {
+                Err(malformed("A request may not have both Content-Length and Transfer-Encoding."))
+            }
+            (Some(_), None) if version == Version::Http10 => {
+                Err(malformed("HTTP/1.0 has no Transfer-Encoding."))
+            }
+            (Some(encoding), None) if encoding.eq_ignore_ascii_case(b"chunked") => {
+                Ok(Framing::Chunked)
+            }
+            (Some(_), None) => {
+                Err(malformed("The only Transfer-Encoding of a request is chunked."))
+            }
+        }
+    }
+}
+
+fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal> {
+    match field.replace(value.trim_ascii()) {
+        None => Ok(()),
+        Some(_) => {
+            Err(malformed("Host, Content-Length and Transfer-Encoding may each stand only once."))
+        }
+    }
+}
+
+/// The name of a `Host` field or `:authority` (RFC 9110, 7.2): lower-case, without port and without
+/// a dot at its end. None when it is not a host.
+pub fn parse_host(raw: &[u8]) -> Option<Box<str>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (text.get(..address.len() + 2)?, port.strip_prefix(':').or_else(|| empty(port))?)
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    let port_good = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+    if !port_good || (!port.is_empty() && port.parse::<u16>().is_err()) {
+        return None;
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let literal = name.starts_with('[');
+    if name.is_empty() || name.len() > 255 || !(literal || name.bytes().all(good)) {
+        return None;
+    }
+    Some(name.to_ascii_lowercase().into())
+}
+
+fn empty(text: &str) -> Option<&str> {
+    text.is_empty().then_some(text)
+}
+
+/// RFC 9110, 5.6.2.
+const fn is_token(byte: u8) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let marks = b"!#$%&'*+-.^_`|~";
+        let mut at = 0;
+        while at < 256 {
+            table[at] = (at as u8).is_ascii_alphanumeric();
+            at += 1;
+        }
+        let mut at = 0;
+        while at < marks.len() {
+            table[marks[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TABLE[byte as usize]
+}
+
+const fn malformed(detail: &'static str) -> Refusal {
+    Refusal::detailed(Denial::MalformedRequest, detail)
+}
+
+#[cfg(test)]
+mod tests;

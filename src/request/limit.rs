@@ -1,0 +1,138 @@
+//! Stage 4, permit to admission: all limits of the plan are charged, or none. The only maker of
+//! [`Admitted`].
+
+pub mod gcra;
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use crate::model::api::{Api, Operation};
+use crate::model::denial::{Advice, Denial, Refusal};
+use crate::model::id::{PlanName, ProductName};
+use crate::model::plan::{Meter, Plan, RATES_MAX};
+use crate::model::time::MonoNs;
+
+use self::gcra::Charge;
+use super::authorize::Permit;
+use super::identify::Known;
+use super::{Call, Seen};
+
+/// Proof that the request may be forwarded: permitted, and charged to its plan.
+///
+/// Nothing else can make one:
+/// ```compile_fail,E0423
+/// fn forge(permit: onegate::request::authorize::Permit) -> onegate::request::limit::Admitted {
+///     onegate::request::limit::Admitted(permit)
+/// }
+/// ```
+/// nor does it come from nowhere, or twice:
+/// ```compile_fail,E0277
+/// fn needs<T: Default>() {}
+/// needs::<onegate::request::limit::Admitted>();
+/// ```
+/// ```compile_fail,E0277
+/// fn needs<T: Clone>() {}
+/// needs::<onegate::request::limit::Admitted>();
+/// ```
+#[derive(Debug)]
+pub struct Admitted(Permit);
+
+impl Admitted {
+    pub fn api(&self) -> &Arc<Api> {
+        self.0.api()
+    }
+
+    pub fn operation(&self) -> &Arc<Operation> {
+        self.0.operation()
+    }
+
+    pub fn product(&self) -> Option<&ProductName> {
+        self.0.product()
+    }
+
+    pub fn known(&self) -> Option<&Known> {
+        self.0.known()
+    }
+
+    /// What is needed to judge the call again while it runs.
+    pub fn call(&self) -> Call {
+        Call {
+            credential: self.known().map(|known| known.credential.id),
+            operation: self.operation().id.clone(),
+        }
+    }
+}
+
+/// How a caller stands with its plan: one entry for each rate, in the plan's order.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub plan: Arc<Plan>,
+    pub rates: [RateStanding; RATES_MAX],
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RateStanding {
+    /// Calls that would be admitted now.
+    pub remaining: u32,
+    /// Until there is one more, rounded up, at least 1.
+    pub more_after_seconds: u64,
+}
+
+/// Charges the client's plan. A caller without a plan, or none at all, is not limited here.
+pub fn limit(
+    permit: Permit,
+    plans: &AHashMap<PlanName, Arc<Plan>>,
+    now: MonoNs,
+    seen: &mut Seen,
+) -> Result<Admitted, Refusal> {
+    let Some((name, meter)) = permit
+        .known()
+        .and_then(|known| known.profile.plan.as_ref().map(|plan| (plan, &known.profile.meter)))
+    else {
+        return Ok(Admitted(permit));
+    };
+    let Some(plan) = plans.get(name) else {
+        return Err(Refusal::new(Denial::NotGranted, "the profile's plan is not in the config"));
+    };
+    let mut standing = Standing { plan: Arc::clone(plan), rates: Default::default() };
+    let refused_by = charge(plan, meter, now, &mut standing.rates);
+    seen.standing = Some(standing);
+    match refused_by {
+        None => Ok(Admitted(permit)),
+        Some((index, after_seconds)) => {
+            let limit = plan.rates.get(index).map(|rate| rate.name.clone());
+            let advice = Advice::Retry { after_seconds, limit };
+            Err(Refusal::advising(Denial::RateLimited, advice, "the plan's rate is used up"))
+        }
+    }
+}
+
+/// Charges every rate or none. Some: the rate that makes the caller wait longest, and how long in
+/// seconds.
+pub fn charge(
+    plan: &Plan,
+    meter: &Meter,
+    now: MonoNs,
+    standing: &mut [RateStanding; RATES_MAX],
+) -> Option<(usize, u64)> {
+    let mut cells = meter.lock();
+    let mut charges = [Charge::default(); RATES_MAX];
+    let mut refused_by: Option<(usize, u64)> = None;
+    for (index, rate) in plan.rates.iter().enumerate().take(RATES_MAX) {
+        cells[index] = gcra::settle(cells[index], rate, now);
+        charges[index] = gcra::charge(cells[index], rate, now);
+        if let Some(wait) = charges[index].wait_ns
+            && refused_by.is_none_or(|(_, longest)| wait > longest)
+        {
+            refused_by = Some((index, wait));
+        }
+    }
+    for (index, rate) in plan.rates.iter().enumerate().take(RATES_MAX) {
+        if refused_by.is_none() {
+            cells[index] = charges[index].next;
+        }
+        standing[index] = gcra::standing(cells[index], rate, now);
+    }
+    refused_by.map(|(index, wait_ns)| (index, gcra::seconds_up(wait_ns)))
+}
