@@ -1,5 +1,7 @@
 //! One gate for REST and AI traffic. The life of a request is told in ARCHITECTURE.md.
 
+pub mod audit;
 pub mod clock;
+pub mod edge;
 pub mod model;
 pub mod request;

@@ -31,6 +31,8 @@ pub struct Ask<'a> {
     /// Canonical, without the query.
     pub path: &'a str,
     pub presented: Presented<'a>,
+    /// The body's announced length; none when it is chunked.
+    pub body_bytes: Option<u64>,
 }
 
 /// What the stages learned on the way, for the record and the response. It observes; no stage
@@ -64,8 +66,18 @@ pub fn decide(
 
     let permit = authorize::authorize(identified, &found.api, &found.operation?, now)?;
     seen.product = permit.product().cloned();
+    fits(permit.api(), ask.body_bytes)?;
 
     limit::limit(permit, &snapshot.policy.plans, now.mono, seen)
+}
+
+/// An announced body over the api's bound is refused before anything is charged. One that announces
+/// nothing is counted while it is forwarded.
+fn fits(api: &Api, body_bytes: Option<u64>) -> Result<(), Refusal> {
+    if body_bytes.is_some_and(|bytes| bytes > api.body_bytes_max) {
+        return Err(Refusal::new(Denial::BodyTooLarge, "Content-Length is over the api's bound"));
+    }
+    Ok(())
 }
 
 /// A call that was admitted and is still running: enough to judge it again.

@@ -1,0 +1,38 @@
+//! L3, where Pingora lives: connections, requests, forwarding and answers.
+//!
+//! The edge moves bytes and keeps time; every decision is `request::decide`'s. No other layer knows
+//! a Pingora type, but `server`, which starts this one.
+
+pub mod answer;
+pub mod connection;
+pub mod ctx;
+pub mod exchange;
+pub mod fault;
+pub mod flight;
+pub mod headers;
+pub mod ids;
+pub mod lane;
+pub mod peer;
+pub mod proxy;
+pub mod refused;
+pub mod upstreams;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::audit::AuditLog;
+use crate::model::snapshot::Snapshot;
+
+use self::flight::Flights;
+use self::upstreams::Upstreams;
+
+/// What every connection and request shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// The running snapshot; a request loads it once.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub audit: AuditLog,
+    pub flights: Arc<Flights>,
+    pub upstreams: Arc<Upstreams>,
+}

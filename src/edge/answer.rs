@@ -1,0 +1,167 @@
+//! The one writer of answers that the gate makes itself: denials and failures, as
+//! `application/problem+json` (RFC 9457), through a Pingora session or onto a bare connection.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, Result};
+
+use crate::model::denial::{Advice, Denial, Refusal, Row};
+use crate::model::id::RequestId;
+use crate::request::limit::Standing;
+
+use super::flight::Fault;
+
+/// An answer, ready to be written.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    fields: Vec<(&'static str, String)>,
+    body: String,
+}
+
+/// Whether the connection may serve another request after this answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum After {
+    KeepAlive,
+    Close,
+}
+
+impl Answer {
+    /// What the caller is told of a fault: nothing but its row, its advice and the request's id.
+    pub fn of(fault: &Fault, id: RequestId, standing: Option<&Standing>) -> Self {
+        match fault {
+            Fault::Denied(refusal) => Self::refusing(refusal, id, standing),
+            Fault::Failed(failure) => Self::from_row(&failure.row(), &Advice::None, id),
+        }
+    }
+
+    fn refusing(refusal: &Refusal, id: RequestId, standing: Option<&Standing>) -> Self {
+        let mut answer = Self::from_row(&refusal.denial.row(), &refusal.advice, id);
+        if let Some(standing) = standing {
+            let [policy, state] = limit_fields(standing);
+            answer.fields.extend([policy, state]);
+        }
+        match (&refusal.advice, refusal.denial) {
+            (Advice::Allow(methods), _) => answer.field("allow", methods.to_string()),
+            (Advice::Retry { after_seconds, .. }, _) => {
+                answer.field("retry-after", after_seconds.to_string());
+            }
+            (Advice::Scopes(scopes), _) => {
+                let scopes = joined(scopes.iter().map(|scope| scope.as_str()), " ");
+                let challenge = format!(
+                    "Bearer realm=\"onegate\", error=\"insufficient_scope\", scope=\"{scopes}\""
+                );
+                answer.field("www-authenticate", challenge);
+            }
+            (_, Denial::CredentialMissing) => {
+                answer.field("www-authenticate", "Bearer realm=\"onegate\"".into());
+            }
+            (_, Denial::CredentialInvalid) => {
+                let challenge = "Bearer realm=\"onegate\", error=\"invalid_token\"";
+                answer.field("www-authenticate", challenge.into());
+            }
+            (_, Denial::AuditUnavailable | Denial::Overloaded) => {
+                answer.field("retry-after", "1".into());
+            }
+            (Advice::None | Advice::Detail(_), _) => {}
+        }
+        answer
+    }
+
+    /// Every text in the body is fixed or a checked name, so nothing in it needs JSON escapes.
+    fn from_row(row: &Row, advice: &Advice, id: RequestId) -> Self {
+        let detail = match advice {
+            Advice::Detail(detail) => detail.0,
+            _ => row.detail.0,
+        };
+        let mut body = String::with_capacity(384);
+        let kind = if row.status == 429 { QUOTA_EXCEEDED } else { PROBLEMS };
+        let suffix = if row.status == 429 { "" } else { row.code };
+        let _ = write!(
+            body,
+            r#"{{"type":"{kind}{suffix}","title":"{}","status":{},"detail":"{detail}","code":"{}","request_id":"{id}""#,
+            row.title.0, row.status, row.code,
+        );
+        let _ = match advice {
+            Advice::Scopes(scopes) => {
+                let scopes = joined(scopes.iter().map(|scope| scope.as_str()), "\",\"");
+                write!(body, r#","missing_scopes":["{scopes}"]"#)
+            }
+            Advice::Retry { limit: Some(limit), .. } => {
+                write!(body, r#","violated-policies":["{limit}"]"#)
+            }
+            _ => Ok(()),
+        };
+        body.push_str("}\n");
+        let fields = vec![
+            ("content-type", "application/problem+json".to_owned()),
+            ("content-length", body.len().to_string()),
+            ("cache-control", "no-store".to_owned()),
+            ("x-request-id", id.to_string()),
+        ];
+        Self { status: row.status, fields, body }
+    }
+
+    fn field(&mut self, name: &'static str, value: String) {
+        self.fields.push((name, value));
+    }
+
+    /// Writes the answer to a session whose head was parsed. HEAD gets no body.
+    pub async fn write_to(self, session: &mut Session, after: After) -> Result<()> {
+        let mut header = ResponseHeader::build(self.status, Some(self.fields.len() + 2))?;
+        for (name, value) in self.fields {
+            header.insert_header(name, value)?;
+        }
+        if after == After::Close {
+            session.as_mut().set_keepalive(None);
+        }
+        let bodiless = session.req_header().method == http::Method::HEAD;
+        session.write_response_header(Box::new(header), bodiless).await?;
+        if !bodiless {
+            session.write_response_body(Some(Bytes::from(self.body)), true).await?;
+        }
+        Ok(())
+    }
+
+    /// The answer as HTTP/1.1 bytes, for a connection that has no session and will close.
+    pub fn to_wire(&self) -> Vec<u8> {
+        let status = http::StatusCode::from_u16(self.status).ok();
+        let reason = status.and_then(|status| status.canonical_reason()).unwrap_or("Error");
+        let mut wire = format!("HTTP/1.1 {} {reason}\r\n", self.status);
+        for (name, value) in &self.fields {
+            let _ = write!(wire, "{name}: {value}\r\n");
+        }
+        wire.push_str("connection: close\r\n\r\n");
+        wire.push_str(&self.body);
+        wire.into_bytes()
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
+pub fn limit_fields(standing: &Standing) -> [(&'static str, String); 2] {
+    let mut state = String::with_capacity(48);
+    for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
+        if !state.is_empty() {
+            state.push_str(", ");
+        }
+        let (remaining, seconds) = (standing.remaining, standing.more_after_seconds);
+        let _ = write!(state, "\"{}\";r={remaining};t={seconds}", rate.name);
+    }
+    [("ratelimit-policy", standing.plan.policy_header.to_string()), ("ratelimit", state)]
+}
+
+/// An error that stops Pingora's pipeline; the fault itself is in the context.
+pub fn stop_pipeline(fault: &Fault) -> Box<Error> {
+    Error::new(pingora::ErrorType::HTTPStatus(fault.status()))
+}
+
+const PROBLEMS: &str = "https://onegate.dev/problems/";
+/// Registered by draft-ietf-httpapi-ratelimit-headers.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+fn joined<'a>(parts: impl Iterator<Item = &'a str>, separator: &str) -> String {
+    parts.collect::<Vec<_>>().join(separator)
+}

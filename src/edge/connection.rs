@@ -1,0 +1,255 @@
+//! The connection layer: one TCP connection from accept to close.
+//!
+//! It reads each head under its deadline, judges its form on the raw bytes, and lends the transport
+//! to one exchange after the other. What it refuses, it answers and records itself.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::model::denial::{Denial, Refusal};
+use crate::model::policy::Bounds;
+use crate::request::head::{self, Framing, Scan};
+
+use super::Shared;
+use super::answer::Answer;
+use super::exchange::{Exchange, FLIGHT};
+use super::flight::{Fault, Flight, Phase, Stop};
+use super::lane::{Lane, Transport};
+use super::refused;
+
+/// How long a caller may take to read an answer before the connection closes, and how much it may
+/// still send meanwhile.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Serves connections of every listener.
+#[derive(Debug)]
+pub struct Connections {
+    pub shared: Arc<Shared>,
+    pub exchange: Arc<Exchange>,
+}
+
+/// A head that passed, and what follows it.
+struct Arrived {
+    head: BytesMut,
+    framing: Framing,
+    upgrade: bool,
+}
+
+/// Why no head came.
+enum NoHead {
+    /// The caller left, or the gate closes an idle connection: nobody waits for an answer.
+    Closed,
+    Refused {
+        refusal: Refusal,
+        head: BytesMut,
+    },
+}
+
+#[async_trait]
+impl ServerApp for Connections {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let bounds = self.shared.snapshot.load().policy.bounds;
+        let Some(boarded) = self.shared.flights.board(bounds.connections_max) else {
+            log::warn!("connections_max reached: a connection was closed unread");
+            return None;
+        };
+        let peer_ip = peer_ip(&stream);
+        let transport = Transport::new(stream);
+        self.serve(transport, &boarded.flight, peer_ip, shutdown).await;
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.exchange.http_cleanup().await;
+    }
+}
+
+impl Connections {
+    /// One request after the other, until either side has had enough.
+    async fn serve(
+        &self,
+        mut transport: Transport,
+        flight: &Arc<Flight>,
+        peer_ip: Option<IpAddr>,
+        shutdown: &ShutdownWatch,
+    ) {
+        loop {
+            let bounds = self.shared.snapshot.load().policy.bounds;
+            let arrived = match self.read_head(&mut transport, flight, &bounds).await {
+                Ok(arrived) => arrived,
+                Err(NoHead::Closed) => return,
+                Err(NoHead::Refused { refusal, head }) => {
+                    let answer = refused::record(&self.shared, refusal, &head, peer_ip);
+                    return close_with(transport, Some(answer)).await;
+                }
+            };
+            let Arrived { head, framing, upgrade } = arrived;
+            let lane = Lane::new(transport, Arc::clone(flight), framing, upgrade);
+            let mut session = ServerSession::new_http1(Box::new(lane));
+            session.set_pipelined_prefix(head);
+            let keep = !self.shared.flights.is_draining();
+            session.set_keepalive(keep.then_some(bounds.idle_timeout.as_secs().max(1)));
+            let exchange = self.exchange.process_new_http(session, shutdown);
+            let reused = FLIGHT.scope(Arc::clone(flight), exchange).await;
+            match reused.map(|reused| reused.consume().0).and_then(Lane::reclaim) {
+                Some(back) => transport = back,
+                None => return self.close_landed(flight).await,
+            }
+        }
+    }
+
+    /// Reads until a head is complete. The fast path is one read and no timer.
+    async fn read_head(
+        &self,
+        transport: &mut Transport,
+        flight: &Flight,
+        bounds: &Bounds,
+    ) -> Result<Arrived, NoHead> {
+        flight.reset();
+        flight.begin(&self.shared.flights, Phase::Idle, bounds.idle_timeout);
+        if self.shared.flights.is_draining() && transport.ahead.is_empty() {
+            return Err(NoHead::Closed);
+        }
+        let mut scanned = 0;
+        let mut begun = false;
+        loop {
+            skip_empty_lines(transport, scanned);
+            match head::scan(&transport.ahead, scanned) {
+                Ok(Scan::Complete(end)) if end <= bounds.head_bytes_max => {
+                    return arrived(transport, end, bounds);
+                }
+                Ok(Scan::Incomplete(at)) if transport.ahead.len() <= bounds.head_bytes_max => {
+                    scanned = at;
+                }
+                Ok(_) => return Err(refuse(transport, too_large(&transport.ahead))),
+                Err(refusal) => return Err(refuse(transport, refusal)),
+            }
+            if !begun && !transport.ahead.is_empty() {
+                begun = true;
+                flight.begin(&self.shared.flights, Phase::Head, bounds.head_deadline);
+            }
+            match fill(transport, flight).await {
+                Filled::Bytes => {}
+                Filled::Closed => return Err(NoHead::Closed),
+                Filled::Stopped(Stop::SlowHead) => {
+                    let slow = Refusal::new(Denial::RequestTimeout, "the head took too long");
+                    return Err(refuse(transport, slow));
+                }
+                Filled::Stopped(_) => return Err(NoHead::Closed),
+            }
+        }
+    }
+
+    /// After an exchange that does not go on: the answer it could not give, then the close.
+    async fn close_landed(&self, flight: &Flight) {
+        let Some(transport) = flight.take_landed() else { return };
+        let answer = match (flight.was_answered(), flight.live().id) {
+            (false, Some(id)) => {
+                let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
+                Some(Answer::of(&fault, id, None))
+            }
+            _ => None,
+        };
+        close_with(transport, answer).await;
+    }
+}
+
+enum Filled {
+    Bytes,
+    Closed,
+    Stopped(Stop),
+}
+
+async fn fill(transport: &mut Transport, flight: &Flight) -> Filled {
+    poll_fn(|cx| {
+        if let Poll::Ready(stop) = flight.poll_stopped(cx) {
+            return Poll::Ready(Filled::Stopped(stop));
+        }
+        transport.poll_fill(cx).map(|filled| match filled {
+            Ok(0) | Err(_) => Filled::Closed,
+            Ok(_) => Filled::Bytes,
+        })
+    })
+    .await
+}
+
+fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arrived, NoHead> {
+    let (framing, upgrade) = match head::check(&transport.ahead[..end], bounds) {
+        Ok(head) => (head.framing, head.upgrade),
+        Err(refusal) => return Err(refuse(transport, refusal)),
+    };
+    // Without bytes ahead the buffer moves whole: splitting it would make it shared.
+    let head = if transport.ahead.len() == end {
+        mem::take(&mut transport.ahead)
+    } else {
+        transport.ahead.split_to(end)
+    };
+    Ok(Arrived { head, framing, upgrade })
+}
+
+fn refuse(transport: &mut Transport, refusal: Refusal) -> NoHead {
+    NoHead::Refused { refusal, head: mem::take(&mut transport.ahead) }
+}
+
+/// RFC 9112, 2.2: empty lines before a request line are skipped.
+fn skip_empty_lines(transport: &mut Transport, scanned: usize) {
+    while scanned == 0 && transport.ahead.starts_with(b"\r\n") {
+        let _ = transport.ahead.split_to(2);
+    }
+}
+
+fn too_large(head: &[u8]) -> Refusal {
+    if memchr::memchr(b'\n', head).is_none() {
+        Refusal::new(Denial::UriTooLong, "the request line is over the bound on heads")
+    } else {
+        Refusal::new(Denial::HeadTooLarge, "the head is over its bound")
+    }
+}
+
+/// Writes a last answer, then closes so that the caller can read it: our side first, and its own
+/// bytes are read away for a while, because closing with bytes unread would reset the connection.
+async fn close_with(mut transport: Transport, answer: Option<Answer>) {
+    let close = async {
+        if let Some(answer) = answer {
+            transport.stream.write_all(&answer.to_wire()).await?;
+            transport.stream.flush().await?;
+        }
+        poll_fn(|cx| Pin::new(&mut transport.stream).poll_shutdown(cx)).await?;
+        let mut discarded = 0;
+        while discarded < LINGER_BYTES_MAX {
+            let read = poll_fn(|cx| transport.poll_fill(cx)).await?;
+            transport.ahead.clear();
+            if read == 0 {
+                break;
+            }
+            discarded += read;
+        }
+        io::Result::Ok(())
+    };
+    // The caller may be gone already; there is nobody left to tell.
+    let _ = tokio::time::timeout(LINGER, close).await;
+}
+
+pub fn peer_ip(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
+}

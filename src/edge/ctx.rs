@@ -1,0 +1,182 @@
+//! What one request carries through Pingora's hooks, and the guard of its record.
+//!
+//! The context observes: apart from [`Stage`], which is a token, no decision reads it. However the
+//! request ends, its record is completed once, in `logging` or in `Drop`; dropping only sends.
+
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::Slot;
+use crate::clock;
+use crate::model::denial::{Advice, Failure, Reason};
+use crate::model::id::{RequestId, UpstreamName};
+use crate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
+use crate::model::snapshot::Snapshot;
+use crate::model::time::{MonoNs, Now};
+use crate::model::upstream::Timeouts;
+use crate::request::Seen;
+use crate::request::limit::Admitted;
+use crate::request::target::Target;
+
+use super::Shared;
+use super::flight::{Fault, Flight, InFlight, Phase};
+use super::ids::Trace;
+
+/// One request, from its head to its record.
+#[derive(Debug)]
+pub struct Ctx {
+    pub shared: Arc<Shared>,
+    pub flight: Arc<Flight>,
+    /// None until the head has been seen; then there will be a record.
+    pub request: Option<Box<Request>>,
+    pub stage: Stage,
+    /// Of the chosen upstream.
+    pub timeouts: Option<Timeouts>,
+}
+
+/// How far the request has come. Only `Admitted` can be forwarded.
+#[derive(Debug)]
+pub enum Stage {
+    Fresh,
+    Admitted(Admitted),
+    /// Refused: the fault is the answer.
+    Refused,
+}
+
+/// What is known of a request whose head has been seen.
+#[derive(Debug)]
+pub struct Request {
+    pub id: RequestId,
+    pub started: Now,
+    pub snapshot: Arc<Snapshot>,
+    pub trace: Trace,
+    pub method: Box<str>,
+    pub host: Box<str>,
+    /// None when the target had no canonical form.
+    pub target: Option<Target>,
+    pub peer_ip: Option<IpAddr>,
+    pub source_ip: Option<IpAddr>,
+    pub parent_request_id: Option<Box<str>>,
+    pub seen: Seen,
+    pub forward: Forward,
+    /// What went wrong, whoever noticed it first.
+    pub fault: Option<Fault>,
+    /// More exact than the fault, for the record.
+    pub reason: Option<Reason>,
+    /// The status that was sent; 0 until then.
+    pub status: u16,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    /// The promise of room for the record; none when the audit could not give one.
+    pub slot: Option<Slot>,
+    pub in_flight: Option<InFlight>,
+}
+
+/// What became of it towards the upstream.
+#[derive(Debug, Default)]
+pub struct Forward {
+    pub upstream: Option<UpstreamName>,
+    pub endpoint: Option<SocketAddr>,
+    pub began: Option<MonoNs>,
+    pub attempts: u8,
+}
+
+impl Request {
+    /// Remembers what went wrong. The first fault stays: it is the cause.
+    pub fn fail(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    fn into_record(mut self, end: End, now: Now) -> (Option<Slot>, RequestRecord) {
+        let seen = mem::take(&mut self.seen);
+        let (outcome, reason, limit) = match self.fault {
+            None => (Outcome::Allowed, self.reason, None),
+            Some(Fault::Failed(failure)) => (Outcome::Failed(failure), self.reason, None),
+            Some(Fault::Denied(refusal)) => {
+                let limit = match refusal.advice {
+                    Advice::Retry { limit, .. } => limit,
+                    _ => None,
+                };
+                (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
+            }
+        };
+        let record = RequestRecord {
+            id: self.id,
+            time: self.started.wall,
+            surface: Surface::Rest,
+            caller: seen.caller.unwrap_or(Caller::Anonymous { claimed: None }),
+            peer_ip: self.peer_ip,
+            source_ip: self.source_ip,
+            method: self.method,
+            host: self.host,
+            path: self.target.map(|target| target.path().into()).unwrap_or_default(),
+            api: seen.api.map(|api| api.name.clone()),
+            operation: seen.operation,
+            product: seen.product,
+            outcome,
+            reason,
+            limit,
+            status: self.status,
+            upstream: self.forward.upstream,
+            endpoint: self.forward.endpoint,
+            end,
+            duration_us: micros(now.mono, self.started.mono),
+            upstream_us: self.forward.began.map(|began| micros(now.mono, began)),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            policy: Arc::clone(&self.snapshot.label),
+            trace_id: self.trace.trace_id,
+            parent_request_id: self.parent_request_id,
+        };
+        (self.slot, record)
+    }
+}
+
+impl Ctx {
+    pub fn new(shared: Arc<Shared>, flight: Arc<Flight>) -> Self {
+        Self { shared, flight, request: None, stage: Stage::Fresh, timeouts: None }
+    }
+
+    /// It is the upstream's turn, for as long as `which` of its timeouts says.
+    pub fn awaits_upstream(&self, which: impl Fn(&Timeouts) -> Duration) {
+        if let Some(timeouts) = &self.timeouts {
+            self.flight.begin(&self.shared.flights, Phase::Upstream, which(timeouts));
+        }
+    }
+
+    /// Completes the record. Later calls find nothing left to complete.
+    pub fn finish(&mut self, end: End) {
+        let Some(request) = self.request.take() else { return };
+        let (slot, record) = request.into_record(end, clock::now());
+        match slot {
+            Some(slot) => slot.complete(Entry::Request(Box::new(record))),
+            None => self.shared.audit.refused(),
+        }
+    }
+}
+
+/// The request ended without `logging`: it panicked, was told to end, or its task was dropped.
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        let Some(request) = &mut self.request else { return };
+        let (fault, end) = if std::thread::panicking() {
+            (Fault::PANICKED, End::Panic)
+        } else if let Some(stop) = self.flight.stopped() {
+            stop.meaning()
+        } else {
+            (Fault::Failed(Failure::InternalError), End::ClientAbort)
+        };
+        if !self.flight.was_answered() {
+            // The connection gives this answer after the exchange is gone.
+            request.status = fault.status();
+        }
+        request.fail(fault);
+        self.finish(end);
+    }
+}
+
+fn micros(later: MonoNs, earlier: MonoNs) -> u64 {
+    u64::try_from(later.since(earlier).as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,275 @@
+//! Header fields towards the upstream (INTERFACES.md 3): credentials and forged copies out,
+//! identity in. And the two facts that are read from what trusted proxies send.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use ipnet::IpNet;
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::model::api::CredentialLocation;
+use crate::request::identify::{self, Known, Presented};
+
+use super::answer;
+use super::ctx::Request;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const X_ONEGATE_CLIENT: HeaderName = HeaderName::from_static("x-onegate-client");
+const X_ONEGATE_PROFILE: HeaderName = HeaderName::from_static("x-onegate-profile");
+const X_ONEGATE_SURFACE: HeaderName = HeaderName::from_static("x-onegate-surface");
+
+/// Fields that the gate sets; a caller's own copies never pass, `_` for `-` included, because
+/// some servers take the one for the other.
+const OURS: [&str; 11] = [
+    "x-request-id",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "forwarded",
+    "via",
+    "traceparent",
+    "x-onegate-client",
+    "x-onegate-profile",
+    "x-onegate-subject",
+    "x-onegate-surface",
+];
+
+/// Fields that a trusted proxy in front may set; ours are then added to its own.
+const PROXY_MAY_SET: [&str; 4] =
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"];
+
+/// The values that may carry a credential.
+pub fn presented(headers: &HeaderMap) -> Presented<'_> {
+    let mut presented = Presented::default();
+    for value in headers.get_all(header::AUTHORIZATION) {
+        presented.push(CredentialLocation::Authorization, value.as_bytes());
+    }
+    for value in headers.get_all(X_API_KEY) {
+        presented.push(CredentialLocation::XApiKey, value.as_bytes());
+    }
+    presented
+}
+
+/// The first value of a field.
+pub fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
+}
+
+pub fn traceparent(headers: &HeaderMap) -> Option<&[u8]> {
+    field(headers, &TRACEPARENT)
+}
+
+pub fn is_trusted(ip: Option<IpAddr>, trusted: &[IpNet]) -> bool {
+    ip.is_some_and(|ip| trusted.iter().any(|net| net.contains(&ip)))
+}
+
+/// The caller's address: the peer's, or, as far as trusted proxies vouch for it, the last address
+/// of `X-Forwarded-For` that is none of theirs.
+pub fn source_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let mut source = peer;
+    if !is_trusted(peer, trusted) {
+        return source;
+    }
+    let fields = headers.get_all(X_FORWARDED_FOR).iter();
+    let mut hops: Vec<&str> = Vec::new();
+    for field in fields {
+        hops.extend(field.to_str().unwrap_or_default().split(',').map(str::trim));
+    }
+    for hop in hops.iter().rev() {
+        match hop.parse::<IpAddr>() {
+            Ok(ip) => source = Some(ip.to_canonical()),
+            Err(_) => break,
+        }
+        if !is_trusted(source, trusted) {
+            break;
+        }
+    }
+    source
+}
+
+/// A trusted proxy's request id, bounded and printable.
+pub fn parent_request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    ((1..=128).contains(&id.len())).then(|| id.into())
+}
+
+/// Makes a caller's head into the upstream's.
+pub fn to_upstream(
+    head: &mut RequestHeader,
+    request: &Request,
+    known: Option<&Known>,
+    trusted_peer: bool,
+) -> Result<()> {
+    remove_forged(head, trusted_peer);
+    remove_credentials(head)?;
+    let mut text = [0; 36];
+    insert(head, X_REQUEST_ID, request.id.encode(&mut text))?;
+    let trace = request.trace.to_traceparent();
+    head.insert_header(TRACEPARENT, HeaderValue::from_bytes(&trace).unwrap_or(EMPTY))?;
+    if let Some(peer_ip) = request.peer_ip {
+        let forwarded_for = forwarded_for(&head.headers, peer_ip);
+        insert(head, X_FORWARDED_FOR, &forwarded_for)?;
+    }
+    if !trusted_peer || !head.headers.contains_key(X_FORWARDED_PROTO) {
+        head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
+    }
+    if !trusted_peer || !head.headers.contains_key(X_FORWARDED_HOST) {
+        let host = head.headers.get(header::HOST).cloned().unwrap_or(EMPTY);
+        head.insert_header(X_FORWARDED_HOST, host)?;
+    }
+    head.insert_header(header::VIA, HeaderValue::from_static("1.1 onegate"))?;
+    head.insert_header(X_ONEGATE_SURFACE, HeaderValue::from_static("rest"))?;
+    if let Some(known) = known {
+        insert(head, X_ONEGATE_CLIENT, known.client.id.as_str())?;
+        insert(head, X_ONEGATE_PROFILE, known.profile.name.as_str())?;
+    }
+    Ok(())
+}
+
+/// Adds what every answer carries: our id, whatever the upstream said, and how the limits stand.
+pub fn to_caller(head: &mut ResponseHeader, request: &Request) -> Result<()> {
+    let mut text = [0; 36];
+    let id = HeaderValue::from_str(request.id.encode(&mut text)).unwrap_or(EMPTY);
+    head.insert_header(X_REQUEST_ID, id)?;
+    if let Some(standing) = &request.seen.standing {
+        for (name, value) in answer::limit_fields(standing) {
+            head.insert_header(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+fn insert(head: &mut RequestHeader, name: HeaderName, value: &str) -> Result<()> {
+    head.insert_header(name, HeaderValue::from_str(value).unwrap_or(EMPTY))
+}
+
+/// What stands in `X-Forwarded-For` (by now only a trusted proxy's), and the peer.
+fn forwarded_for(headers: &HeaderMap, peer_ip: IpAddr) -> String {
+    let mut text = String::new();
+    for field in headers.get_all(X_FORWARDED_FOR) {
+        text.push_str(field.to_str().unwrap_or_default());
+        text.push_str(", ");
+    }
+    let _ = write!(text, "{peer_ip}");
+    text
+}
+
+fn remove_forged(head: &mut RequestHeader, trusted_peer: bool) {
+    let forged = |name: &str| {
+        // All of ours begin with one of these; most fields do not.
+        if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v' | b't')) {
+            return false;
+        }
+        let ours = OURS.iter().any(|ours| same_name(name, ours));
+        ours && !(trusted_peer && PROXY_MAY_SET.contains(&name))
+    };
+    let names: Vec<HeaderName> =
+        head.headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
+    for name in names {
+        head.remove_header(&name);
+    }
+}
+
+/// Equal when `_` counts as `-`.
+fn same_name(name: &str, ours: &str) -> bool {
+    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
+    name.len() == ours.len() && name.bytes().map(dashed).eq(ours.bytes())
+}
+
+/// Takes out every value that is a gate credential, wherever it stands, and nothing else.
+fn remove_credentials(head: &mut RequestHeader) -> Result<()> {
+    let carries = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
+    };
+    let names: Vec<HeaderName> = head
+        .headers
+        .iter()
+        .filter(|(_, value)| carries(value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in names {
+        let mut kept = Vec::new();
+        kept.extend(head.headers.get_all(&name).iter().filter(|v| !carries(v)).cloned());
+        head.remove_header(&name);
+        for value in kept {
+            head.append_header(name.clone(), value)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut head = RequestHeader::build("GET", b"/", None).expect("valid");
+        for (name, value) in fields {
+            head.append_header(*name, *value).expect("valid");
+        }
+        head
+    }
+
+    #[test]
+    fn forged_fields_go_and_others_stay() {
+        let fields = [
+            ("X-Forwarded-For", "6.6.6.6"),
+            ("x_forwarded_for", "6.6.6.6"),
+            ("X-Onegate_Client", "admin"),
+            ("traceparent", "x"),
+            ("x-custom", "stays"),
+            ("cookie", "stays"),
+        ];
+        let check = |trusted: bool, expected: &[&str]| {
+            let mut head = head(&fields);
+            remove_forged(&mut head, trusted);
+            let mut names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected);
+        };
+        check(false, &["cookie", "x-custom"]);
+        check(true, &["cookie", "x-custom", "x-forwarded-for"]);
+    }
+
+    #[test]
+    fn only_gate_credentials_are_taken_out() {
+        let mut head = head(&[
+            ("Authorization", "Bearer og_live_abc"),
+            ("Authorization", "Basic dTpw"),
+            ("X-API-Key", "og_live_abc"),
+            ("X-Other", "og_live_abc"),
+            ("Cookie", "session=1"),
+        ]);
+        remove_credentials(&mut head).expect("valid");
+        let left: Vec<&[u8]> = head.headers.values().map(HeaderValue::as_bytes).collect();
+        assert_eq!(left, [&b"Basic dTpw"[..], b"session=1"]);
+    }
+
+    #[test]
+    fn the_source_is_as_far_as_trust_goes() {
+        let trusted: Vec<IpNet> =
+            ["10.0.0.0/8", "192.168.0.0/16"].iter().map(|net| net.parse().expect("net")).collect();
+        let check = |peer: &str, field: &str, expected: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", HeaderValue::from_str(field).expect("value"));
+            let source = source_ip(peer.parse().ok(), &headers, &trusted);
+            assert_eq!(source, expected.parse().ok(), "{peer} {field}");
+        };
+        check("1.1.1.1", "2.2.2.2", "1.1.1.1");
+        check("10.0.0.1", "2.2.2.2", "2.2.2.2");
+        check("10.0.0.1", "6.6.6.6, 2.2.2.2, 192.168.0.1", "2.2.2.2");
+        check("10.0.0.1", "junk", "10.0.0.1");
+        check("10.0.0.1", "2.2.2.2, junk", "10.0.0.1");
+        check("10.0.0.1", "10.0.0.2", "10.0.0.2");
+    }
+}

@@ -1,0 +1,103 @@
+//! Fresh identifiers: request ids, trace and span ids. From a per-thread cryptographic generator,
+//! so that no request costs a system call.
+
+use rand::RngCore;
+
+use crate::model::id::RequestId;
+use crate::model::time::UnixMicros;
+
+pub fn request_id(at: UnixMicros) -> RequestId {
+    let mut random = [0; 10];
+    rand::rng().fill_bytes(&mut random);
+    RequestId::from_parts(u64::try_from(at.millis()).unwrap_or(0), random)
+}
+
+/// The W3C trace context of one request: the caller's trace when it sent a valid one, and a span
+/// of our own.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace {
+    pub trace_id: [u8; 16],
+    span_id: [u8; 8],
+    flags: u8,
+}
+
+impl Trace {
+    /// Continues the trace of a `traceparent` field (W3C Trace Context, 3.2), or begins one.
+    pub fn from_traceparent(field: Option<&[u8]>) -> Self {
+        let mut random = [0; 24];
+        rand::rng().fill_bytes(&mut random);
+        let [trace_id @ .., _, _, _, _, _, _, _, _] = random;
+        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, span_id @ ..] = random;
+        let (trace_id, flags) = field.and_then(parse).unwrap_or((trace_id, 0));
+        Self { trace_id, span_id, flags }
+    }
+
+    /// Our `traceparent` for the upstream.
+    pub fn to_traceparent(self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        hex(&self.trace_id, &mut text[3..35]);
+        hex(&self.span_id, &mut text[36..52]);
+        hex(&[self.flags], &mut text[53..55]);
+        text
+    }
+}
+
+/// Trace id and flags of a valid field of version 00.
+fn parse(field: &[u8]) -> Option<([u8; 16], u8)> {
+    let field: &[u8; 55] = field.try_into().ok()?;
+    let dashes = [2, 35, 52].iter().all(|at| field[*at] == b'-');
+    if !dashes || field[..2] != *b"00" {
+        return None;
+    }
+    let mut trace_id = [0; 16];
+    unhex(&field[3..35], &mut trace_id)?;
+    let mut parent = [0; 8];
+    unhex(&field[36..52], &mut parent)?;
+    let mut flags = [0; 1];
+    unhex(&field[53..55], &mut flags)?;
+    (trace_id != [0; 16] && parent != [0; 8]).then_some((trace_id, flags[0]))
+}
+
+fn hex(bytes: &[u8], text: &mut [u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+}
+
+/// Lower case only, as the specification says.
+fn unhex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    for (pair, byte) in text.chunks_exact(2).zip(bytes) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_valid_trace_goes_on_and_others_begin() {
+        let check = |field: &str, continued: bool| {
+            let trace = Trace::from_traceparent(Some(field.as_bytes()));
+            let sent = String::from_utf8(trace.to_traceparent().to_vec()).expect("ASCII");
+            assert_eq!(sent.len(), 55);
+            let same = field.len() >= 36 && sent[..36] == field[..36];
+            assert_eq!(same, continued, "{field} -> {sent}");
+            assert_ne!(sent, field, "a span of our own");
+        };
+        check("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true);
+        check("00-00000000000000000000000000000000-b7ad6b7169203331-01", false);
+        check("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false);
+        check("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false);
+        check("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false);
+        check("junk", false);
+    }
+}

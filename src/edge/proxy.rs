@@ -1,0 +1,427 @@
+//! Pingora's hooks, in the order in which they run. Each is a few lines that call a stage; what a
+//! stage decides, this file only carries out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+
+use crate::clock;
+use crate::model::denial::{Denial, Failure, Reason, Refusal};
+use crate::model::record::End;
+use crate::request::target::Target;
+use crate::request::{self, Ask};
+
+use super::Shared;
+use super::answer::{After, Answer, stop_pipeline};
+use super::ctx::{Ctx, Request, Stage};
+use super::exchange::FLIGHT;
+use super::flight::{Fault, Phase};
+use super::ids::{self, Trace};
+use super::{fault, headers, peer};
+
+/// The gate, as Pingora drives it.
+#[derive(Debug)]
+pub struct Gate {
+    pub shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        let flight = FLIGHT.try_with(Arc::clone).unwrap_or_default();
+        Ctx::new(Arc::clone(&self.shared), flight)
+    }
+
+    /// Takes the facts of the head. From here on there will be a record.
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+        let request = self.begin(session.req_header(), session.client_addr(), ctx);
+        ctx.flight.live().id = Some(request.id);
+        ctx.request = Some(Box::new(request));
+        Ok(())
+    }
+
+    /// Decides. A refusal is answered here, and the connection goes on.
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        ctx.stage = match self.decide(session, ctx) {
+            Ok(admitted) => Stage::Admitted(admitted),
+            Err(fault) => {
+                self.answer(session, ctx, fault).await?;
+                Stage::Refused
+            }
+        };
+        Ok(matches!(ctx.stage, Stage::Refused))
+    }
+
+    /// Routes: only an `Admitted` yields a peer.
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let (Stage::Admitted(admitted), Some(request)) = (&ctx.stage, &mut ctx.request) else {
+            return Err(stop_pipeline(&Fault::Failed(Failure::InternalError)));
+        };
+        // Registered first, judged second: a change of policy in between finds it or is found.
+        ctx.flight.live().call = Some(admitted.call());
+        let current = self.shared.snapshot.load();
+        if !Arc::ptr_eq(&current, &request.snapshot)
+            && let Err(refusal) = request::still_permitted(&current, &admitted.call(), clock::now())
+        {
+            let fault = Fault::Denied(refusal);
+            let stop = stop_pipeline(&fault);
+            request.fail(fault);
+            return Err(stop);
+        }
+        let forward = &mut request.forward;
+        forward.upstream = Some(admitted.api().upstream.clone());
+        forward.began.get_or_insert_with(clock::mono);
+        forward.attempts += 1;
+        match peer::route(admitted, &self.shared.upstreams) {
+            Ok(route) => {
+                forward.endpoint = Some(route.address);
+                let timeouts = route.timeouts;
+                if forward.attempts == 1 {
+                    ctx.flight.must_end(&self.shared.flights, timeouts.total);
+                }
+                ctx.timeouts = Some(timeouts);
+                Ok(route.peer)
+            }
+            Err(failure) => {
+                let fault = Fault::Failed(failure);
+                let stop = stop_pipeline(&fault);
+                request.reason = Some(Reason::fixed("no endpoint of the upstream has an address"));
+                request.fail(fault);
+                Err(stop)
+            }
+        }
+    }
+
+    /// Nothing was sent, so the next endpoint may be tried whatever the method is.
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        ctx: &mut Ctx,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(self.may_retry(ctx));
+        error
+    }
+
+    /// Something may have been sent: only idempotent requests whose body can be sent again.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Ctx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && session.response_written().is_none();
+        if repeatable && self.may_retry(ctx) {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    /// Credentials out, identity in, and the one canonical target.
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        head: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let (Stage::Admitted(admitted), Some(request)) = (&ctx.stage, &ctx.request) else {
+            return Err(stop_pipeline(&Fault::Failed(Failure::InternalError)));
+        };
+        let trusted = &request.snapshot.policy.trusted_proxies;
+        let trusted_peer = headers::is_trusted(request.peer_ip, trusted);
+        headers::to_upstream(head, request, admitted.known(), trusted_peer)?;
+        if let Some(target) = &request.target {
+            let (base, upstream_base) =
+                (&admitted.api().base_path, &admitted.api().upstream_base_path);
+            let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
+            if target.as_bytes() != head.raw_path() {
+                head.set_raw_path(target.as_bytes())?;
+            }
+        }
+        if session.is_body_empty() {
+            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
+        } else {
+            let body_timeout = request.snapshot.policy.bounds.body_timeout;
+            ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+        }
+        Ok(())
+    }
+
+    /// Counts the body; one that announced no length is cut off at the api's bound.
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let Some(request) = &mut ctx.request else { return Ok(()) };
+        request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        let bound = match &ctx.stage {
+            Stage::Admitted(admitted) => admitted.api().body_bytes_max,
+            Stage::Fresh | Stage::Refused => 0,
+        };
+        if request.request_bytes > bound {
+            let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over the api's bound");
+            let fault = Fault::Denied(refusal);
+            let stop = stop_pipeline(&fault);
+            request.fail(fault);
+            return Err(stop);
+        }
+        if end_of_stream {
+            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
+        } else {
+            let body_timeout = request.snapshot.policy.bounds.body_timeout;
+            ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let unasked = head.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req();
+        if unasked || head.status.as_u16() >= 600 {
+            let fault = Fault::Failed(Failure::UpstreamProtocol);
+            let stop = stop_pipeline(&fault);
+            if let Some(request) = &mut ctx.request {
+                request.reason = Some(Reason::fixed("the upstream sent an impossible status"));
+                request.fail(fault);
+            }
+            return Err(stop);
+        }
+        ctx.awaits_upstream(|timeouts| timeouts.idle);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let Some(request) = &mut ctx.request else { return Ok(()) };
+        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        request.status = head.status.as_u16();
+        headers::to_caller(head, request)
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        ctx.awaits_upstream(|timeouts| timeouts.idle);
+        if let Some(request) = &mut ctx.request {
+            request.response_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        }
+        Ok(None)
+    }
+
+    /// Answers what went wrong, unless an answer has begun or nobody is left to read one.
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Ctx,
+    ) -> FailToProxy {
+        let begun = session.response_written().is_some();
+        let Some(request) = &mut ctx.request else {
+            return FailToProxy { error_code: 500, can_reuse_downstream: false };
+        };
+        if let Some(fault) = fault::of(error) {
+            request.fail(fault);
+            request.reason.get_or_insert_with(|| Reason::told(error.to_string()));
+        }
+        let error_code = match &request.fault {
+            Some(fault) if !begun => {
+                let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
+                request.status = answer.status;
+                // The caller may leave while it is told; the record has the fault.
+                let _ = answer.write_to(session, After::Close).await;
+                request.status
+            }
+            _ => 0,
+        };
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// The one exit of a request that was not ended from outside: completes its record.
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+        let end = error.map_or(End::Complete, fault::end_of);
+        if let Some(request) = &mut ctx.request {
+            if let Some(head) = session.response_written() {
+                request.status = head.status.as_u16();
+            }
+            request.request_bytes = session.as_ref().body_bytes_read() as u64;
+            request.response_bytes = session.as_ref().body_bytes_sent() as u64;
+        }
+        ctx.finish(end);
+        *ctx.flight.live() = Default::default();
+    }
+
+    /// The record says it, with the reason; Pingora's own lines would flood the log under scans.
+    fn suppress_error_log(&self, _: &Session, _: &Ctx, error: &Error) -> bool {
+        log::debug!("{error}");
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Ctx,
+        error: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        log::debug!("trying again after {error}");
+        true
+    }
+}
+
+impl Gate {
+    fn begin(
+        &self,
+        head: &RequestHeader,
+        client: Option<&pingora::protocols::l4::socket::SocketAddr>,
+        ctx: &Ctx,
+    ) -> Request {
+        let started = clock::now();
+        let snapshot = self.shared.snapshot.load_full();
+        let peer_ip =
+            client.and_then(|address| address.as_inet()).map(|inet| inet.ip().to_canonical());
+        let trusted = &snapshot.policy.trusted_proxies;
+        let parent_request_id = headers::is_trusted(peer_ip, trusted)
+            .then(|| headers::parent_request_id(&head.headers))
+            .flatten();
+        let raw = request::target::split_absolute(head.raw_path());
+        let raw = raw.map_or(head.raw_path(), |(_, target)| target);
+        let target = Target::parse(raw, snapshot.policy.bounds.uri_bytes_max);
+        let host = headers::field(&head.headers, &header::HOST);
+        let host = host.and_then(request::head::parse_host).unwrap_or_default();
+        let (target, fault) = match target {
+            Ok(target) => (Some(target), None),
+            Err(refusal) => (None, Some(Fault::Denied(refusal))),
+        };
+        debug_assert!(matches!(ctx.stage, Stage::Fresh));
+        Request {
+            id: ids::request_id(started.wall),
+            started,
+            trace: Trace::from_traceparent(headers::traceparent(&head.headers)),
+            method: head.method.as_str().into(),
+            host,
+            target,
+            peer_ip,
+            source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
+            parent_request_id,
+            seen: Default::default(),
+            forward: Default::default(),
+            fault,
+            reason: None,
+            status: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            slot: self.shared.audit.reserve(),
+            in_flight: self.shared.flights.enter(snapshot.policy.bounds.requests_max),
+            snapshot,
+        }
+    }
+
+    /// Everything that must hold before a request is judged, then `request::decide`.
+    fn decide(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+    ) -> Result<request::limit::Admitted, Fault> {
+        let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
+        if request.slot.is_none() {
+            let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
+            return Err(Fault::Denied(refusal));
+        }
+        if let Some(fault) = request.fault.take() {
+            return Err(fault);
+        }
+        if request.in_flight.is_none() {
+            return Err(Fault::Denied(Refusal::new(Denial::Overloaded, "requests_max reached")));
+        }
+        let head = session.req_header();
+        let length = headers::field(&head.headers, &header::CONTENT_LENGTH);
+        let ask = Ask {
+            method: &request.method,
+            host: &request.host,
+            path: request.target.as_ref().map_or("", |target| target.path()),
+            presented: headers::presented(&head.headers),
+            body_bytes: length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
+        };
+        let (snapshot, now, seen) = (&request.snapshot, request.started, &mut request.seen);
+        let judge = AssertUnwindSafe(|| request::decide(snapshot, &ask, now, seen));
+        match catch_unwind(judge) {
+            Ok(verdict) => verdict.map_err(Fault::Denied),
+            Err(_) => Err(Fault::PANICKED),
+        }
+    }
+
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
+        let body_timeout = self.shared.snapshot.load().policy.bounds.body_timeout;
+        ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+        let after = drain(session).await;
+        let Some(request) = &mut ctx.request else { return Ok(()) };
+        let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());
+        request.status = answer.status;
+        request.fail(fault);
+        answer.write_to(session, after).await
+    }
+
+    fn may_retry(&self, ctx: &Ctx) -> bool {
+        let Some(request) = &ctx.request else { return false };
+        let pool = request.forward.upstream.as_ref().and_then(|n| self.shared.upstreams.pool(n));
+        pool.is_some_and(|pool| request.forward.attempts <= pool.upstream.retries)
+    }
+}
+
+/// Body bytes of a refused request that are read away to keep its connection.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads a refused request's body away when it is small and on its way, so that the connection can
+/// go on. A caller that waits for `100 Continue` will not send it, or might: the connection closes.
+async fn drain(session: &mut Session) -> After {
+    if session.as_mut().is_body_done() {
+        return After::KeepAlive;
+    }
+    let head = session.req_header();
+    let expects = head.headers.contains_key(header::EXPECT);
+    if expects || head.method == Method::CONNECT {
+        return After::Close;
+    }
+    let mut drained = 0;
+    while let Ok(Some(bytes)) = session.read_request_body().await {
+        drained += bytes.len();
+        if drained > DRAIN_BYTES_MAX {
+            return After::Close;
+        }
+    }
+    if session.as_mut().is_body_done() { After::KeepAlive } else { After::Close }
+}

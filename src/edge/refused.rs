@@ -1,0 +1,61 @@
+//! Heads that were refused before there was a request to decide on: their record and their answer.
+
+use std::mem;
+use std::net::IpAddr;
+
+use crate::clock;
+use crate::model::denial::Refusal;
+use crate::model::record::End;
+
+use super::Shared;
+use super::answer::Answer;
+use super::ctx::{Ctx, Request};
+use super::flight::{Fault, Flight};
+use super::ids::{self, Trace};
+
+/// Records a refused head and gives the answer to write.
+pub fn record(
+    shared: &std::sync::Arc<Shared>,
+    refusal: Refusal,
+    head: &[u8],
+    peer_ip: Option<IpAddr>,
+) -> Answer {
+    let started = clock::now();
+    let id = ids::request_id(started.wall);
+    let fault = Fault::Denied(refusal);
+    let answer = Answer::of(&fault, id, None);
+    let request = Request {
+        id,
+        started,
+        snapshot: shared.snapshot.load_full(),
+        trace: Trace::from_traceparent(None),
+        method: method_of(head).into(),
+        host: Box::default(),
+        target: None,
+        peer_ip,
+        source_ip: peer_ip,
+        parent_request_id: None,
+        seen: Default::default(),
+        forward: Default::default(),
+        status: answer.status,
+        fault: Some(fault),
+        reason: None,
+        request_bytes: 0,
+        response_bytes: 0,
+        slot: shared.audit.reserve(),
+        in_flight: None,
+    };
+    let mut ctx = Ctx::new(std::sync::Arc::clone(shared), std::sync::Arc::new(Flight::default()));
+    ctx.request = Some(Box::new(request));
+    ctx.finish(End::Complete);
+    mem::drop(ctx);
+    answer
+}
+
+/// The method, when the head begins with something that can be one. What a stranger sent is not
+/// recorded otherwise.
+fn method_of(head: &[u8]) -> &str {
+    let token = head.split(|b| *b == b' ').next().unwrap_or_default();
+    let plausible = (1..=32).contains(&token.len()) && token.iter().all(u8::is_ascii_uppercase);
+    if plausible { std::str::from_utf8(token).unwrap_or_default() } else { "" }
+}
