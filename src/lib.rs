@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod clock;
+pub mod demo;
 pub mod edge;
+pub mod metrics;
 pub mod model;
 pub mod request;

@@ -5,6 +5,7 @@
 
 pub mod authorize;
 pub mod classify;
+pub mod explain;
 pub mod head;
 pub mod identify;
 pub mod limit;

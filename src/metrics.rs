@@ -1,0 +1,314 @@
+//! Every metric: its name, labels and meaning, in one table (INTERFACES.md 7).
+//!
+//! Counters and histograms are a fold over the audit's records, on the recorder's thread: what has
+//! a record is counted once, and no worker thread resolves a label. Gauges are read when scraped.
+
+pub mod serve;
+
+use ahash::{AHashMap, AHashSet};
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::model::id::ClientId;
+use crate::model::record::{Outcome, RequestRecord};
+
+/// The label of clients past `clients_max`.
+const OTHER: &str = "_other";
+/// The label of requests that reached no api.
+const NO_API: &str = "_none";
+
+/// All series of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    denials: IntCounterVec,
+    failures: IntCounterVec,
+    responses: IntCounterVec,
+    gateway_seconds: HistogramVec,
+    upstream_seconds: HistogramVec,
+    in_flight: IntGaugeVec,
+    limit_used: GaugeVec,
+    connections: IntGaugeVec,
+    audit_records: IntCounter,
+    audit_queue_bytes: IntGauge,
+    revision: IntGauge,
+    pub refused_before_request: IntCounterVec,
+    pub reloads: IntCounterVec,
+}
+
+/// What gauges show at the moment of a scrape.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// By client label.
+    pub in_flight: Vec<(String, u64)>,
+    /// By client and limit: 0 at rest, 1 when the next call would be refused.
+    pub limit_used: Vec<(String, String, f64)>,
+    /// By listener.
+    pub connections: Vec<(String, u64)>,
+    pub audit_records: u64,
+    pub audit_queue_bytes: u64,
+    pub revision: u64,
+}
+
+impl Metrics {
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: counter(
+                "onegate_requests_total",
+                "Requests that have a record.",
+                &["client", "api", "surface", "decision"],
+            )?,
+            denials: counter(
+                "onegate_denials_total",
+                "Requests refused by the gate, by the code of the denial.",
+                &["client", "denial"],
+            )?,
+            failures: counter(
+                "onegate_failures_total",
+                "Allowed requests that failed, by the code of the failure.",
+                &["api", "failure"],
+            )?,
+            responses: counter(
+                "onegate_responses_total",
+                "Answers by class of their status; 'none' when the caller left before any.",
+                &["api", "status_class"],
+            )?,
+            gateway_seconds: histogram(
+                "onegate_gateway_duration_seconds",
+                "Time of a request in the gate, without the time of the upstream.",
+                &GATEWAY_BUCKETS,
+            )?,
+            upstream_seconds: histogram(
+                "onegate_upstream_duration_seconds",
+                "Time of a request from the first attempt to connect to its last byte.",
+                &UPSTREAM_BUCKETS,
+            )?,
+            in_flight: gauge(
+                "onegate_requests_in_flight",
+                "Requests that are being forwarded.",
+                &["client"],
+            )?,
+            limit_used: GaugeVec::new(
+                Opts::new(
+                    "onegate_limit_used_ratio",
+                    "How much of a limit is used: 1 when the next call would be refused.",
+                ),
+                &["client", "limit"],
+            )?,
+            connections: gauge("onegate_connections", "Open connections.", &["listener"])?,
+            audit_records: IntCounter::new(
+                "onegate_audit_records_total",
+                "Records written to the audit.",
+            )?,
+            audit_queue_bytes: IntGauge::new(
+                "onegate_audit_queue_bytes",
+                "Memory of records that wait to be written, estimated.",
+            )?,
+            revision: IntGauge::new(
+                "onegate_snapshot_revision",
+                "Revision of the inventory in force.",
+            )?,
+            refused_before_request: counter(
+                "onegate_refused_before_request_total",
+                "Connections that ended before they made a request that has a record.",
+                &["reason"],
+            )?,
+            reloads: counter(
+                "onegate_config_reloads_total",
+                "Reloads of the config, by result: done or refused.",
+                &["result"],
+            )?,
+            registry,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        let all: [Box<dyn Collector>; 14] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.denials.clone()),
+            Box::new(self.failures.clone()),
+            Box::new(self.responses.clone()),
+            Box::new(self.gateway_seconds.clone()),
+            Box::new(self.upstream_seconds.clone()),
+            Box::new(self.in_flight.clone()),
+            Box::new(self.limit_used.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.audit_records.clone()),
+            Box::new(self.audit_queue_bytes.clone()),
+            Box::new(self.revision.clone()),
+            Box::new(self.refused_before_request.clone()),
+            Box::new(self.reloads.clone()),
+        ];
+        for collector in all {
+            self.registry.register(collector)?;
+        }
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        self.registry.register(Box::new(process))
+    }
+
+    /// Begins a fold: the part of the metrics that lives on the recorder's thread.
+    pub fn fold(&self, clients_max: usize) -> Fold {
+        Fold {
+            requests: self.requests.clone(),
+            denials: self.denials.clone(),
+            failures: self.failures.clone(),
+            responses: self.responses.clone(),
+            gateway_seconds: self.gateway_seconds.clone(),
+            upstream_seconds: self.upstream_seconds.clone(),
+            clients_max,
+            clients: AHashSet::new(),
+            apis: AHashMap::new(),
+            request_series: AHashMap::new(),
+        }
+    }
+
+    /// The text of a scrape.
+    pub fn render(&self, reading: &Reading) -> prometheus::Result<Vec<u8>> {
+        self.in_flight.reset();
+        for (client, count) in &reading.in_flight {
+            self.in_flight.with_label_values(&[client]).set(signed(*count));
+        }
+        self.limit_used.reset();
+        for (client, limit, used) in &reading.limit_used {
+            self.limit_used.with_label_values(&[client, limit]).set(*used);
+        }
+        for (listener, count) in &reading.connections {
+            self.connections.with_label_values(&[listener]).set(signed(*count));
+        }
+        // The recorder counts; this follows it.
+        let behind = reading.audit_records.saturating_sub(self.audit_records.get());
+        self.audit_records.inc_by(behind);
+        self.audit_queue_bytes.set(signed(reading.audit_queue_bytes));
+        self.revision.set(signed(reading.revision));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Counts records. Every series is resolved once and kept.
+#[derive(Debug)]
+pub struct Fold {
+    requests: IntCounterVec,
+    denials: IntCounterVec,
+    failures: IntCounterVec,
+    responses: IntCounterVec,
+    gateway_seconds: HistogramVec,
+    upstream_seconds: HistogramVec,
+    clients_max: usize,
+    /// Clients with series of their own; the first ones to call.
+    clients: AHashSet<ClientId>,
+    apis: AHashMap<String, ApiSeries>,
+    request_series: AHashMap<RequestLabels, IntCounter>,
+}
+
+#[derive(Debug)]
+struct ApiSeries {
+    gateway_seconds: Histogram,
+    upstream_seconds: Histogram,
+    /// By class of status: none, 1xx, ..., 5xx.
+    responses: [IntCounter; 6],
+}
+
+#[derive(Debug, Eq, Hash, PartialEq)]
+struct RequestLabels {
+    client: String,
+    api: String,
+    surface: &'static str,
+    decision: &'static str,
+}
+
+impl Fold {
+    pub fn count(&mut self, record: &RequestRecord) {
+        let client = self.client_label(record.caller.client());
+        let api = record.api.as_ref().map_or(NO_API, |api| api.as_str());
+        self.count_request(client.clone(), api, record);
+        match record.outcome {
+            Outcome::Allowed => {}
+            Outcome::Denied(denial) => {
+                self.denials.with_label_values(&[client.as_str(), denial.code()]).inc();
+            }
+            Outcome::Failed(failure) => {
+                self.failures.with_label_values(&[api, failure.code()]).inc();
+            }
+        }
+        let series = self.api_series(api);
+        let class = usize::from(record.status / 100).min(5);
+        series.responses[class].inc();
+        let upstream_us = record.upstream_us.unwrap_or(0);
+        let gateway_us = record.duration_us.saturating_sub(upstream_us);
+        series.gateway_seconds.observe(seconds(gateway_us));
+        if let Some(upstream_us) = record.upstream_us {
+            series.upstream_seconds.observe(seconds(upstream_us));
+        }
+    }
+
+    fn count_request(&mut self, client: String, api: &str, record: &RequestRecord) {
+        let labels = RequestLabels {
+            client,
+            api: api.to_owned(),
+            surface: record.surface.as_str(),
+            decision: record.outcome.decision(),
+        };
+        if let Some(series) = self.request_series.get(&labels) {
+            return series.inc();
+        }
+        let RequestLabels { client, api, surface, decision } = &labels;
+        let series = self.requests.with_label_values(&[client, api, *surface, *decision]);
+        series.inc();
+        self.request_series.insert(labels, series);
+    }
+
+    /// A client of the inventory under its id, until the budget is spent.
+    fn client_label(&mut self, client: Option<&ClientId>) -> String {
+        let Some(client) = client else { return ClientId::ANONYMOUS.to_owned() };
+        if !self.clients.contains(client) {
+            if self.clients.len() >= self.clients_max {
+                return OTHER.to_owned();
+            }
+            self.clients.insert(client.clone());
+        }
+        client.to_string()
+    }
+
+    fn api_series(&mut self, api: &str) -> &ApiSeries {
+        let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+        self.apis.entry(api.to_owned()).or_insert_with(|| ApiSeries {
+            gateway_seconds: self.gateway_seconds.with_label_values(&[api]),
+            upstream_seconds: self.upstream_seconds.with_label_values(&[api]),
+            responses: classes.map(|class| self.responses.with_label_values(&[api, class])),
+        })
+    }
+}
+
+const GATEWAY_BUCKETS: [f64; 10] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0];
+const UPSTREAM_BUCKETS: [f64; 12] =
+    [0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+fn gauge(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    IntGaugeVec::new(Opts::new(name, help), labels)
+}
+
+fn histogram(name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &["api"])
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

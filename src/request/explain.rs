@@ -1,0 +1,83 @@
+//! The decision, told step by step: the stages of `decide`, called in its order, with a client's
+//! word in place of a credential and nothing charged.
+
+use crate::model::denial::Refusal;
+use crate::model::id::ClientId;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Now;
+
+use super::limit::gcra;
+use super::{Ask, authorize, classify, fits, identify};
+
+/// One stage and what it found.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Step {
+    pub stage: &'static str,
+    pub found: String,
+}
+
+/// Tells how `client` would fare with `ask`: the steps that passed, and the refusal that ended
+/// them, if any.
+pub fn explain(
+    snapshot: &Snapshot,
+    client: &ClientId,
+    profile: &str,
+    ask: &Ask<'_>,
+    now: Now,
+) -> (Vec<Step>, Result<(), Refusal>) {
+    let mut steps = Vec::new();
+    let verdict = tell(snapshot, client, profile, ask, now, &mut steps);
+    (steps, verdict)
+}
+
+fn tell(
+    snapshot: &Snapshot,
+    client: &ClientId,
+    profile: &str,
+    ask: &Ask<'_>,
+    now: Now,
+    steps: &mut Vec<Step>,
+) -> Result<(), Refusal> {
+    let mut step = |stage, found| steps.push(Step { stage, found });
+
+    let found = classify::classify(&snapshot.policy.hosts, ask)?;
+    let api = &found.api;
+    step("classify", format!("api {} at base path {}", api.name, api.base_path));
+
+    let identified = identify::assumed(snapshot, client, profile, now)?;
+    if let Some(known) = identified.known() {
+        let (id, kind) = (&known.client.id, known.client.kind.as_str());
+        step("identify", format!("client {id} ({kind}), profile {}", known.profile.name));
+    }
+
+    let operation = found.operation?;
+    step("classify", format!("operation {} at {}", operation.id, operation.template));
+
+    let permit = authorize::authorize(identified, api, &operation, now)?;
+    fits(api, ask.body_bytes)?;
+    let scopes: Vec<&str> = operation.scopes.iter().map(|scope| scope.as_str()).collect();
+    let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(" ") };
+    step(
+        "authorize",
+        match permit.product() {
+            Some(product) => format!("granted by product {product}; scopes needed: {scopes}"),
+            None => "the api is public".to_owned(),
+        },
+    );
+
+    let plan = permit.known().and_then(|known| {
+        let plan = snapshot.policy.plans.get(known.profile.plan.as_ref()?)?;
+        Some((plan, &known.profile.meter))
+    });
+    let Some((plan, meter)) = plan else {
+        step("limit", "no plan: not limited".to_owned());
+        return Ok(());
+    };
+    let cells = *meter.lock();
+    for (rate, cell) in plan.rates.iter().zip(cells) {
+        let remaining = gcra::standing(cell, rate, now.mono).remaining;
+        let (name, burst) = (&rate.name, rate.burst);
+        step("limit", format!("plan {}, rate {name}: burst {burst}, {remaining} left", plan.name));
+    }
+    Ok(())
+}
