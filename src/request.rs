@@ -98,6 +98,3 @@ pub fn still_permitted(snapshot: &Snapshot, call: &Call, now: Now) -> Result<(),
     let identified = identify::again(snapshot, api, call.credential, now)?;
     authorize::authorize(identified, api, operation, now).map(drop)
 }
-
-#[cfg(test)]
-mod tests;

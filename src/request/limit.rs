@@ -136,3 +136,6 @@ pub fn charge(
     }
     refused_by.map(|(index, wait_ns)| (index, gcra::seconds_up(wait_ns)))
 }
+
+#[cfg(test)]
+mod tests;
