@@ -20,6 +20,7 @@ pub mod upstreams;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use prometheus::IntCounterVec;
 
 use crate::audit::AuditLog;
 use crate::model::snapshot::Snapshot;
@@ -35,4 +36,6 @@ pub struct Shared {
     pub audit: AuditLog,
     pub flights: Arc<Flights>,
     pub upstreams: Arc<Upstreams>,
+    /// `onegate_refused_before_request_total`, by reason.
+    pub refused_before_request: IntCounterVec,
 }

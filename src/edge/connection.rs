@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,6 +17,7 @@ use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::socket::SocketAddr as SocketAddress;
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -68,11 +69,13 @@ impl ServerApp for Connections {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let bounds = self.shared.snapshot.load().policy.bounds;
-        let Some(boarded) = self.shared.flights.board(bounds.connections_max) else {
+        let local = addresses(&stream).1;
+        let Some(boarded) = self.shared.flights.board(local, bounds.connections_max) else {
+            self.shared.refused_before_request.with_label_values(&["connections_max"]).inc();
             log::warn!("connections_max reached: a connection was closed unread");
             return None;
         };
-        let peer_ip = peer_ip(&stream);
+        let peer_ip = addresses(&stream).0.map(|peer| peer.ip().to_canonical());
         let transport = Transport::new(stream);
         self.serve(transport, &boarded.flight, peer_ip, shutdown).await;
         None
@@ -149,7 +152,13 @@ impl Connections {
             }
             match fill(transport, flight).await {
                 Filled::Bytes => {}
-                Filled::Closed => return Err(NoHead::Closed),
+                Filled::Closed => {
+                    if begun {
+                        let refused = &self.shared.refused_before_request;
+                        refused.with_label_values(&["closed_in_head"]).inc();
+                    }
+                    return Err(NoHead::Closed);
+                }
                 Filled::Stopped(Stop::SlowHead) => {
                     let slow = Refusal::new(Denial::RequestTimeout, "the head took too long");
                     return Err(refuse(transport, slow));
@@ -249,7 +258,9 @@ async fn close_with(mut transport: Transport, answer: Option<Answer>) {
     let _ = tokio::time::timeout(LINGER, close).await;
 }
 
-pub fn peer_ip(stream: &Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
+/// The peer's and our own address.
+fn addresses(stream: &Stream) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    let Some(digest) = stream.get_socket_digest() else { return (None, None) };
+    let inet = |address: Option<&SocketAddress>| address?.as_inet().copied();
+    (inet(digest.peer_addr()), inet(digest.local_addr()))
 }

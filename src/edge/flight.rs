@@ -4,6 +4,7 @@
 //! past their deadline, calls whose permission was withdrawn. A sweeper thread looks at all flights
 //! every [`TICK`]; requests only store numbers, so a deadline costs no timer.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use slab::Slab;
 
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Refusal};
-use crate::model::id::RequestId;
+use crate::model::id::{ListenerName, RequestId};
 use crate::model::record::End;
 use crate::request::Call;
 
@@ -34,8 +35,17 @@ pub struct Flights {
     /// Milliseconds of the monotonic clock at the last tick.
     now_ms: AtomicU64,
     connections: AtomicUsize,
+    listeners: Vec<Port>,
     requests: AtomicUsize,
     draining: AtomicBool,
+}
+
+/// A listener and its open connections.
+#[derive(Debug)]
+struct Port {
+    name: ListenerName,
+    address: SocketAddr,
+    connections: AtomicUsize,
 }
 
 /// What the connection is doing, which says what an expired phase means.
@@ -150,12 +160,20 @@ pub struct Boarded {
     flights: Arc<Flights>,
     shard: usize,
     key: usize,
+    /// The position of its listener.
+    port: Option<usize>,
     pub flight: Arc<Flight>,
 }
 
-impl Default for Flights {
-    fn default() -> Self {
+impl Flights {
+    pub fn new(listeners: &[(ListenerName, SocketAddr)]) -> Self {
+        let ports = listeners.iter().map(|(name, address)| Port {
+            name: name.clone(),
+            address: *address,
+            connections: AtomicUsize::new(0),
+        });
         Self {
+            listeners: ports.collect(),
             shards: std::array::from_fn(|_| Mutex::default()),
             next_shard: AtomicUsize::new(0),
             now_ms: AtomicU64::new(clock_ms()),
@@ -164,11 +182,13 @@ impl Default for Flights {
             draining: AtomicBool::new(false),
         }
     }
-}
 
-impl Flights {
-    /// Takes a connection in; None when there are `connections_max` already.
-    pub fn board(self: &Arc<Self>, connections_max: usize) -> Option<Boarded> {
+    /// Takes a connection to `local` in; None when there are `connections_max` already.
+    pub fn board(
+        self: &Arc<Self>,
+        local: Option<SocketAddr>,
+        connections_max: usize,
+    ) -> Option<Boarded> {
         if self.connections.fetch_add(1, Ordering::Relaxed) >= connections_max {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return None;
@@ -176,7 +196,28 @@ impl Flights {
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let flight = Arc::new(Flight::default());
         let key = self.shard(shard).insert(Arc::clone(&flight));
-        Some(Boarded { flights: Arc::clone(self), shard, key, flight })
+        let port = local.and_then(|local| self.port_of(local));
+        if let Some(port) = port.and_then(|at| self.listeners.get(at)) {
+            port.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(Boarded { flights: Arc::clone(self), shard, key, port, flight })
+    }
+
+    /// The listener that took a connection to `local`: its own address, or any with its port.
+    fn port_of(&self, local: SocketAddr) -> Option<usize> {
+        let exact = self.listeners.iter().position(|port| port.address == local);
+        exact.or_else(|| {
+            let takes = |port: &Port| {
+                port.address.ip().is_unspecified() && port.address.port() == local.port()
+            };
+            self.listeners.iter().position(takes)
+        })
+    }
+
+    /// Open connections of each listener.
+    pub fn connections_by_listener(&self) -> Vec<(String, u64)> {
+        let count = |port: &Port| port.connections.load(Ordering::Relaxed) as u64;
+        self.listeners.iter().map(|port| (port.name.to_string(), count(port))).collect()
     }
 
     pub fn connections(&self) -> usize {
@@ -354,6 +395,9 @@ impl Drop for Boarded {
     fn drop(&mut self) {
         self.flights.shard(self.shard).try_remove(self.key);
         self.flights.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(port) = self.port.and_then(|at| self.flights.listeners.get(at)) {
+            port.connections.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -399,20 +443,20 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_gives_places_back() {
-        let flights = Arc::new(Flights::default());
-        let first = flights.board(2);
-        let second = flights.board(2);
-        assert!(flights.board(2).is_none());
+        let flights = Arc::new(Flights::new(&[]));
+        let first = flights.board(None, 2);
+        let second = flights.board(None, 2);
+        assert!(flights.board(None, 2).is_none());
         drop(first);
-        assert!(flights.board(2).is_some());
+        assert!(flights.board(None, 2).is_some());
         drop(second);
         assert_eq!(flights.connections(), 0);
     }
 
     #[test]
     fn a_withdrawn_call_is_stopped_and_others_are_not() {
-        let flights = Arc::new(Flights::default());
-        let boarded: Vec<Boarded> = (0..3).filter_map(|_| flights.board(9)).collect();
+        let flights = Arc::new(Flights::new(&[]));
+        let boarded: Vec<Boarded> = (0..3).filter_map(|_| flights.board(None, 9)).collect();
         for (boarded, operation) in boarded.iter().zip(["a.x", "a.y"]) {
             let operation = crate::model::id::OperationId::parse(operation).expect("valid");
             boarded.flight.live().call = Some(Call { credential: None, operation });
