@@ -1,0 +1,132 @@
+//! What a record costs: on a worker thread (reserve and complete) and on the recorder's (encode).
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use onegate::audit::line::Encoder;
+use onegate::audit::{self, AuditLog};
+use onegate::model::api::{Access, ApiFacts, Methods, Operation};
+use onegate::model::client::{Credential, Status};
+use onegate::model::id::{
+    ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
+    UpstreamName,
+};
+use onegate::model::policy::AuditSettings;
+use onegate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
+use onegate::model::template::Template;
+use onegate::model::time::UnixMicros;
+
+criterion_group!(benches, encode, reserve_and_complete);
+criterion_main!(benches);
+
+fn encode(criterion: &mut Criterion) {
+    let encoder = Encoder::for_boot("gate-1.example.com", UnixMicros(1_772_366_400_000_000), 7);
+    let entry = Sample::new().entry();
+    let mut out = Vec::with_capacity(4096);
+    encoder.encode(&mut out, 1, &entry);
+    let mut group = criterion.benchmark_group("audit");
+    group.throughput(Throughput::Bytes(out.len() as u64));
+    group.bench_function("encode", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            encoder.encode(&mut out, black_box(1_000_000), black_box(&entry));
+            out.len()
+        });
+    });
+    group.finish();
+}
+
+/// With the recorder at work beside it, on a disk that is a directory for temporary files.
+fn reserve_and_complete(criterion: &mut Criterion) {
+    let directory = std::env::temp_dir().join(format!("onegate-bench-{}", std::process::id()));
+    let settings = AuditSettings {
+        queue_records_max: 1 << 20,
+        flush_interval: Duration::from_millis(20),
+        segment_bytes_max: 64 << 20,
+    };
+    let (log, recorder) =
+        audit::open(&directory, settings, "gate-1", |_| ()).expect("a temporary directory");
+    let sample = Sample::new();
+    let record = |(log, entry): (&AuditLog, Entry)| {
+        if let Some(slot) = log.reserve() {
+            slot.complete(entry);
+        }
+    };
+    criterion.bench_function("audit/reserve_and_complete", |bencher| {
+        bencher.iter_batched(|| (&log, sample.entry()), record, BatchSize::SmallInput);
+    });
+    criterion.bench_function("audit/reserve_and_leave", |bencher| {
+        bencher.iter(|| drop(black_box(log.reserve())));
+    });
+    recorder.close().expect("a disk with room");
+    std::fs::remove_dir_all(&directory).expect("our own directory");
+}
+
+/// What all sample records share, as requests share a snapshot.
+struct Sample {
+    credential: Arc<Credential>,
+    operation: Arc<Operation>,
+    policy: Arc<str>,
+}
+
+impl Sample {
+    fn new() -> Self {
+        let api = ApiName::parse("payments").expect("a name");
+        let credential = Credential {
+            id: CredentialId::ZERO,
+            client: ClientId::parse("mobile-app").expect("a name"),
+            profile: ProfileName::parse("default").expect("a name"),
+            secret_sha256: [7; 32],
+            status: Status::Active,
+            expires: None,
+            holder: None,
+        };
+        let operation = Operation {
+            id: OperationId::join(&api, "get_payment").expect("a name"),
+            api: Arc::new(ApiFacts { name: api, access: Access::Granted }),
+            methods: Methods::Any,
+            template: Template::parse("/payments/{id}").expect("a template"),
+            scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
+            products: Box::new([]),
+        };
+        Self {
+            credential: Arc::new(credential),
+            operation: Arc::new(operation),
+            policy: "0123456789abcdef+17".into(),
+        }
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Request(Box::new(RequestRecord {
+            id: RequestId::from_parts(1_772_366_400_000, [0xa5; 10]),
+            time: UnixMicros(1_772_366_400_123_456),
+            surface: Surface::Rest,
+            caller: Caller::Known(Arc::clone(&self.credential)),
+            peer_ip: Some(IpAddr::from([10, 0, 0, 1])),
+            source_ip: Some(IpAddr::from([203, 0, 113, 7])),
+            method: "GET".into(),
+            host: "api.example.com".into(),
+            path: "/api/payments/pay_0123456789".into(),
+            api: Some(self.operation.api.name.clone()),
+            operation: Some(Arc::clone(&self.operation)),
+            product: ProductName::parse("payments-read").ok(),
+            outcome: Outcome::Allowed,
+            reason: None,
+            limit: None,
+            status: 200,
+            upstream: UpstreamName::parse("payments").ok(),
+            endpoint: Some(([10, 0, 0, 9], 8080).into()),
+            end: End::Complete,
+            duration_us: 1234,
+            upstream_us: Some(1000),
+            request_bytes: 0,
+            response_bytes: 1024,
+            policy: Arc::clone(&self.policy),
+            trace_id: [0xab; 16],
+            parent_request_id: None,
+        }))
+    }
+}

@@ -1,0 +1,285 @@
+//! The one writer: a thread that turns queued entries into lines of the log.
+//!
+//! It gives each record its number, shows requests to the observer (metrics are a fold over the
+//! records) and appends batches. What the disk refuses is kept and tried again, so nothing is lost
+//! while the process lives; meanwhile the queue fills and the gate refuses. Until a later issue
+//! makes entries durable before their answer, kill -9 loses what waits here: about one
+//! `flush_interval`, and the time of a sync that is under way.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::clock;
+use crate::model::id::RequestId;
+use crate::model::record::{ActRecord, Entry, JsonText, RequestRecord};
+use crate::model::time::{MonoNs, Now, UnixMicros};
+
+use super::line::Encoder;
+use super::queue::Queue;
+use super::segment::SegmentWriter;
+
+/// Owns the writer thread. Close it last, when nobody acts any more.
+#[must_use = "dropped, it closes the log"]
+pub struct Recorder {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Recorder {
+    pub(super) fn start<Observer>(writer: Writer<Observer>) -> io::Result<Self>
+    where
+        Observer: FnMut(&RequestRecord) + Send + 'static,
+    {
+        let queue = Arc::clone(&writer.queue);
+        let thread = thread::Builder::new().name("onegate-audit".into()).spawn(|| writer.run())?;
+        queue.attach(thread.thread().clone());
+        Ok(Self { queue, thread: Some(thread) })
+    }
+
+    /// Writes everything that is complete, syncs, and ends the thread. A disk that has been failing
+    /// for [`PATIENCE`] ends it too; what is then lost is the error.
+    pub fn close(mut self) -> Result<(), Unwritten> {
+        self.join();
+        match self.queue.held() {
+            0 => Ok(()),
+            records => Err(Unwritten { records }),
+        }
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.queue.close();
+            if thread.join().is_err() {
+                log::error!("audit: the recorder panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+/// Entries, and promises of them, that were not in the file when the log closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unwritten {
+    pub records: usize,
+}
+
+/// What the thread owns. One [`turn`](Writer::turn) is all it ever does.
+pub struct Writer<Observer> {
+    queue: Arc<Queue>,
+    segments: SegmentWriter,
+    encoder: Encoder,
+    observer: Observer,
+    flush_interval: Duration,
+    /// Lines are written in pieces of about this size, or a file's size if that is less.
+    piece_bytes: usize,
+    /// Taken from the queue, not yet encoded.
+    batch: VecDeque<Entry>,
+    /// Encoded, not yet in the file; `in_lines` of them are entries of the queue.
+    lines: Vec<u8>,
+    in_lines: usize,
+    seq: u64,
+    wrote: Option<MonoNs>,
+    synced: Option<MonoNs>,
+    told_gap: Option<MonoNs>,
+    complained: Option<MonoNs>,
+    failing_since: Option<MonoNs>,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// There was nothing to write.
+    Idle,
+    Wrote,
+    /// The disk refused; the lines are kept.
+    Stuck,
+}
+
+impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
+    pub fn new(
+        queue: &Arc<Queue>,
+        segments: SegmentWriter,
+        encoder: Encoder,
+        flush_interval: Duration,
+        observer: Observer,
+    ) -> Self {
+        let piece_bytes = usize::try_from(segments.bytes_max()).unwrap_or(usize::MAX);
+        Self {
+            queue: Arc::clone(queue),
+            segments,
+            encoder,
+            observer,
+            flush_interval,
+            piece_bytes: piece_bytes.min(PIECE_BYTES),
+            batch: VecDeque::new(),
+            lines: Vec::new(),
+            in_lines: 0,
+            seq: 0,
+            wrote: None,
+            synced: None,
+            told_gap: None,
+            complained: None,
+            failing_since: None,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            // Asked before the turn, so that the last turn sees all that was completed before.
+            let closing = self.queue.is_closing();
+            let now = clock::now();
+            let turn = self.turn(now);
+            if closing && self.may_end(turn, now.mono) {
+                break;
+            }
+            self.rest(turn, now.mono);
+        }
+        if let Err(error) = self.segments.sync() {
+            self.complain(&error, clock::mono());
+        }
+    }
+
+    /// Writes all that waits.
+    pub fn turn(&mut self, now: Now) -> Turn {
+        if self.batch.is_empty() {
+            self.queue.take(&mut self.batch);
+        }
+        let mut turn = Turn::Idle;
+        while self.encode_piece(now) {
+            if let Err(error) = self.segments.append(&self.lines) {
+                self.failing_since.get_or_insert(now.mono);
+                self.complain(&error, now.mono);
+                return Turn::Stuck;
+            }
+            self.settle(now.mono);
+            turn = Turn::Wrote;
+        }
+        if due(self.synced, SYNC_INTERVAL, now.mono) {
+            self.synced = Some(now.mono);
+            if let Err(error) = self.segments.sync() {
+                self.complain(&error, now.mono);
+            }
+        }
+        turn
+    }
+
+    /// Fills `lines` unless they hold a piece that the disk refused; false when there is nothing.
+    fn encode_piece(&mut self, now: Now) -> bool {
+        if !self.lines.is_empty() {
+            return true;
+        }
+        while self.lines.len() < self.piece_bytes
+            && let Some(entry) = self.batch.pop_front()
+        {
+            if let Entry::Request(record) = &entry {
+                (self.observer)(record);
+            }
+            self.encode(&entry);
+            self.in_lines += 1;
+        }
+        if self.lines.is_empty()
+            && (due(self.told_gap, GAP_INTERVAL, now.mono) || self.queue.is_closing())
+            && let Some(refused) = self.queue.take_refused()
+        {
+            self.told_gap = Some(now.mono);
+            self.encode(&gap(refused, now.wall));
+        }
+        !self.lines.is_empty()
+    }
+
+    fn encode(&mut self, entry: &Entry) {
+        self.seq += 1;
+        self.encoder.encode(&mut self.lines, self.seq, entry);
+    }
+
+    fn settle(&mut self, now: MonoNs) {
+        self.lines.clear();
+        self.queue.advance(std::mem::take(&mut self.in_lines), self.seq);
+        self.wrote = Some(now);
+        if let Some(since) = self.failing_since.take() {
+            log::warn!("audit: writing again after {:?}", now.since(since));
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error, now: MonoNs) {
+        if due(self.complained, COMPLAINT_INTERVAL, now) {
+            self.complained = Some(now);
+            log::error!("audit: {}: {error}", self.segments.path().display());
+        }
+    }
+
+    fn may_end(&self, turn: Turn, now: MonoNs) -> bool {
+        match turn {
+            Turn::Idle => true,
+            Turn::Wrote => false,
+            Turn::Stuck => self.failing_since.is_some_and(|since| now.since(since) >= PATIENCE),
+        }
+    }
+
+    /// Waits for the next turn. Entries do not wake it, but for the first after a long silence.
+    fn rest(&self, turn: Turn, now: MonoNs) {
+        let silent = turn == Turn::Idle && due(self.wrote, SILENCE, now);
+        let nap = if silent && self.queue.fall_asleep() { NAP } else { self.flush_interval };
+        thread::park_timeout(nap);
+    }
+}
+
+/// The record of requests that have none.
+fn gap(refused: u64, time: UnixMicros) -> Entry {
+    let unix_ms = u64::try_from(time.millis()).unwrap_or_default();
+    Entry::Act(Box::new(ActRecord {
+        id: RequestId::from_parts(unix_ms, rand::random()),
+        time,
+        actor: "onegate".into(),
+        action: GAP_ACTION.into(),
+        target: "".into(),
+        reason_given: None,
+        ticket: None,
+        before: None,
+        after: Some(JsonText(format!("{{\"refused\":{refused}}}").into())),
+        succeeded: true,
+        policy: "".into(),
+    }))
+}
+
+fn due(last: Option<MonoNs>, interval: Duration, now: MonoNs) -> bool {
+    last.is_none_or(|last| now.since(last) >= interval)
+}
+
+/// The action of the record of requests that have none.
+pub const GAP_ACTION: &str = "audit.gap";
+/// How long [`Recorder::close`] bears with a disk that refuses.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+const PIECE_BYTES: usize = 256 * 1024;
+const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+const GAP_INTERVAL: Duration = Duration::from_secs(1);
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+/// After this time without entries the thread sleeps for a [`NAP`] at a time.
+const SILENCE: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_secs(1);
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} audit records could not be written", self.records)
+    }
+}
+
+impl std::error::Error for Unwritten {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The files of the log: their names, their order, and the one that is being written.
+//!
+//! `20261121T210748Z-1f2e3d4c-000001.jsonl` is the first file of the boot `1f2e3d4c`. A file holds
+//! whole lines only, up to its size; bytes are appended and never changed. What a line means is
+//! not known here.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::model::time::UnixMicros;
+
+/// One opening of the log. It names files, and with `seq` it names records.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Boot {
+    /// In whole seconds since 1970; no two boots of a log share one, so that names order them.
+    started: i64,
+    id: BootId,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct BootId(u32);
+
+impl Boot {
+    /// A new boot beside those whose files are `known`.
+    pub fn new(now: UnixMicros, random: u32, known: &[SegmentName]) -> Self {
+        let mut started = now.seconds();
+        while known.iter().any(|name| name.boot.started == started) {
+            started += 1;
+        }
+        Self { started, id: BootId(random) }
+    }
+
+    pub const fn id(self) -> BootId {
+        self.id
+    }
+
+    pub const fn started(self) -> UnixMicros {
+        UnixMicros::from_seconds(self.started)
+    }
+}
+
+/// Orders by boot, then by number: the order in which the records were written.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct SegmentName {
+    pub boot: Boot,
+    /// From 1.
+    pub number: u32,
+}
+
+impl SegmentName {
+    /// None for every other file.
+    pub fn parse(file_name: &str) -> Option<Self> {
+        let mut parts = file_name.strip_suffix(".jsonl")?.split('-');
+        let (started, id, number) = (parts.next()?, parts.next()?, parts.next()?);
+        let started = started.parse::<Timestamp>().ok()?.as_second();
+        let id = BootId(u32::from_str_radix(id, 16).ok()?);
+        let name = Self { boot: Boot { started, id }, number: number.parse().ok()? };
+        // One name, one spelling: what we would not write, we did not write.
+        (name.to_string() == file_name).then_some(name)
+    }
+
+    /// All files of the log, in order.
+    pub fn list(directory: &Path) -> io::Result<Vec<Self>> {
+        let mut names = Vec::new();
+        for entry in directory.read_dir()? {
+            names.extend(entry?.file_name().to_str().and_then(Self::parse));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    pub fn path(self, directory: &Path) -> PathBuf {
+        directory.join(self.to_string())
+    }
+
+    const fn next(self) -> Self {
+        Self { boot: self.boot, number: self.number.saturating_add(1) }
+    }
+}
+
+/// The file that is being written.
+pub struct SegmentWriter {
+    directory: PathBuf,
+    name: SegmentName,
+    file: File,
+    /// Its whole lines, in bytes.
+    len: u64,
+    bytes_max: u64,
+    /// A failed write may have left bytes after `len`.
+    torn: bool,
+    /// Written since the last sync.
+    dirty: bool,
+    /// A sync failed: what the kernel then keeps of this file is unknown, and asking it again would
+    /// only hide that. Nothing more goes into it.
+    spent: bool,
+}
+
+impl SegmentWriter {
+    /// Begins the first file of a boot.
+    pub fn begin(directory: &Path, boot: Boot, bytes_max: u64) -> io::Result<Self> {
+        let name = SegmentName { boot, number: 1 };
+        let file = create(&name.path(directory))?;
+        sync_directory(directory)?;
+        Ok(Self {
+            directory: directory.into(),
+            name,
+            file,
+            len: 0,
+            bytes_max,
+            torn: false,
+            dirty: false,
+            spent: false,
+        })
+    }
+
+    /// Appends whole lines, in the next file when this one is full. After an error none of them
+    /// count as written, and the same lines may be given again.
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.len)?;
+            self.torn = false;
+        }
+        let len = self.len + lines.len() as u64;
+        if self.spent || (self.len > 0 && len > self.bytes_max) {
+            self.begin_next()?;
+        }
+        self.torn = true;
+        self.file.write_all(lines)?;
+        self.torn = false;
+        self.dirty = true;
+        self.len += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Brings what was appended to the medium; cheap when nothing was.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.dirty) {
+            return Ok(());
+        }
+        self.file.sync_data().inspect_err(|_| self.spent = true)
+    }
+
+    pub const fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.name.path(&self.directory)
+    }
+
+    fn begin_next(&mut self) -> io::Result<()> {
+        self.sync()?;
+        let next = self.name.next();
+        self.file = create(&next.path(&self.directory))?;
+        self.name = next;
+        self.len = 0;
+        self.spent = false;
+        sync_directory(&self.directory)
+    }
+}
+
+/// Makes the log's directory, for its owner only, unless it is there: its owner may have opened it
+/// to a group that ships the files.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A new file's name is safe only once its directory is.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+impl fmt::Display for SegmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:06}.jsonl", self.boot, self.number)
+    }
+}
+
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let started = Timestamp::from_second(self.started).unwrap_or_default();
+        write!(f, "{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), self.id)
+    }
+}
+
+impl fmt::Display for BootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::Directory;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn names_are_read_as_they_are_written_and_no_others() {
+        let check = |text: &str, expected: bool| {
+            assert_eq!(
+                SegmentName::parse(text).map(|n| n.to_string()).is_some(),
+                expected,
+                "{text}"
+            );
+        };
+        check("20261121T210748Z-1f2e3d4c-000001.jsonl", true);
+        check("20261121T210748Z-1f2e3d4c-1000000.jsonl", true);
+        check("20261121T210748Z-1f2e3d4c-1.jsonl", false);
+        check("20261121T210748Z-1F2E3D4C-000001.jsonl", false);
+        check("2026-11-21T21:07:48Z-1f2e3d4c-000001.jsonl", false);
+        check("20261121T210748Z-1f2e3d4c-000001.jsonl.gz", false);
+        check("20261121T210748Z-1f2e3d4c-000001-2.jsonl", false);
+        check("manifest.json", false);
+    }
+
+    #[test]
+    fn boots_in_one_second_keep_their_order() {
+        let now = UnixMicros::from_seconds(1_795_295_268);
+        let first = SegmentName { boot: Boot::new(now, 9, &[]), number: 1 };
+        let second = SegmentName { boot: Boot::new(now, 1, &[first]), number: 1 };
+        assert_eq!(first.to_string(), "20261121T210748Z-00000009-000001.jsonl");
+        assert_eq!(second.to_string(), "20261121T210749Z-00000001-000001.jsonl");
+        assert!(first < second);
+    }
+
+    fn writer(directory: &Directory, bytes_max: u64) -> SegmentWriter {
+        let boot = Boot::new(UnixMicros(0), 7, &[]);
+        SegmentWriter::begin(directory.path(), boot, bytes_max).expect("a file")
+    }
+
+    fn contents(directory: &Directory) -> Vec<String> {
+        let names = SegmentName::list(directory.path()).expect("a directory");
+        let read = |name: &SegmentName| std::fs::read_to_string(name.path(directory.path()));
+        names.iter().map(|name| read(name).expect("a file")).collect()
+    }
+
+    #[test]
+    fn a_full_file_is_followed_by_the_next() {
+        let directory = Directory::new();
+        let mut writer = writer(&directory, 4);
+        for lines in ["ab\n", "c\n", "d\n", "longer than a file\n", "e\n"] {
+            writer.append(lines.as_bytes()).expect("appends");
+        }
+        writer.sync().expect("syncs");
+        assert_eq!(contents(&directory), ["ab\n", "c\nd\n", "longer than a file\n", "e\n"]);
+        let mode = |path: &Path| path.metadata().expect("is there").permissions().mode() & 0o777;
+        assert_eq!(mode(&writer.path()), 0o600);
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_leaves_no_torn_line() {
+        let directory = Directory::new();
+        let mut writer = writer(&directory, 1000);
+        writer.append(b"one\n").expect("appends");
+
+        let full = OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
+        let good = std::mem::replace(&mut writer.file, full);
+        let error = writer.append(b"two\n").expect_err("the disk is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        // Still failing: now even the torn tail cannot be cut.
+        writer.append(b"two\n").expect_err("the disk is full");
+
+        writer.file = good;
+        writer.file.write_all(b"tw").expect("what a short write leaves");
+        writer.append(b"two\n").expect("there is room again");
+        assert_eq!(contents(&directory), ["one\ntwo\n"]);
+    }
+
+    #[test]
+    fn a_file_whose_sync_failed_is_left_for_the_next() {
+        let directory = Directory::new();
+        let mut writer = writer(&directory, 1000);
+        writer.append(b"one\n").expect("appends");
+        // A pipe takes bytes and cannot be synced: fdatasync says EINVAL.
+        let (_reader, pipe) = io::pipe().expect("a pipe");
+        let good =
+            std::mem::replace(&mut writer.file, File::from(std::os::fd::OwnedFd::from(pipe)));
+        writer.sync().expect_err("a pipe cannot be synced");
+        drop(std::mem::replace(&mut writer.file, good));
+        writer.append(b"two\n").expect("appends");
+        assert_eq!(contents(&directory), ["one\n", "two\n"]);
+    }
+}

@@ -1,0 +1,232 @@
+//! The log from end to end, and what the other audit tests share: a directory and sample entries.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+use crate::model::api::{Access, ApiFacts, Methods, Operation};
+use crate::model::client::{Credential, Status};
+use crate::model::id::{
+    ApiName, ClientId, CredentialId, OperationId, ProfileName, RequestId, Scope,
+};
+use crate::model::record::{ActRecord, Caller, End, Entry, JsonText, Outcome, Surface};
+use crate::model::template::Template;
+use crate::model::time::UnixMicros;
+
+/// A directory of its own, gone at the end of the test.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("onegate-audit-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a temporary directory");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// All lines of the log, in order.
+    pub fn lines(&self) -> Vec<Value> {
+        let names = SegmentName::list(&self.0).expect("a directory");
+        let read = |name: &SegmentName| std::fs::read_to_string(name.path(&self.0));
+        let text: String = names.iter().map(|name| read(name).expect("a file")).collect();
+        assert!(text.is_empty() || text.ends_with('\n'), "whole lines");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn id(n: u64) -> RequestId {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&n.to_be_bytes());
+    RequestId::from_parts(1_772_366_400_000, random)
+}
+
+/// A refused request that says as little as a request can.
+pub fn bare(n: u64) -> RequestRecord {
+    RequestRecord {
+        id: id(n),
+        time: UnixMicros(1_772_366_400_000_000),
+        surface: Surface::Rest,
+        caller: Caller::Anonymous { claimed: None },
+        peer_ip: None,
+        source_ip: None,
+        method: "".into(),
+        host: "".into(),
+        path: "".into(),
+        api: None,
+        operation: None,
+        product: None,
+        outcome: Outcome::Denied(crate::model::denial::Denial::MalformedRequest),
+        reason: None,
+        limit: None,
+        status: 400,
+        upstream: None,
+        endpoint: None,
+        end: End::Complete,
+        duration_us: 0,
+        upstream_us: None,
+        request_bytes: 0,
+        response_bytes: 0,
+        policy: "0123456789abcdef+1".into(),
+        trace_id: [0; 16],
+        parent_request_id: None,
+    }
+}
+
+pub fn request(n: u64) -> Entry {
+    Entry::Request(Box::new(bare(n)))
+}
+
+/// An allowed request that was forwarded.
+pub fn full(n: u64) -> RequestRecord {
+    RequestRecord {
+        caller: Caller::Known(credential("mobile-app")),
+        peer_ip: Some(IpAddr::from([10, 0, 0, 1])),
+        source_ip: Some(IpAddr::from([203, 0, 113, 7])),
+        method: "GET".into(),
+        host: "api.example.com".into(),
+        path: "/api/payments/7".into(),
+        api: Some(ApiName::parse("payments").expect("a name")),
+        operation: Some(operation("payments", "get_payment")),
+        product: crate::model::id::ProductName::parse("payments-read").ok(),
+        outcome: Outcome::Allowed,
+        status: 200,
+        upstream: crate::model::id::UpstreamName::parse("payments").ok(),
+        endpoint: Some(([127, 0, 0, 1], 8080).into()),
+        duration_us: 1234,
+        upstream_us: Some(1000),
+        request_bytes: 0,
+        response_bytes: 1024,
+        trace_id: [0xab; 16],
+        ..bare(n)
+    }
+}
+
+pub fn credential(client: &str) -> Arc<Credential> {
+    Arc::new(Credential {
+        id: CredentialId::parse("4fTq0aZ81kLm").expect("an id"),
+        client: ClientId::parse(client).expect("a name"),
+        profile: ProfileName::parse("default").expect("a name"),
+        secret_sha256: [7; 32],
+        status: Status::Active,
+        expires: None,
+        holder: Some("Ann \"the\" Holder\n".into()),
+    })
+}
+
+pub fn operation(api: &str, operation: &str) -> Arc<Operation> {
+    let name = ApiName::parse(api).expect("a name");
+    Arc::new(Operation {
+        id: OperationId::join(&name, operation).expect("a name"),
+        api: Arc::new(ApiFacts { name, access: Access::Granted }),
+        methods: Methods::Any,
+        template: Template::parse("/payments/{id}").expect("a template"),
+        scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
+        products: Box::new([]),
+    })
+}
+
+pub fn act(n: u64, action: &str) -> ActRecord {
+    ActRecord {
+        id: id(n),
+        time: UnixMicros(1_772_366_400_000_000),
+        actor: "uid=0 login=ann sudo_user=-".into(),
+        action: action.into(),
+        target: "client/mobile-app".into(),
+        reason_given: Some("left\tthe \\ team".into()),
+        ticket: Some("OPS-7".into()),
+        before: Some(JsonText("null".into())),
+        after: Some(JsonText("{\n  \"owner\": \"team-a\"\n}".into())),
+        succeeded: true,
+        policy: "0123456789abcdef+1".into(),
+    }
+}
+
+pub const SETTINGS: AuditSettings = AuditSettings {
+    queue_records_max: 10_000,
+    flush_interval: Duration::from_millis(1),
+    segment_bytes_max: 1 << 20,
+};
+
+/// Far more than any test needs.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[test]
+fn every_entry_is_one_numbered_line_over_boots_files_and_threads() {
+    let directory = Directory::new();
+    for boot in 0..2 {
+        let observed = Arc::new(Mutex::new(0));
+        let observer = {
+            let observed = Arc::clone(&observed);
+            move |_: &RequestRecord| *observed.lock().expect("no panic") += 1
+        };
+        let settings = AuditSettings { segment_bytes_max: 20_000, ..SETTINGS };
+        let (log, recorder) =
+            super::open(directory.path(), settings, "node-1", observer).expect("opens");
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let log = &log;
+                scope.spawn(move || {
+                    for n in 0..500 {
+                        let slot = log.reserve().expect("room");
+                        slot.complete(request(boot * 10_000 + thread * 500 + n));
+                    }
+                });
+            }
+        });
+        log.record_act(act(9999, "client.change")).expect("room");
+        assert_eq!(log.flush(DEADLINE), Ok(()));
+        assert_eq!((log.queued_records(), log.records_written()), (0, 2001));
+        assert_eq!(directory.lines().len() as u64, 2001 * (boot + 1));
+        assert_eq!(*observed.lock().expect("no panic"), 2000);
+        assert_eq!(recorder.close(), Ok(()));
+    }
+
+    let lines = directory.lines();
+    let distinct =
+        |key: &str| lines.iter().map(|line| line[key].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!((distinct("id"), distinct("boot")), (4001, 2));
+    let numbers: Vec<u64> = lines.iter().filter_map(|line| line["seq"].as_u64()).collect();
+    assert!(numbers.iter().copied().eq((1..=2001).chain(1..=2001)), "no gap in a boot");
+    let names = SegmentName::list(directory.path()).expect("a directory");
+    assert!(names.len() > 10);
+}
+
+#[test]
+fn closing_writes_what_waits_and_says_what_it_could_not() {
+    let directory = Directory::new();
+    let settings = AuditSettings { flush_interval: Duration::from_secs(3600), ..SETTINGS };
+    let (log, recorder) = super::open(directory.path(), settings, "node-1", |_| ()).expect("opens");
+    log.reserve().expect("room").complete(request(1));
+    let late = log.reserve().expect("room");
+    assert_eq!(recorder.close(), Err(Unwritten { records: 1 }));
+    assert_eq!(directory.lines().len(), 1);
+    late.complete(request(2));
+    assert_eq!(directory.lines().len(), 1);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_not_opened() {
+    let directory = Directory::new();
+    let file = directory.path().join("audit");
+    std::fs::write(&file, "").expect("a file");
+    let error = super::open(&file, SETTINGS, "node-1", |_| ()).expect_err("no directory");
+    assert!(error.to_string().contains("/audit: "), "{error}");
+}
