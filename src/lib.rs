@@ -1,9 +1,15 @@
 //! One gate for REST and AI traffic. The life of a request is told in ARCHITECTURE.md.
+//!
+//! Modules in reading order: the vocabulary, the decision, what feeds it, what carries it out.
+
+pub mod model;
+
+pub mod request;
 
 pub mod audit;
 pub mod clock;
+pub mod inventory;
+pub mod metrics;
+
 pub mod demo;
 pub mod edge;
-pub mod metrics;
-pub mod model;
-pub mod request;

@@ -106,6 +106,13 @@ impl ClientId {
     pub const ANONYMOUS: &'static str = "_anonymous";
 }
 
+/// `default`: the profile that every client has.
+impl Default for ProfileName {
+    fn default() -> Self {
+        Self { text: "default".into(), kind: PhantomData }
+    }
+}
+
 impl OperationId {
     /// `api.operation`, from two names that were each checked.
     pub fn join(api: &ApiName, operation: &str) -> Result<Self, NameError> {

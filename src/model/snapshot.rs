@@ -22,8 +22,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub fn new(policy: Arc<Policy>, inventory: Inventory) -> Self {
-        let label = format!("{}+{}", policy.digest, inventory.revision).into();
+        let label = Self::label(&policy, inventory.revision);
         Self { policy, inventory, label }
+    }
+
+    /// How records name a snapshot, also one that is about to be.
+    pub fn label(policy: &Policy, revision: u64) -> Arc<str> {
+        format!("{}+{revision}", policy.digest).into()
     }
 }
 
@@ -58,12 +63,18 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedMap<K, V> {
 
     /// This map with one entry put in or replaced.
     pub fn with(&self, key: K, value: V) -> Self {
-        let at = self.shard_of(&key);
-        let mut shard = AHashMap::clone(&self.shards[at]);
-        let added = usize::from(shard.insert(key, value).is_none());
+        self.with_all([(key, value)])
+    }
+
+    /// This map with entries put in or replaced; a shard is copied once, however many it takes.
+    pub fn with_all(&self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut shards = self.shards.to_vec();
-        shards[at] = Arc::new(shard);
-        Self { hasher: self.hasher.clone(), shards: shards.into(), len: self.len + added }
+        let mut len = self.len;
+        for (key, value) in entries {
+            let at = self.shard_of(&key);
+            len += usize::from(Arc::make_mut(&mut shards[at]).insert(key, value).is_none());
+        }
+        Self { hasher: self.hasher.clone(), shards: shards.into(), len }
     }
 
     pub fn values(&self) -> impl Iterator<Item = &V> {

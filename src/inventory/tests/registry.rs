@@ -1,0 +1,258 @@
+//! What spans several changes: what is in force, what is counted on, what stays secret.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::*;
+use crate::inventory::actor::Actor;
+use crate::inventory::error::StoreError;
+use crate::inventory::in_use;
+use crate::model::client::{Client, Status};
+use crate::model::key::{Environment, PresentedKey};
+
+fn client(registry: &Registry, id: &str) -> Arc<Client> {
+    Arc::clone(registry.running.load().inventory.clients.get(id).expect("the client"))
+}
+
+#[test]
+fn a_change_is_in_force_and_survives() {
+    let dir = TempDir::new();
+    let (registry, _) = registry(&dir);
+    let key = issued(make(&registry, &add(new_client("a"))).unwrap());
+    let presented = PresentedKey::parse(key.key.reveal().as_bytes()).unwrap();
+    let find = |registry: &Registry| {
+        let snapshot = registry.running.load();
+        let found = snapshot.inventory.credentials.get(&presented.id).map(Arc::clone);
+        found.expect("the credential")
+    };
+    assert_eq!(find(&registry).secret_sha256, presented.secret_sha256());
+    let done = make(&registry, &revoke(Target::Credential(presented.id))).unwrap();
+    assert_eq!(done.ended, Ended { requests: 1, streams: 2 });
+    assert_eq!(done.recorded, Recorded::Yes);
+    assert_eq!(find(&registry).status, Status::Revoked);
+    assert_eq!(&*registry.running.load().label, "0123456789abcdef+2");
+    drop(registry);
+    let (registry, _) = super::registry(&dir);
+    assert_eq!(find(&registry).status, Status::Revoked);
+    assert_eq!(find(&registry).secret_sha256, presented.secret_sha256());
+    assert_eq!(&*client(&registry, "a").owner, "payments team");
+    assert_eq!(client(&registry, "a").profiles[0].grants[0].product, name("payments-all"));
+}
+
+#[test]
+fn agents_expire_in_90_days_unless_told() {
+    let check = |kind: ClientKind, expires: Option<Expires>, expected: Option<UnixMicros>| {
+        let dir = TempDir::new();
+        let (registry, _) = registry(&dir);
+        make(&registry, &add(NewClient { kind, expires, ..new_client("a") })).unwrap();
+        assert_eq!(client(&registry, "a").expires, expected, "{kind:?} {expires:?}");
+    };
+    check(ClientKind::Agent, None, Some(in_days(90)));
+    check(ClientKind::Agent, Some(Expires::Never), None);
+    check(ClientKind::Agent, Some(Expires::At(in_days(7))), Some(in_days(7)));
+    check(ClientKind::App, None, None);
+    check(ClientKind::Service, Some(Expires::At(in_days(7))), Some(in_days(7)));
+}
+
+#[test]
+fn what_a_client_used_of_its_plan_stays_counted() {
+    let dir = TempDir::new();
+    let (registry, _) = registry(&dir);
+    make(&registry, &add(new_client("a"))).unwrap();
+    let meter = |profile: &str| {
+        let client = client(&registry, "a");
+        Arc::clone(&client.profile(profile).expect("the profile").meter)
+    };
+    let first = meter("default");
+    make(&registry, &add_grant("a", "payments-read", None)).unwrap();
+    assert!(Arc::ptr_eq(&meter("default"), &first));
+    make(&registry, &add_profile("a", "batch", "payments-read")).unwrap();
+    assert!(!Arc::ptr_eq(&meter("batch"), &first), "another plan, another meter");
+    make(&registry, &new_terms("a", "batch", "standard")).unwrap();
+    assert!(Arc::ptr_eq(&meter("batch"), &first), "one meter for one plan");
+    make(&registry, &new_terms("a", "default", "agent")).unwrap();
+    assert!(!Arc::ptr_eq(&meter("default"), &first));
+    make(&registry, &new_terms("a", "default", "standard")).unwrap();
+    assert!(Arc::ptr_eq(&meter("default"), &first), "its other profile kept the meter");
+}
+
+#[test]
+fn a_grant_whose_time_is_over_may_be_given_again() {
+    let dir = TempDir::new();
+    let (registry, audit) = registry(&dir);
+    make(&registry, &add(new_client("a"))).unwrap();
+    make(&registry, &add_grant("a", "payments-read", Some(in_days(1)))).unwrap();
+    let by = Actor::gate();
+    let again = add_grant("a", "payments-read", Some(in_days(9)));
+    registry.change(&again, Asked { by: &by, at: in_days(2) }).unwrap();
+    let acts = audit.acts.lock().unwrap();
+    let before = &acts.last().unwrap().before.as_ref().unwrap().0;
+    assert_eq!(&**before, r#"{"product":"payments-read","until":"2026-11-22T00:00:00.000000Z"}"#);
+}
+
+#[test]
+fn a_config_without_what_is_in_use_is_refused() {
+    let dir = TempDir::new();
+    let (registry, _, _) = set_up(&dir);
+    make(&registry, &add_grant("mobile-app", "payments-read", Some(in_days(1)))).unwrap();
+    let check = |products: &[&str], plans: &[&str], now: UnixMicros, expected: &[&str]| {
+        let swapped = registry.swap_policy(policy(products, plans), now);
+        let told: Vec<String> =
+            swapped.err().unwrap_or_default().iter().map(in_use::InUse::to_string).collect();
+        assert_eq!(told, expected);
+    };
+    let all = &["payments-all", "payments-read"];
+    check(all, &["standard"], NOW, &[]);
+    check(all, &["agent"], NOW, &["plan 'standard' is in use by mobile-app/default"]);
+    check(
+        &[],
+        &["standard"],
+        NOW,
+        &[
+            "product 'payments-all' is in use by mobile-app/default",
+            "product 'payments-read' is in use by mobile-app/default",
+        ],
+    );
+    check(&["payments-all"], &["standard"], in_days(2), &[]);
+    make(&registry, &revoke(Target::Client(name("mobile-app")))).unwrap();
+    check(&[], &[], NOW, &[]);
+}
+
+#[test]
+fn what_takes_away_goes_ahead_of_a_full_audit_and_nothing_else_does() {
+    let dir = TempDir::new();
+    let (registry, audit, key) = set_up(&dir);
+    *audit.full.lock().unwrap() = true;
+    let done = make(&registry, &add_key("mobile-app", "default")).unwrap();
+    assert_eq!(done.recorded, Recorded::Waits(AuditUnavailable("the disk is full".into())));
+    let error = make(&registry, &add_key("mobile-app", "default")).unwrap_err();
+    assert_eq!(error.code(), "audit_unavailable");
+    make(&registry, &revoke(Target::Credential(key))).unwrap();
+    *audit.full.lock().unwrap() = false;
+    make(&registry, &add_grant("mobile-app", "payments-read", None)).unwrap();
+    assert_eq!(
+        audit.take(),
+        [
+            "credential.add credential/*",
+            "credential.revoke credential/*",
+            "grant.add grant/mobile-app/default/payments-read",
+        ]
+    );
+}
+
+#[test]
+fn records_that_a_crash_kept_from_the_audit_are_handed_over_at_start() {
+    let dir = TempDir::new();
+    let (registry, audit, _) = set_up(&dir);
+    *audit.full.lock().unwrap() = true;
+    make(&registry, &add_grant("mobile-app", "payments-read", None)).unwrap();
+    drop(registry);
+    let (_registry, audit) = super::registry(&dir);
+    let acts = audit.acts.lock().unwrap();
+    let act = &acts[0];
+    assert_eq!((acts.len(), &*act.action, act.succeeded), (1, "grant.add", true));
+    assert_eq!(&*act.actor, "uid=0 login=ann sudo_user=-");
+    assert_eq!(&*act.policy, "0123456789abcdef+4");
+    assert!(act.id.to_string().starts_with("01a1fb67-1800-7"), "its time is the act's: {}", act.id);
+}
+
+#[test]
+fn one_holder_at_a_time_and_files_for_nobody_else() {
+    let dir = TempDir::new();
+    let store = Store::open(dir.path()).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    let expected = format!(
+        "the inventory is in use by process {} (it holds {})",
+        std::process::id(),
+        dir.path().join("onegate.lock").display()
+    );
+    assert_eq!(error.to_string(), expected);
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+    }
+    drop(store);
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::OpenToOthers { mode: 0o777, .. }), "{error}");
+}
+
+#[test]
+fn a_later_schema_is_refused() {
+    let dir = TempDir::new();
+    drop(Store::open(dir.path()).unwrap());
+    let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
+    connection.execute_batch("PRAGMA user_version = 2").unwrap();
+    drop(connection);
+    let error = Store::open(dir.path()).unwrap_err();
+    assert_eq!(error.to_string(), "the inventory has schema 2; this onegate knows up to 1");
+}
+
+#[test]
+fn a_row_that_makes_no_sense_is_an_error() {
+    let check = |sql: &str, expected: &str| {
+        let dir = TempDir::new();
+        let (registry, _, _) = set_up(&dir);
+        drop(registry);
+        let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+        drop(connection);
+        let error = Store::open(dir.path()).unwrap().load().unwrap_err().to_string();
+        assert!(error.contains(expected), "{sql}: {error}");
+    };
+    check("UPDATE client SET kind = 'robot'", "row 'mobile-app' of table client");
+    check("UPDATE profile SET plan = 'No Plan'", "row 'mobile-app' of table profile");
+    check("UPDATE profile SET scopes = '\"'", "row 'mobile-app' of table profile");
+    check("UPDATE grant_ SET product = ''", "row 'mobile-app' of table grant_");
+    check("UPDATE credential SET status = ''", "of table credential");
+}
+
+#[test]
+fn a_secret_is_nowhere_but_in_the_hands_of_its_holder() {
+    let dir = TempDir::new();
+    let (registry, audit) = registry(&dir);
+    let done = make(&registry, &add(new_client("a"))).unwrap();
+    let mut shown = format!("{done:?} {:?}", registry.running.load());
+    let key = issued(done);
+    shown += &format!("{key:?} {:?}", audit.acts.lock().unwrap());
+    let text = key.key.reveal().to_owned();
+    let secret = &text["og_live_".len() + 13..][..43];
+    assert!(!shown.contains(secret));
+    drop(registry);
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+    let environment = Environment::parse("test").unwrap();
+    let key = KeySource::Issued(environment);
+    let credential = NewCredential { key, ..new_key(Some("ann")) };
+    let (registry, _) = super::registry(&dir);
+    let change = Change::AddCredential { client: name("a"), credential };
+    assert!(issued(make(&registry, &change).unwrap()).key.reveal().starts_with("og_test_"));
+}
+
+/// Not timed: it is here to notice a load that is quadratic, by the test runner's own limit.
+#[test]
+fn a_hundred_thousand_credentials_are_applied_and_loaded() {
+    const CLIENTS: u32 = 1000;
+    const KEYS: u32 = 100;
+    let dir = TempDir::new();
+    let (registry, _) = registry(&dir);
+    let id = |number: u32| CredentialId::parse(&format!("{number:012}")).unwrap();
+    let clients = (0..CLIENTS).map(|client| {
+        let keys = (0..KEYS).map(|key| known_key(id(client * KEYS + key))).collect();
+        NewClient { credentials: keys, ..new_client(&format!("client-{client}")) }
+    });
+    let done = make(&registry, &Change::Apply(clients.collect())).unwrap();
+    assert!(done.enforced > Duration::ZERO);
+    let check = |registry: &Registry| {
+        let inventory = &registry.running.load().inventory;
+        assert_eq!((inventory.clients.len(), inventory.credentials.len()), (1000, 100_000));
+        assert_eq!(inventory.credentials.get(&id(99_999)).unwrap().client, name("client-999"));
+    };
+    check(&registry);
+    drop(registry);
+    check(&super::registry(&dir).0);
+}
