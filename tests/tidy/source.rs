@@ -141,42 +141,6 @@ impl RustFile {
             Some((self.text_at(at + 1), at, self.tokens[close].line - start.line + 1))
         })
     }
-
-    /// The fields of structs that derive `derive`, under the names they have outside.
-    pub fn fields_of_derived(&self, derive: &str) -> Vec<(usize, String)> {
-        let mut fields = Vec::new();
-        for attribute in self.find(&["#", "[", "derive"]) {
-            let depth = self.tokens[attribute].depth;
-            let mut rest = attribute..self.tokens.len();
-            let end = |at: &usize| self.text_at(*at) == "{" && self.tokens[*at].depth == depth;
-            let Some(open) = rest.find(end) else { continue };
-            let head = self.tokens[attribute..open].iter().map(|token| token.text.as_str());
-            let head: Vec<_> = head.collect();
-            if head.contains(&derive) && head.contains(&"struct") {
-                fields.extend(self.fields_in(open));
-            }
-        }
-        fields
-    }
-
-    fn fields_in(&self, open: usize) -> Vec<(usize, String)> {
-        let depth = self.tokens[open].depth;
-        let inside = (open + 1..self.tokens.len()).take_while(|at| self.tokens[*at].depth > depth);
-        let mut fields = Vec::new();
-        let mut renamed = None;
-        for at in inside {
-            let colons = [at - 1, at, at + 1, at + 2].map(|at| self.text_at(at) == ":");
-            let is_name =
-                self.tokens[at].depth == depth + 1 && colons == [false, false, true, false];
-            if self.text_at(at) == "rename" {
-                renamed = Some(self.text_at(at + 2).trim_matches('"').to_owned());
-            } else if is_name {
-                let name = self.text_at(at).trim_start_matches("r#").to_owned();
-                fields.push((at, renamed.take().unwrap_or(name)));
-            }
-        }
-        fields
-    }
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
