@@ -1,1 +1,3 @@
+//! The binary. All it does is in the library.
+
 fn main() {}

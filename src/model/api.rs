@@ -103,8 +103,8 @@ impl Methods {
         match self {
             Self::Any => method != "CONNECT" && method != "TRACE",
             Self::Listed(methods) => {
-                let wanted = |m: &Box<str>| &**m == method || (method == "HEAD" && &**m == "GET");
-                methods.iter().any(wanted)
+                let list = |wanted: &str| methods.iter().any(|m| &**m == wanted);
+                list(method) || (method == "HEAD" && list("GET"))
             }
         }
     }

@@ -136,98 +136,43 @@ impl Denial {
         Self::Overloaded,
     ];
 
+    #[rustfmt::skip] // A table: each row in two lines.
     pub const fn row(self) -> Row {
         match self {
-            Self::MalformedRequest => row(
-                "malformed_request",
-                400,
-                "Malformed request",
-                "The request breaks a rule of HTTP. Send it again in valid form.",
-            ),
-            Self::UriTooLong => {
-                row("uri_too_long", 414, "URI too long", "Send a shorter path and query.")
-            }
-            Self::HeadTooLarge => row(
-                "head_too_large",
-                431,
-                "Request head too large",
-                "Send fewer or shorter header fields.",
-            ),
-            Self::BodyTooLarge => {
-                row("body_too_large", 413, "Request body too large", "Send a smaller body.")
-            }
-            Self::RequestTimeout => row(
-                "request_timeout",
-                408,
-                "Request timeout",
-                "The request arrived too slowly. Send it again over a faster connection.",
-            ),
-            Self::Misdirected => row(
-                "misdirected",
-                421,
-                "Misdirected request",
-                "This host is not served here. Check the host name of the URL.",
-            ),
-            Self::NotFound => {
-                row("not_found", 404, "Not found", "Nothing is published here. Check the URL.")
-            }
-            Self::MethodNotAllowed => row(
-                "method_not_allowed",
-                405,
-                "Method not allowed",
-                "Use one of the methods in the Allow header.",
-            ),
-            Self::CredentialMissing => row(
-                "credential_missing",
-                401,
-                "Credential missing",
-                "Send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
-            ),
-            Self::CredentialInvalid => row(
-                "credential_invalid",
-                401,
-                "Credential invalid",
-                "The credential is not valid here. Ask the gate's operator for a new one.",
-            ),
-            Self::CredentialConflict => row(
-                "credential_conflict",
-                400,
-                "Credential conflict",
-                "The request carries credentials of different clients. Send only one.",
-            ),
-            Self::ClientSuspended => row(
-                "client_suspended",
-                403,
-                "Client suspended",
-                "This client may not call at present. Ask the gate's operator.",
-            ),
-            Self::NotGranted => row(
-                "not_granted",
-                403,
-                "Not granted",
-                "No product granted to this client contains the operation. Ask its owner for access.",
-            ),
-            Self::InsufficientScope => row(
-                "insufficient_scope",
-                403,
-                "Insufficient scope",
-                "The credential lacks scopes that the operation needs.",
-            ),
-            Self::RateLimited => row(
-                "rate_limited",
-                429,
-                "Rate limited",
-                "The client's rate is used up. Wait as long as Retry-After says.",
-            ),
-            Self::AuditUnavailable => row(
-                "audit_unavailable",
-                503,
-                "Audit unavailable",
-                "The call cannot be recorded now and was not made. Try again later.",
-            ),
-            Self::Overloaded => {
-                row("overloaded", 503, "Overloaded", "The gate is at its limit. Try again later.")
-            }
+            Self::MalformedRequest => row("malformed_request", 400, "Malformed request",
+                "The request breaks a rule of HTTP. Send it again in valid form."),
+            Self::UriTooLong => row("uri_too_long", 414, "URI too long",
+                "Send a shorter path and query."),
+            Self::HeadTooLarge => row("head_too_large", 431, "Request head too large",
+                "Send fewer or shorter header fields."),
+            Self::BodyTooLarge => row("body_too_large", 413, "Request body too large",
+                "Send a smaller body."),
+            Self::RequestTimeout => row("request_timeout", 408, "Request timeout",
+                "The request arrived too slowly. Send it again over a faster connection."),
+            Self::Misdirected => row("misdirected", 421, "Misdirected request",
+                "This host is not served here. Check the host name of the URL."),
+            Self::NotFound => row("not_found", 404, "Not found",
+                "Nothing is published here. Check the URL."),
+            Self::MethodNotAllowed => row("method_not_allowed", 405, "Method not allowed",
+                "Use one of the methods in the Allow header."),
+            Self::CredentialMissing => row("credential_missing", 401, "Credential missing",
+                "Send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."),
+            Self::CredentialInvalid => row("credential_invalid", 401, "Credential invalid",
+                "The credential is not valid here. Ask the gate's operator for a new one."),
+            Self::CredentialConflict => row("credential_conflict", 400, "Credential conflict",
+                "The request carries credentials of different clients. Send only one."),
+            Self::ClientSuspended => row("client_suspended", 403, "Client suspended",
+                "This client may not call at present. Ask the gate's operator."),
+            Self::NotGranted => row("not_granted", 403, "Not granted",
+                "No product granted to this client contains the operation. Ask its owner for access."),
+            Self::InsufficientScope => row("insufficient_scope", 403, "Insufficient scope",
+                "The credential lacks scopes that the operation needs."),
+            Self::RateLimited => row("rate_limited", 429, "Rate limited",
+                "The client's rate is used up. Wait as long as Retry-After says."),
+            Self::AuditUnavailable => row("audit_unavailable", 503, "Audit unavailable",
+                "The call cannot be recorded now and was not made. Try again later."),
+            Self::Overloaded => row("overloaded", 503, "Overloaded",
+                "The gate is at its limit. Try again later."),
         }
     }
 
@@ -247,35 +192,19 @@ impl Failure {
         Self::InternalError,
     ];
 
+    #[rustfmt::skip] // A table: each row in two lines.
     pub const fn row(self) -> Row {
         match self {
-            Self::UpstreamUnreachable => row(
-                "upstream_unreachable",
-                502,
-                "Upstream unreachable",
-                "The service behind the gate cannot be reached. Try again later.",
-            ),
-            Self::UpstreamProtocol => row(
-                "upstream_protocol",
-                502,
-                "Upstream protocol error",
-                "The service behind the gate did not answer properly.",
-            ),
-            Self::UpstreamTimeout => row(
-                "upstream_timeout",
-                504,
-                "Upstream timeout",
-                "The service behind the gate did not answer in time.",
-            ),
-            Self::Deadline => {
-                row("deadline", 504, "Deadline exceeded", "The request took longer than allowed.")
-            }
-            Self::InternalError => row(
-                "internal_error",
-                500,
-                "Internal error",
-                "The gate failed. Report the request id to its operator.",
-            ),
+            Self::UpstreamUnreachable => row("upstream_unreachable", 502, "Upstream unreachable",
+                "The service behind the gate cannot be reached. Try again later."),
+            Self::UpstreamProtocol => row("upstream_protocol", 502, "Upstream protocol error",
+                "The service behind the gate did not answer properly."),
+            Self::UpstreamTimeout => row("upstream_timeout", 504, "Upstream timeout",
+                "The service behind the gate did not answer in time."),
+            Self::Deadline => row("deadline", 504, "Deadline exceeded",
+                "The request took longer than allowed."),
+            Self::InternalError => row("internal_error", 500, "Internal error",
+                "The gate failed. Report the request id to its operator."),
         }
     }
 

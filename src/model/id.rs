@@ -79,13 +79,12 @@ impl<Kind> Name<Kind> {
     }
 
     fn parse_within(text: &str, bytes_max: usize) -> Result<Self, NameError> {
-        if text.is_empty() {
+        let Some(first) = text.bytes().next() else {
             return Err(NameError::Empty);
-        }
+        };
         if text.len() > bytes_max {
             return Err(NameError::TooLong);
         }
-        let first = text.as_bytes()[0];
         if !first.is_ascii_lowercase() && !first.is_ascii_digit() {
             return Err(NameError::BadStart);
         }

@@ -52,13 +52,14 @@ pub struct SharedMap<K, V> {
     len: usize,
 }
 
+#[expect(clippy::indexing_slicing, reason = "`shard_of` stays below the number of shards")]
 impl<K: Clone + Eq + Hash, V: Clone> SharedMap<K, V> {
     pub fn get<Q>(&self, key: &Q) -> Option<&V>
     where
         K: std::borrow::Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.shards[self.shard_of(key)].get(key)
+        self.shards[shard_of(&self.hasher, key)].get(key)
     }
 
     /// This map with one entry put in or replaced.
@@ -71,7 +72,7 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedMap<K, V> {
         let mut shards = self.shards.to_vec();
         let mut len = self.len;
         for (key, value) in entries {
-            let at = self.shard_of(&key);
+            let at = shard_of(&self.hasher, &key);
             len += usize::from(Arc::make_mut(&mut shards[at]).insert(key, value).is_none());
         }
         Self { hasher: self.hasher.clone(), shards: shards.into(), len }
@@ -88,20 +89,16 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedMap<K, V> {
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
-
-    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
-        // The low bits: a shard's own map spreads by the high ones.
-        (self.hasher.hash_one(key) as usize) % SHARDS
-    }
 }
 
+#[expect(clippy::indexing_slicing, reason = "`shard_of` stays below the number of shards")]
 impl<K: Clone + Eq + Hash, V: Clone> FromIterator<(K, V)> for SharedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let hasher = RandomState::new();
         let mut shards: Vec<AHashMap<K, V>> = (0..SHARDS).map(|_| AHashMap::new()).collect();
         let mut len = 0;
         for (key, value) in entries {
-            let at = (hasher.hash_one(&key) as usize) % SHARDS;
+            let at = shard_of(&hasher, &key);
             len += usize::from(shards[at].insert(key, value).is_none());
         }
         Self { hasher, shards: shards.into_iter().map(Arc::new).collect(), len }
@@ -112,6 +109,12 @@ impl<K: Clone + Eq + Hash, V: Clone> Default for SharedMap<K, V> {
     fn default() -> Self {
         Self::from_iter([])
     }
+}
+
+/// By the low bits of the hash: a shard's own map spreads by the high ones.
+#[expect(clippy::cast_possible_truncation, reason = "only the low bits are wanted")]
+fn shard_of<Q: Hash + ?Sized>(hasher: &RandomState, key: &Q) -> usize {
+    hasher.hash_one(key) as usize % SHARDS
 }
 
 #[cfg(test)]
