@@ -1,42 +1,248 @@
 //! Wiring: starts every part in order, stops them in the opposite one, and swaps the config.
 //!
 //! The one place that knows every layer. Worker threads run Pingora and nothing else; the control
-//! thread (the caller's) serves metrics, resolves names and waits for signals; the recorder, the
-//! sweeper and the admin socket have threads of their own.
+//! thread (the caller's) serves metrics and obeys signals; the recorder, the sweeper, the resolver and
+//! the admin socket have threads of their own.
 
 mod gauges;
 mod listen;
+mod reload;
 mod signals;
-mod sweeper;
+mod start_error;
+mod ticker;
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use pingora::apps::ServerApp;
+use pingora::server::configuration::ServerConf;
+use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::admin;
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
-use crate::config;
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
 use crate::edge::flight::{Flights, TICK};
 use crate::edge::proxy::Gate;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
-use crate::inventory::Registry;
-use crate::metrics::{self, Metrics};
+use crate::inventory::error::AuditUnavailable;
+use crate::inventory::store::Store;
+use crate::inventory::{ActSink, Ended, OnSwap, Registry};
+use crate::metrics::{Metrics, serve};
+use crate::model::id::ListenerName;
 use crate::model::policy::Policy;
-use crate::model::snapshot::Snapshot;
+use crate::model::record::ActRecord;
 use crate::request;
 
 use self::gauges::LiveGauges;
+use self::listen::Bound;
+pub use self::reload::{Reloader, Source};
 use self::signals::{Order, Orders};
-use self::sweeper::Sweeper;
+pub use self::start_error::StartError;
+use self::ticker::Ticker;
+
+/// A gate that serves.
+#[derive(Debug)]
+pub struct Running {
+    pub listeners: Vec<(ListenerName, SocketAddr)>,
+    pub metrics_address: SocketAddr,
+    pub admin_socket: PathBuf,
+    shared: Arc<Shared>,
+    reloader: Arc<Reloader>,
+    control: Runtime,
+    workers: Runtime,
+    shutdown: watch::Sender<bool>,
+    admin: admin::Server,
+    recorder: Recorder,
+    _tickers: [Ticker; 2],
+}
+
+/// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
+pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
+    let policy = Arc::new(policy);
+    let store = Store::open(&policy.server.data_dir).map_err(StartError::Store)?;
+    let bound = listen::bind(&policy.listeners).map_err(StartError::Listener)?;
+    let metrics_socket = serve::bind(policy.metrics.address)
+        .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;
+    let metrics = Arc::new(Metrics::new().map_err(StartError::Series)?);
+    let (log, recorder) = open_audit(&policy, &metrics)?;
+
+    let flights = Arc::new(Flights::new(&bound.listeners));
+    let upstreams = Arc::new(Upstreams::default());
+    upstreams.adopt(&policy);
+    upstreams.resolve();
+    let sink = Arc::new(AuditSink(log.clone()));
+    let on_swap = recheck_flights(Arc::clone(&flights));
+    let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
+    let registry = Arc::new(registry.map_err(StartError::Inventory)?);
+    let shared = Arc::new(Shared {
+        snapshot: registry.running(),
+        audit: log,
+        flights: Arc::clone(&flights),
+        upstreams: Arc::clone(&upstreams),
+        refused_before_request: metrics.refused_before_request.clone(),
+    });
+
+    let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
+    let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
+    control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
+
+    let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
+    let sweeper = sweeper.map_err(StartError::Thread)?;
+    let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
+    let resolver = resolver.map_err(StartError::Thread)?;
+    let reloader = Arc::new(Reloader {
+        source,
+        registry: Arc::clone(&registry),
+        shared: Arc::clone(&shared),
+        metrics,
+        turn: Mutex::new(()),
+    });
+    let admin_reloader = Arc::clone(&reloader);
+    let admin = admin::serve(
+        &policy.server.data_dir,
+        Arc::clone(&registry),
+        Box::new(move || admin_reloader.reload()),
+    );
+    let admin = admin.map_err(StartError::Admin)?;
+    let listeners = bound.listeners.clone();
+    let (shutdown, shutdown_watch) = watch::channel(false);
+    let workers = start_workers(&policy, bound, &shared, shutdown_watch)?;
+    let admin_socket = admin.path().to_owned();
+    Ok(Running {
+        listeners,
+        metrics_address,
+        admin_socket,
+        shared,
+        reloader,
+        control,
+        workers,
+        shutdown,
+        admin,
+        recorder,
+        _tickers: [sweeper, resolver],
+    })
+}
+
+impl Running {
+    /// Serves until a signal ends it; then everything recorded is on disk.
+    pub fn run(self) -> Result<(), StartError> {
+        let (shared, reloader) = (Arc::clone(&self.shared), Arc::clone(&self.reloader));
+        let orders = async {
+            let mut orders = Orders::listen()?;
+            loop {
+                match orders.next().await {
+                    Order::Reload => {
+                        let reloader = Arc::clone(&reloader);
+                        // Off this thread: names may take their time to resolve.
+                        let reload = move || reloader.reload_logged();
+                        tokio::task::spawn_blocking(reload).await.unwrap_or_default();
+                    }
+                    order @ (Order::Drain | Order::End) => return Ok(order),
+                }
+            }
+        };
+        let order = self.control.block_on(orders).map_err(StartError::Thread)?;
+        log::info!("{order:?}: the gate stops");
+        // Listeners close; idle connections end now, busy ones with their request.
+        let _ = self.shutdown.send(true);
+        shared.flights.drain();
+        if order == Order::Drain {
+            let deadline = shared.snapshot.load().policy.server.drain_deadline;
+            self.control.block_on(until_empty(&shared, deadline));
+        }
+        shared.flights.end_all();
+        self.control.block_on(until_empty(&shared, LAST_WORDS));
+        self.workers.shutdown_timeout(LAST_WORDS);
+        self.admin.close();
+        self.recorder.close().map_err(StartError::Unwritten)
+    }
+}
+
+/// How long an ended request may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Connections end by themselves; this looks until they have.
+async fn until_empty(shared: &Shared, deadline: Duration) {
+    let empty = async {
+        while shared.flights.connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Past the deadline they are ended.
+    let _ = tokio::time::timeout(deadline, empty).await;
+}
+
+fn open_audit(policy: &Policy, metrics: &Metrics) -> Result<(AuditLog, Recorder), StartError> {
+    let mut fold = metrics.fold(policy.metrics.clients_max);
+    let directory = audit::directory(&policy.server.data_dir);
+    audit::open(&directory, policy.audit, &node(), move |record| fold.count(record))
+        .map_err(StartError::Audit)
+}
+
+/// The host's name, as records say it.
+pub fn node() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+/// After a swap, live calls that are no longer permitted end.
+fn recheck_flights(flights: Arc<Flights>) -> OnSwap {
+    Box::new(move |snapshot| {
+        let now = clock::now();
+        let permitted = |call: &_| request::still_permitted(snapshot, call, now).is_ok();
+        Ended { requests: flights.recheck(permitted) as u64, streams: 0 }
+    })
+}
+
+fn start_workers(
+    policy: &Policy,
+    bound: Bound,
+    shared: &Arc<Shared>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<Runtime, StartError> {
+    let threads = policy.server.threads.map_or_else(std::thread::available_parallelism, |n| {
+        n.try_into().map_err(|_| std::io::ErrorKind::InvalidInput.into())
+    });
+    let threads = threads.map_err(StartError::Thread)?.get();
+    let workers = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("onegate-worker")
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)?;
+    let conf = ServerConf { threads, max_retries: ATTEMPTS_MAX, ..ServerConf::default() };
+    let gate = Gate { shared: Arc::clone(shared) };
+    let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(conf), gate));
+    let app = Connections { shared: Arc::clone(shared), exchange: Arc::new(Exchange { proxy }) };
+    let (mut service, sockets) = listen::service(bound, app);
+    workers.spawn(async move { service.start_service(Some(sockets), shutdown, 1).await });
+    Ok(workers)
+}
+
+/// Pingora's bound on attempts; the upstream's own `retries` is at most 5 and comes first.
+const ATTEMPTS_MAX: usize = 6;
+
+/// The audit of the running gate, for acts of administration.
+struct AuditSink(AuditLog);
+
+impl ActSink for AuditSink {
+    fn record(&self, act: ActRecord) -> Result<(), AuditUnavailable> {
+        let full = |_| AuditUnavailable("the audit queue is full".to_owned());
+        self.0.record_act(act).map_err(full)
+    }
+
+    fn flush(&self) -> Result<(), AuditUnavailable> {
+        let late = |_| AuditUnavailable("the audit was not written in time".to_owned());
+        self.0.flush(ACT_FLUSH_DEADLINE).map_err(late)
+    }
+}
+
+/// How long an act of administration waits for its record to be written.
+const ACT_FLUSH_DEADLINE: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! Heads that were refused before there was a request to decide on: their record and their answer.
 
-use std::mem;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::clock;
 use crate::model::denial::Refusal;
@@ -15,7 +15,7 @@ use super::ids::{self, Trace};
 
 /// Records a refused head and gives the answer to write.
 pub fn record(
-    shared: &std::sync::Arc<Shared>,
+    shared: &Arc<Shared>,
     refusal: Refusal,
     head: &[u8],
     peer_ip: Option<IpAddr>,
@@ -45,10 +45,9 @@ pub fn record(
         slot: shared.audit.reserve(),
         in_flight: None,
     };
-    let mut ctx = Ctx::new(std::sync::Arc::clone(shared), std::sync::Arc::new(Flight::default()));
+    let mut ctx = Ctx::new(Arc::clone(shared), Arc::new(Flight::default()));
     ctx.request = Some(Box::new(request));
     ctx.finish(End::Complete);
-    mem::drop(ctx);
     answer
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A request never waits for a name: it gets an address that is known, or the next endpoint.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,10 +17,17 @@ use crate::model::upstream::{Endpoint, Upstream};
 /// How often names are resolved again.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 
-/// The pools of the running config.
+/// The pools of the running config, and of the one before: a request that began under it may still
+/// be on its way.
 #[derive(Debug, Default)]
 pub struct Upstreams {
-    pools: ArcSwap<AHashMap<UpstreamName, Arc<Pool>>>,
+    pools: ArcSwap<Generations>,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    current: AHashMap<UpstreamName, Arc<Pool>>,
+    previous: AHashMap<UpstreamName, Arc<Pool>>,
 }
 
 /// One upstream and its endpoints' addresses.
@@ -39,27 +46,30 @@ impl Upstreams {
     pub fn adopt(&self, policy: &Policy) {
         let old = self.pools.load_full();
         let pools = policy.upstreams.iter().map(|(name, upstream)| {
-            let pool = match old.get(name) {
+            let pool = match old.current.get(name) {
                 Some(pool) if pool.upstream == *upstream => Arc::clone(pool),
                 before => Arc::new(Pool::new(upstream, before.map(AsRef::as_ref))),
             };
             (name.clone(), pool)
         });
-        self.pools.store(Arc::new(pools.collect()));
+        let (current, previous) = (pools.collect(), old.current.clone());
+        self.pools.store(Arc::new(Generations { current, previous }));
     }
 
     pub fn pool(&self, name: &UpstreamName) -> Option<Arc<Pool>> {
-        self.pools.load().get(name).cloned()
+        let pools = self.pools.load();
+        pools.current.get(name).or_else(|| pools.previous.get(name)).cloned()
     }
 
-    /// Resolves every name once. A name that fails keeps the addresses it had.
-    pub async fn resolve(&self) {
-        for pool in self.pools.load_full().values() {
+    /// Resolves every name once, by the system's resolver; it may wait for the network. A name that
+    /// fails keeps the addresses it had.
+    pub fn resolve(&self) {
+        for pool in self.pools.load_full().current.values() {
             for (endpoint, addresses) in pool.upstream.endpoints.iter().zip(&pool.addresses) {
                 if literal(endpoint).is_some() {
                     continue;
                 }
-                match tokio::net::lookup_host((&*endpoint.host, endpoint.port)).await {
+                match (&*endpoint.host, endpoint.port).to_socket_addrs() {
                     Ok(found) => addresses.store(Arc::new(found.collect())),
                     Err(error) => {
                         log::warn!(

@@ -1,0 +1,110 @@
+//! Reload: the files are read again, and either the whole new config is in force for the next
+//! request, or none of it is and everyone is told why.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::{self, Loaded};
+use crate::edge::Shared;
+use crate::inventory::Registry;
+use crate::inventory::actor::Actor;
+use crate::inventory::change::Act;
+use crate::inventory::store::Asked;
+use crate::metrics::Metrics;
+use crate::model::policy::Policy;
+use crate::model::record::JsonText;
+
+/// Where the config comes from, and what a command line puts over it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub path: PathBuf,
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Source {
+    /// Loads the config as it is now.
+    pub fn load(&self) -> Result<Loaded, Diagnostics> {
+        let mut loaded = config::load(&self.path)?;
+        if let Some(data_dir) = &self.data_dir {
+            loaded.policy.server.data_dir.clone_from(data_dir);
+        }
+        Ok(loaded)
+    }
+}
+
+/// Swaps the running config.
+#[derive(Debug)]
+pub struct Reloader {
+    pub source: Source,
+    pub registry: Arc<Registry>,
+    pub shared: Arc<Shared>,
+    pub metrics: Arc<Metrics>,
+    /// One reload at a time.
+    pub turn: Mutex<()>,
+}
+
+impl Reloader {
+    /// Reloads on behalf of `actor`. Either way the text says what happened; the act is recorded.
+    pub fn reload(&self, actor: &Actor) -> Result<String, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = Arc::clone(&self.shared.snapshot.load().policy);
+        let result = self.swap(&before);
+        let label = if result.is_ok() { "done" } else { "refused" };
+        self.metrics.reloads.with_label_values(&[label]).inc();
+        let digest = |policy: &Policy| {
+            Some(JsonText(format!("{{\"config\":\"{}\"}}", policy.digest).into()))
+        };
+        let act = Act {
+            action: "config.reload",
+            target: "config".to_owned(),
+            reason: None,
+            before: digest(&before),
+            after: digest(&self.shared.snapshot.load().policy),
+            succeeded: result.is_ok(),
+        };
+        self.registry.note(act, Asked { by: actor, at: clock::wall() });
+        result
+    }
+
+    /// Reloads because of a signal; the log has the answer.
+    pub fn reload_logged(&self) {
+        match self.reload(&Actor::gate()) {
+            Ok(done) => log::info!("{done}"),
+            Err(refused) => log::error!("the old config stays in force:\n{refused}"),
+        }
+    }
+
+    fn swap(&self, before: &Policy) -> Result<String, String> {
+        let loaded = self.source.load().map_err(|diagnostics| diagnostics.to_string())?;
+        let fixed = config::restart_needed(before, &loaded.policy);
+        if !fixed.is_empty() {
+            return Err(format!("needs a restart to change: {}\n", fixed.join(", ")));
+        }
+        let policy = Arc::new(loaded.policy);
+        // Before the swap, so that the first request under it finds addresses.
+        self.shared.upstreams.adopt(&policy);
+        self.shared.upstreams.resolve();
+        match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
+            Ok(ended) => {
+                let mut done = loaded.warnings.to_string();
+                let _ = write!(
+                    done,
+                    "config {} is in force; {} live requests ended",
+                    policy.digest, ended.requests
+                );
+                Ok(done)
+            }
+            Err(in_use) => {
+                self.shared.upstreams.adopt(before);
+                let mut refused = String::new();
+                for missing in in_use {
+                    let _ = writeln!(refused, "{missing}");
+                }
+                Err(refused)
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Threads that do one thing again and again: look at deadlines, resolve names.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Ticks until dropped.
+#[derive(Debug)]
+pub struct Ticker {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// Calls `tick` on a thread of its own, `every` so often; never two at once.
+    pub fn start(
+        name: &str,
+        every: Duration,
+        tick: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let ends = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&ends);
+        let work = move || {
+            loop {
+                thread::park_timeout(every);
+                if told.load(Ordering::Acquire) {
+                    return;
+                }
+                tick();
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Self { ends, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A tick that panicked has said so on standard error.
+            let _ = thread.join();
+        }
+    }
+}
