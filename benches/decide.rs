@@ -1,0 +1,200 @@
+//! The decision core: whole decisions, matching, key lookup and the limiter. Read the ratios
+//! between rows; absolute times are this machine's.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use onegate::config;
+use onegate::model::api::CredentialLocation;
+use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
+use onegate::model::id::{ClientId, LimitName, PlanName, ProductName, ProfileName, Scope};
+use onegate::model::key::{Environment, NewKey};
+use onegate::model::plan::{Meter, Plan, Rate};
+use onegate::model::snapshot::{Inventory, Snapshot};
+use onegate::model::time::{MonoNs, Now, UnixMicros};
+use onegate::request::identify::Presented;
+use onegate::request::{Ask, Seen, classify, decide, limit};
+
+/// One api with `operations` operations, all in one product, and one plan of two rates.
+fn config_with(operations: usize) -> String {
+    let mut text = String::from(
+        r#"
+[[listener]]
+name = "edge"
+address = "127.0.0.1:8080"
+[[upstream]]
+name = "service"
+endpoints = ["127.0.0.1:9000"]
+[[plan]]
+name = "wide"
+rates = [
+    { limit = 1000000, per = "1s", burst = 1000000000 },
+    { limit = 1000000, per = "2s", burst = 1000000000 },
+]
+"#,
+    );
+    text.push_str("[[product]]\nname = \"all\"\noperations = [");
+    (0..operations).for_each(|at| text.push_str(&format!("\"api.op{at}\",")));
+    text.push_str("]\n[[api]]\nname = \"api\"\nbase_path = \"/api\"\nupstream = \"service\"\n");
+    text.push_str("access = \"granted\"\nbody_bytes_max = \"1KiB\"\n");
+    for at in 0..operations {
+        text.push_str(&format!(
+            "[[api.operation]]\nid = \"op{at}\"\nmethods = [\"GET\"]\n\
+             path = \"/r{}/{{id}}/s{at}\"\nscopes = [\"api:read\"]\n",
+            at % 40
+        ));
+    }
+    text
+}
+
+fn key(serial: usize) -> NewKey {
+    let mut id = [0; 12];
+    for (at, digit) in id.iter_mut().enumerate() {
+        *digit = (serial / 62_usize.pow(u32::try_from(at).unwrap_or(0).min(5)) % 62) as u8;
+    }
+    let mut secret = [7; 32];
+    secret[..8].copy_from_slice(&(serial as u64).to_le_bytes());
+    NewKey::from_random(&Environment::default(), id, secret)
+}
+
+fn client(serial: usize) -> Client {
+    let profile = Profile {
+        name: ProfileName::parse("default").expect("valid"),
+        status: Status::Active,
+        plan: Some(PlanName::parse("wide").expect("valid")),
+        meter: Arc::default(),
+        scopes: Box::new([Scope::parse("api:read").expect("valid")]),
+        grants: Box::new([Grant {
+            product: ProductName::parse("all").expect("valid"),
+            until: None,
+        }]),
+    };
+    Client {
+        id: ClientId::parse(&format!("client-{serial}")).expect("valid"),
+        kind: ClientKind::App,
+        owner: "owner".into(),
+        purpose: "purpose".into(),
+        status: Status::Active,
+        expires: None,
+        profiles: Box::new([Arc::new(profile)]),
+    }
+}
+
+fn snapshot(operations: usize, clients: usize) -> Snapshot {
+    let loaded = config::load_text(Path::new("bench.toml"), &config_with(operations));
+    let policy = loaded.unwrap_or_else(|problems| panic!("{problems}")).policy;
+    let made: Vec<(Arc<Client>, Arc<Credential>)> = (0..clients)
+        .map(|serial| {
+            let (client, key) = (client(serial), key(serial));
+            let credential = Credential {
+                id: key.id,
+                client: client.id.clone(),
+                profile: ProfileName::parse("default").expect("valid"),
+                secret_sha256: key.secret_sha256,
+                status: Status::Active,
+                expires: None,
+                holder: None,
+            };
+            (Arc::new(client), Arc::new(credential))
+        })
+        .collect();
+    let inventory = Inventory {
+        revision: 1,
+        clients: made.iter().map(|(c, _)| (c.id.clone(), Arc::clone(c))).collect(),
+        credentials: made.iter().map(|(_, k)| (k.id, Arc::clone(k))).collect(),
+    };
+    Snapshot::new(Arc::new(policy), inventory)
+}
+
+fn decisions(c: &mut Criterion) {
+    let snapshot = snapshot(1000, 10_000);
+    let good = key(77).reveal().to_owned();
+    let unknown = key(9_999_999).reveal().to_owned();
+    let now = Now { mono: MonoNs(1), wall: UnixMicros::from_seconds(1_800_000_000) };
+    let rows: [(&str, &str, &str, Option<&str>, Option<u64>); 8] = [
+        ("allowed", "GET", "/api/r7/42/s7", Some(&good), None),
+        ("not_found", "GET", "/api/none", Some(&good), None),
+        ("method_not_allowed", "PUT", "/api/r7/42/s7", Some(&good), None),
+        ("credential_missing", "GET", "/api/r7/42/s7", None, None),
+        ("credential_invalid_unknown", "GET", "/api/r7/42/s7", Some(&unknown), None),
+        ("credential_invalid_malformed", "GET", "/api/r7/42/s7", Some("og_live_x"), None),
+        ("no_api", "GET", "/elsewhere", Some(&good), None),
+        ("body_too_large", "GET", "/api/r7/42/s7", Some(&good), Some(5000)),
+    ];
+    let mut group = c.benchmark_group("decide");
+    for (name, method, path, key, body_bytes) in rows {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut presented = Presented::default();
+                if let Some(key) = key {
+                    presented.push(CredentialLocation::XApiKey, key.as_bytes());
+                }
+                let ask = Ask { method, host: "a.example", path, presented, body_bytes };
+                let mut seen = Seen::default();
+                black_box(decide(&snapshot, black_box(&ask), now, &mut seen)).is_ok()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn matching(c: &mut Criterion) {
+    let snapshot = snapshot(1000, 1);
+    let api = &snapshot.policy.apis[0];
+    c.bench_function("match/among_1000_operations", |b| {
+        b.iter(|| classify::operation_at(&api.paths, black_box("/r7/42/s887"), "GET").is_ok());
+    });
+}
+
+fn lookups(c: &mut Criterion) {
+    for clients in [10_000, 1_000_000] {
+        let snapshot = snapshot(1, clients);
+        let ids: Vec<_> = (0..1000).map(|at| key(at * (clients / 1000)).id).collect();
+        let mut turn = 0;
+        c.bench_function(&format!("key_lookup/among_{clients}"), |b| {
+            b.iter(|| {
+                turn = (turn + 1) % ids.len();
+                snapshot.inventory.credentials.get(black_box(&ids[turn])).is_some()
+            });
+        });
+        c.bench_function(&format!("inventory_change/among_{clients}"), |b| {
+            let (client, inventory) = (Arc::new(client(5)), &snapshot.inventory);
+            b.iter_batched(
+                || Arc::clone(&client),
+                |client| inventory.clients.with(client.id.clone(), client),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+fn limiter(c: &mut Criterion) {
+    let rate = |name: &str| Rate {
+        name: LimitName::parse(name).expect("valid"),
+        limit: 1_000_000,
+        per: Duration::from_secs(1),
+        burst: 1_000_000_000,
+    };
+    for rates in [1, 4] {
+        let names = ["a", "b", "c", "d"];
+        let plan = Plan {
+            name: PlanName::parse("plan").expect("valid"),
+            rates: names.iter().take(rates).map(|name| rate(name)).collect(),
+            policy_header: "".into(),
+        };
+        let meter = Meter::default();
+        let mut now = 0;
+        c.bench_function(&format!("limiter/{rates}_rates"), |b| {
+            b.iter(|| {
+                now += 2_000;
+                limit::charge(&plan, &meter, MonoNs(black_box(now)), &mut Default::default())
+            });
+        });
+    }
+}
+
+criterion_group!(benches, decisions, matching, lookups, limiter);
+criterion_main!(benches);
