@@ -8,6 +8,7 @@ pub mod request;
 
 pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod inventory;
 pub mod metrics;
 

@@ -109,11 +109,13 @@ impl Methods {
         }
     }
 
-    /// Whether some method is in both.
+    /// Whether both serve some method: HEAD overlaps with GET.
     pub fn overlap(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) | (_, Self::Any) => true,
-            (Self::Listed(mine), Self::Listed(theirs)) => mine.iter().any(|m| theirs.contains(m)),
+            (Self::Listed(mine), Self::Listed(theirs)) => {
+                mine.iter().any(|m| other.contain(m)) || theirs.iter().any(|m| self.contain(m))
+            }
         }
     }
 }
@@ -150,6 +152,20 @@ pub struct HostIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn methods_overlap_where_both_serve_one() {
+        let listed =
+            |methods: &[&str]| Methods::Listed(methods.iter().map(|m| (*m).into()).collect());
+        let check = |a: &[&str], b: &[&str], expected: bool| {
+            assert_eq!(listed(a).overlap(&listed(b)), expected, "{a:?} {b:?}");
+            assert_eq!(listed(b).overlap(&listed(a)), expected, "{b:?} {a:?}");
+            assert!(listed(a).overlap(&Methods::Any));
+        };
+        check(&["GET"], &["POST"], false);
+        check(&["GET", "PUT"], &["PUT"], true);
+        check(&["GET"], &["HEAD"], true);
+    }
 
     #[test]
     fn a_base_path_holds_whole_segments() {

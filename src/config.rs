@@ -1,0 +1,69 @@
+//! From TOML files to a [`Policy`], or to every problem they have, at once.
+//!
+//! `source` reads text, `section` reads typed values and reports what is wrong with them, and
+//! `compile` turns one section after the other into the model. Only this layer knows TOML. What
+//! runs keeps its old policy until a new one compiled without an error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::model::policy::Policy;
+use diagnostic::{Diagnostics, Problems};
+use keys::Keys;
+use source::{Source, Sources};
+
+mod compile;
+pub mod diagnostic;
+mod include;
+mod keys;
+mod names;
+mod restart;
+mod section;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+pub use restart::restart_needed;
+
+/// A config without errors.
+#[derive(Debug)]
+pub struct Loaded {
+    pub policy: Policy,
+    pub warnings: Diagnostics,
+    /// The main file, then what it includes.
+    pub files: Vec<PathBuf>,
+    /// Every key that the files could have set in the sections they have, by its path
+    /// (`upstream.timeouts.connect`), with its bounds in words.
+    pub keys: BTreeMap<String, String>,
+}
+
+/// Loads a config file and what it includes. The error holds every problem of all files, warnings
+/// among them.
+pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    let cannot = |error| Diagnostics::of_file(path, format!("cannot be read: {error}"), UNREADABLE);
+    load_from(Source::read(path).map_err(cannot)?)
+}
+
+/// Loads a config from text, as if it stood in the file `path`.
+pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Diagnostics> {
+    load_from(Source::from_bytes(path.to_owned(), text.as_bytes()))
+}
+
+fn load_from(main: Source) -> Result<Loaded, Diagnostics> {
+    let mut sources = Sources::new(main);
+    let keys = Keys::default();
+    let (included, found) = include::read(&sources, &keys);
+    sources.add(included);
+    let problems = Problems::new(&sources, found);
+    let policy = compile::policy(&sources, &problems, &keys);
+    let diagnostics = problems.finish();
+    let files = sources.iter().map(|source| source.path.clone()).collect();
+    match policy {
+        Some(policy) => Ok(Loaded { policy, warnings: diagnostics, files, keys: keys.into_list() }),
+        None => Err(diagnostics),
+    }
+}
+
+const UNREADABLE: &str = "check the path, and that this user may read the file";

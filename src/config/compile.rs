@@ -1,0 +1,62 @@
+//! From the sections of all files to one [`Policy`]. Each section has a file of its own below;
+//! all of them report into one list and go on, so this function never stops half-way.
+
+use super::diagnostic::Problems;
+use super::keys::Keys;
+use super::source::Sources;
+use crate::model::policy::Policy;
+use files::Files;
+
+mod apis;
+mod files;
+mod hosts;
+mod listeners;
+mod operations;
+mod plans;
+mod products;
+mod routes;
+mod server;
+mod syntax;
+mod upstreams;
+
+/// The policy that the files describe; None when a problem was an error.
+pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) -> Option<Policy> {
+    let documents = syntax::parse(sources, problems);
+    let mut files = Files::open(&documents, problems, keys);
+
+    let server = server::server(files.section("server"), sources.folder());
+    let audit = server::audit(files.section("audit"));
+    let metrics = server::metrics(files.section("metrics"));
+    let listeners = listeners::listeners(&mut files, metrics.address);
+    let plans = plans::plans(&mut files);
+
+    let mut upstream_names = files.names("upstream");
+    let mut operation_ids = files.names("operation");
+    let upstreams = upstreams::upstreams(&mut files, &mut upstream_names);
+    let products = products::products(&mut files);
+    let apis = apis::apis(&mut files, &upstream_names, &mut operation_ids, &products);
+    products.check(&operation_ids, problems);
+    let hosts = hosts::index(&apis, problems);
+    files.finish();
+
+    if problems.have_errors() {
+        return None;
+    }
+    let operations = apis.iter().flat_map(|published| published.operations.iter().cloned());
+    let operations = operations.map(|operation| (operation.id.clone(), operation)).collect();
+    Some(Policy {
+        digest: sources.digest(),
+        server: server.server,
+        listeners,
+        bounds: server.bounds,
+        trusted_proxies: server.trusted_proxies,
+        audit,
+        metrics,
+        hosts,
+        apis: apis.into_iter().map(|published| published.api).collect(),
+        products: products.into_list(&operations),
+        operations,
+        plans,
+        upstreams,
+    })
+}

@@ -1,0 +1,169 @@
+//! `[[api]]`: published operations behind one upstream.
+
+use std::sync::Arc;
+
+use super::super::names::Names;
+use super::super::section::{Named, Section};
+use super::super::unit::Bytes;
+use super::files::Files;
+use super::hosts::{self, Host};
+use super::operations::{self, Draft};
+use super::products::Products;
+use super::routes;
+use crate::model::api::{Access, Api, ApiFacts, BasePath, CredentialLocation, Operation};
+use crate::model::id::{UpstreamName, kind};
+use crate::model::template::{Segment, Template, TemplateError};
+
+const APIS_MAX: usize = 1000;
+/// Longest base path, in bytes.
+const BASE_PATH_BYTES_MAX: usize = 1024;
+/// The gate's own operations are `mcp.tools/list` and the like.
+const RESERVED: &str = "mcp";
+
+/// An api with its operations and the hosts it is served under.
+pub(super) struct Published {
+    pub(super) api: Arc<Api>,
+    pub(super) operations: Vec<Arc<Operation>>,
+    pub(super) hosts: Vec<Host>,
+}
+
+/// What an api refers to and adds to.
+struct Known<'a, 's> {
+    upstreams: &'a Names,
+    operation_ids: &'a mut Names,
+    products: &'a Products<'s>,
+    /// Whether a product may list operations where nobody could read it.
+    partial: bool,
+}
+
+/// In config order.
+pub(super) fn apis(
+    files: &mut Files<'_>,
+    upstreams: &Names,
+    operation_ids: &mut Names,
+    products: &Products<'_>,
+) -> Vec<Published> {
+    let mut names = files.names("api");
+    let sections = files.tables("api", APIS_MAX);
+    let mut known = Known { upstreams, operation_ids, products, partial: files.partial };
+    let read = |section| api(section, &mut names, &mut known);
+    sections.into_iter().filter_map(read).collect()
+}
+
+fn api(
+    mut section: Section<'_>,
+    names: &mut Names,
+    known: &mut Known<'_, '_>,
+) -> Option<Published> {
+    let name = api_name(&mut section, names);
+    let at = name.as_ref().map_or(section.at, |name| name.text.at);
+    let name = name.map(|named| named.name);
+    let hosts = hosts::hosts(&mut section, at);
+    let root = Some(BasePath::new("/"));
+    let base = base_path(&mut section, "base_path", root);
+    let upstream_base = base_path(&mut section, "upstream_base_path", base.clone());
+    let upstream = upstream(&mut section, known.upstreams);
+    let access = access(&mut section);
+    let credential = credential(&mut section);
+    let body_bytes_max = section.quantity("body_bytes_max", Bytes(0)..=Bytes::tib(1));
+    let drafts = operations::operations(&mut section, name.as_ref(), known.operation_ids);
+    let problems = section.problems;
+    section.finish();
+
+    let facts = Arc::new(ApiFacts { name: name?, access: access? });
+    let operation = |draft: Draft| {
+        let at = draft.at;
+        let products = known.products.containing(&draft.id);
+        if access == Some(Access::Granted) && products.is_none() && !known.partial {
+            let message = format!("\"{}\" is in no product: every call of it is denied", draft.id);
+            problems.warning(at, message, "list it in the operations of a [[product]]");
+        }
+        (Arc::new(draft.into_operation(&facts, products.unwrap_or_default())), at)
+    };
+    let operations: Vec<_> = drafts.into_iter().map(operation).collect();
+    let api = Api {
+        name: facts.name.clone(),
+        access: facts.access,
+        upstream: upstream?,
+        base_path: base?,
+        upstream_base_path: upstream_base?,
+        credential,
+        body_bytes_max: body_bytes_max.unwrap_or(Bytes::mib(16)).0,
+        paths: routes::index(&operations, problems),
+    };
+    let operations = operations.into_iter().map(|(operation, _)| operation).collect();
+    Some(Published { api: Arc::new(api), operations, hosts })
+}
+
+fn api_name<'s>(section: &mut Section<'s>, names: &mut Names) -> Option<Named<'s, kind::Api>> {
+    let named: Named<'s, kind::Api> = section.name("name")?;
+    let text = named.text;
+    names.declare(text.text, text.at, section.problems);
+    if text.text == RESERVED {
+        let message = format!("the name \"{RESERVED}\" is kept for operations of the gate");
+        section.problems.error(text.at, message, "choose another name");
+    }
+    Some(named)
+}
+
+fn upstream(section: &mut Section<'_>, known: &Names) -> Option<UpstreamName> {
+    section.need("upstream", "upstream = \"…\", the name of an [[upstream]]");
+    let text = section.text("upstream")?;
+    known.refer(text, section.problems);
+    UpstreamName::parse(text.text).ok()
+}
+
+fn access(section: &mut Section<'_>) -> Option<Access> {
+    // There is no default: who may call is never left unsaid.
+    let example = "access = \"granted\" (clients with a grant) or access = \"public\" (anyone)";
+    section.need("access", example);
+    section.choice("access", &[("granted", Access::Granted), ("public", Access::Public)])
+}
+
+/// Where keys are looked for, in the order given.
+fn credential(section: &mut Section<'_>) -> Box<[CredentialLocation]> {
+    let choices = [
+        ("authorization", CredentialLocation::Authorization),
+        ("x-api-key", CredentialLocation::XApiKey),
+    ];
+    let Some(values) = section.list("credential", 1..=choices.len()) else {
+        return choices.map(|(_, location)| location).into();
+    };
+    let mut locations = Vec::new();
+    for value in values {
+        let Some(location) = value.choice(&choices) else { continue };
+        if locations.contains(&location) {
+            section.problems.error(value.at, "this header is listed twice", "take one out");
+        }
+        locations.push(location);
+    }
+    locations.into()
+}
+
+/// A canonical path: a path template without parameters. None when it is there and bad.
+fn base_path(
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: Option<BasePath>,
+) -> Option<BasePath> {
+    let Some(text) = section.text(key) else {
+        return default.filter(|_| section.lacks(key));
+    };
+    let problem = match Template::parse(text.text) {
+        Ok(template) => {
+            let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+            let at = text.text.find('{').unwrap_or_default();
+            let all = template.segments.iter().all(literal);
+            (!all).then_some(TemplateError { at, problem: "a base path has no parameters" })
+        }
+        Err(error) => Some(error),
+    };
+    let too_long = TemplateError { at: 0, problem: "a base path has at most 1024 bytes" };
+    let problem = problem.or((text.text.len() > BASE_PATH_BYTES_MAX).then_some(too_long));
+    if let Some(TemplateError { at, problem }) = problem {
+        let at = section.problems.byte_of(text.text, text.at, at);
+        section.problems.error(at, problem, format!("write {key} = \"/\" or \"/a/b\""));
+        return None;
+    }
+    Some(BasePath::new(text.text))
+}

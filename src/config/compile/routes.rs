@@ -1,0 +1,225 @@
+//! The index that finds the operations of a path. Templates are put into a tree of segments, and
+//! the tree is written out as routes of the router, so that the router's answer is ours: literal
+//! beats parameter beats tail, segment by segment from the left, whatever the rest of the path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use matchit::{InsertError, Router};
+
+use super::super::diagnostic::Problems;
+use super::super::source::Place;
+use super::operations::METHODS;
+use crate::model::api::{Methods, Operation, PathEntry, PathIndex};
+use crate::model::template::{Segment, Template};
+
+/// The index over an api's operations. Two that answer the same method at the same paths are an
+/// error.
+pub(super) fn index(operations: &[(Arc<Operation>, Place)], problems: &Problems<'_>) -> PathIndex {
+    let mut shapes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut groups: Vec<Vec<(&Arc<Operation>, Place)>> = Vec::new();
+    let mut tree = Node::default();
+    for (operation, at) in operations {
+        let entry = *shapes.entry(operation.template.shape()).or_insert(groups.len());
+        if entry == groups.len() {
+            groups.push(Vec::new());
+            tree.add(&operation.template, entry);
+        }
+        let Some(group) = groups.get_mut(entry) else { continue };
+        let same =
+            |(other, _): &&(&Arc<Operation>, Place)| other.methods.overlap(&operation.methods);
+        if let Some((other, first)) = group.iter().find(same) {
+            let (id, other, first) = (&operation.id, &other.id, problems.locate(*first));
+            let message = format!("\"{id}\" has the paths and a method of \"{other}\" ({first})");
+            problems.error(*at, message, "change the path or the methods of one");
+        }
+        group.push((operation, *at));
+    }
+    let mut router = Router::new();
+    if let Err(error) = tree.write("", None, &mut router) {
+        // Our routes fit the router, so this is a fault of ours; the config is refused with it.
+        problems.error_in_main(&format!("a path cannot be routed: {error}"), "report this");
+    }
+    PathIndex { router, entries: groups.into_iter().map(path_entry).collect() }
+}
+
+/// Templates by segment; the numbers are positions of entries.
+#[derive(Default)]
+struct Node<'t> {
+    literals: BTreeMap<&'t str, Self>,
+    parameter: Option<Box<Self>>,
+    tail: Option<usize>,
+    /// The entry whose template ends here.
+    entry: Option<usize>,
+}
+
+impl<'t> Node<'t> {
+    fn add(&mut self, template: &'t Template, entry: usize) {
+        let mut node = self;
+        for segment in &template.segments {
+            node = match segment {
+                Segment::Literal(text) => node.literals.entry(text).or_default(),
+                Segment::Parameter(_) => &mut **node.parameter.get_or_insert_default(),
+                // A tail is last.
+                Segment::Tail(_) => return node.tail = Some(entry),
+            };
+        }
+        node.entry = Some(entry);
+    }
+
+    /// Writes the routes of the paths that begin with `prefix`.
+    ///
+    /// The router refuses a tail beside a parameter, so there the tail moves below the parameter,
+    /// again and again until there is none: `outer_tail` is one that came down so. Everywhere else
+    /// the router goes back to the tail when the literals lead nowhere. A literal holds no brace,
+    /// the only characters that mean something to the router.
+    fn write(
+        &self,
+        prefix: &str,
+        outer_tail: Option<usize>,
+        router: &mut Router<usize>,
+    ) -> Result<(), InsertError> {
+        let tail = self.tail.or(outer_tail);
+        // A tail may be empty, with or without the slash before it; the base path is "/".
+        let here = if prefix.is_empty() { "/" } else { prefix };
+        if let Some(entry) = self.entry.or(tail) {
+            router.insert(here, entry)?;
+        }
+        if let Some(entry) = tail
+            && !prefix.is_empty()
+            && !self.literals.contains_key("")
+        {
+            router.insert(format!("{prefix}/"), entry)?;
+        }
+        for (literal, node) in &self.literals {
+            node.write(&format!("{prefix}/{literal}"), None, router)?;
+        }
+        match (&self.parameter, tail) {
+            (Some(node), _) => node.write(&format!("{prefix}/{{p}}"), tail, router),
+            (None, Some(entry)) => router.insert(format!("{prefix}/{{*t}}"), entry),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+fn path_entry(group: Vec<(&Arc<Operation>, Place)>) -> PathEntry {
+    let operations: Vec<_> =
+        group.into_iter().map(|(operation, _)| Arc::clone(operation)).collect();
+    let mut allow: BTreeSet<&str> = BTreeSet::new();
+    for operation in &operations {
+        match &operation.methods {
+            Methods::Any => allow.extend(METHODS),
+            Methods::Listed(methods) => allow.extend(methods.iter().map(|method| &**method)),
+        }
+    }
+    if allow.contains("GET") {
+        allow.insert("HEAD");
+    }
+    let allow = allow.into_iter().collect::<Vec<_>>().join(", ").into();
+    PathEntry { operations, allow }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn router(templates: &[Template]) -> Router<usize> {
+        let mut tree = Node::default();
+        for (entry, template) in templates.iter().enumerate() {
+            tree.add(template, entry);
+        }
+        let mut router = Router::new();
+        tree.write("", None, &mut router).expect("every set of templates fits the router");
+        router
+    }
+
+    /// The slow reference: of all templates that match, the one whose segments are the strongest
+    /// from the left.
+    fn scan(templates: &[Template], path: &str) -> Option<usize> {
+        let segments: Vec<&str> = path.split('/').skip(1).filter(|_| path != "/").collect();
+        let matching = templates.iter().enumerate();
+        let ranked = matching.filter_map(|(entry, t)| Some((ranks(t, &segments)?, entry)));
+        ranked.min().map(|(_, entry)| entry)
+    }
+
+    fn ranks(template: &Template, path: &[&str]) -> Option<Vec<u8>> {
+        let mut ranks = Vec::new();
+        let mut path = path.iter();
+        for segment in &template.segments {
+            ranks.push(match segment {
+                Segment::Literal(text) => (path.next() == Some(&&**text)).then_some(0)?,
+                Segment::Parameter(_) => path.next().filter(|s| !s.is_empty()).map(|_| 1)?,
+                Segment::Tail(_) => return Some([ranks, vec![2]].concat()),
+            });
+        }
+        path.next().is_none().then_some(ranks)
+    }
+
+    #[test]
+    fn literals_beat_parameters_beat_tails_from_the_left() {
+        let check = |texts: &[&str], path: &str, expected: Option<&str>| {
+            let templates: Vec<_> =
+                texts.iter().map(|text| Template::parse(text).expect("a template")).collect();
+            let found = router(&templates).at(path).ok().map(|found| texts[*found.value]);
+            assert_eq!(found, expected, "{texts:?} {path}");
+        };
+        let files = &["/files/{rest...}", "/files/export", "/files/{id}"];
+        check(files, "/files/export", Some("/files/export"));
+        check(files, "/files/7", Some("/files/{id}"));
+        check(files, "/files/export/x", Some("/files/{rest...}"));
+        check(files, "/files", Some("/files/{rest...}"));
+        check(files, "/files/", Some("/files/{rest...}"));
+        check(files, "/filesystem", None);
+        check(&["/files", "/files/{rest...}"], "/files", Some("/files"));
+        check(&["/files/", "/files/{rest...}"], "/files/", Some("/files/"));
+        check(&["/a/{rest...}", "/{x}/b"], "/a/b", Some("/a/{rest...}"));
+        check(&["/{x}/b", "/{rest...}"], "/a/c", Some("/{rest...}"));
+        check(&["/{x}/b", "/{rest...}"], "/", Some("/{rest...}"));
+        check(&["/", "/{rest...}"], "/", Some("/"));
+        check(&["/(a)*:x"], "/(a)*:x", Some("/(a)*:x"));
+    }
+
+    fn template() -> impl Strategy<Value = String> {
+        let segment = prop::sample::select(vec!["/a", "/b", "/ab", "/{}"]);
+        let end = prop::sample::select(vec!["", "", "/", "/{tail...}"]);
+        (prop::collection::vec(segment, 0..5), end).prop_map(|(segments, end)| {
+            let named = segments.iter().enumerate();
+            let named = named.map(|(n, segment)| segment.replace("{}", &format!("{{p{n}}}")));
+            let text = named.collect::<String>() + end;
+            if text.is_empty() { "/".to_owned() } else { text }
+        })
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        let segment = prop::sample::select(vec!["/a", "/b", "/ab", "/abc", "/x"]);
+        let end = prop::sample::select(vec!["", "", "/"]);
+        (prop::collection::vec(segment, 0..6), end).prop_map(|(segments, end)| {
+            let text = segments.concat() + end;
+            if text.is_empty() { "/".to_owned() } else { text }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn the_router_agrees_with_a_linear_scan(
+            texts in prop::collection::vec(template(), 0..10),
+            paths in prop::collection::vec(path(), 1..20),
+        ) {
+            let mut templates: Vec<Template> = Vec::new();
+            for template in texts.iter().map(|text| Template::parse(text).expect("a template")) {
+                if templates.iter().all(|other| other.shape() != template.shape()) {
+                    templates.push(template);
+                }
+            }
+            let router = router(&templates);
+            for path in &paths {
+                let found = router.at(path).ok().map(|found| *found.value);
+                prop_assert_eq!(found, scan(&templates, path), "{}", path);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The files of one config, as text, and positions in them. It reads files and knows no TOML:
+//! which files are included is told by `include`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Largest config file.
+pub(super) const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// One config file.
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    /// The byte at which the file stops being UTF-8.
+    pub(super) bad_utf8_at: Option<usize>,
+    line_starts: Vec<usize>,
+}
+
+/// A stretch of one file, in bytes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Place {
+    /// Position in [`Sources`].
+    pub(super) file: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// A line of a file and where a [`Place`] lies in it.
+pub(super) struct Line<'s> {
+    /// From 1.
+    pub(super) number: usize,
+    /// Without its line break.
+    pub(super) text: &'s str,
+    /// Bytes of `text`. What runs past the line's end is cut off.
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+impl Source {
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB"));
+        }
+        Ok(Self::from_bytes(path.to_owned(), &bytes))
+    }
+
+    pub(super) fn from_bytes(path: PathBuf, bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let bad_utf8_at = std::str::from_utf8(bytes).err().map(|error| error.valid_up_to());
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        Self { path, text, bad_utf8_at, line_starts }
+    }
+
+    /// The line in which `place` begins.
+    pub(super) fn line(&self, place: Place) -> Line<'_> {
+        let number = self.line_starts.partition_point(|start| *start <= place.start).max(1);
+        let start = self.line_starts.get(number - 1).copied().unwrap_or_default();
+        let end = self.line_starts.get(number).copied().unwrap_or(self.text.len());
+        let text = self.text.get(start..end).unwrap_or_default().trim_end_matches(['\n', '\r']);
+        let within = |at: usize| text.floor_char_boundary(at.saturating_sub(start));
+        Line { number, text, from: within(place.start), to: within(place.end) }
+    }
+}
+
+/// All files of one config, in load order: the main file, then what it includes.
+pub(super) struct Sources(Vec<Source>);
+
+impl Sources {
+    pub(super) fn new(main: Source) -> Self {
+        Self(vec![main])
+    }
+
+    pub(super) fn add(&mut self, included: Vec<Source>) {
+        self.0.extend(included);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
+    pub(super) fn of(&self, place: Place) -> Option<&Source> {
+        self.0.get(place.file)
+    }
+
+    pub(super) fn text(&self, place: Place) -> &str {
+        let source = self.of(place);
+        source.and_then(|source| source.text.get(place.start..place.end)).unwrap_or_default()
+    }
+
+    /// The folder that relative paths in the config start from.
+    pub(super) fn folder(&self) -> &Path {
+        self.0.first().and_then(|main| main.path.parent()).unwrap_or(Path::new(""))
+    }
+
+    /// The first 16 hex digits of `cat FILES | sha256sum`.
+    pub(super) fn digest(&self) -> Box<str> {
+        let mut hash = Sha256::new();
+        for source in &self.0 {
+            hash.update(source.text.as_bytes());
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
