@@ -23,7 +23,7 @@ criterion_group!(benches, encode, reserve_and_complete);
 criterion_main!(benches);
 
 fn encode(criterion: &mut Criterion) {
-    let encoder = Encoder::for_boot("gate-1.example.com", UnixMicros(1_772_366_400_000_000), 7);
+    let mut encoder = Encoder::for_boot("gate-1.example.com", UnixMicros(1_772_366_400_000_000), 7);
     let entry = Sample::new().entry();
     let mut out = Vec::with_capacity(4096);
     encoder.encode(&mut out, 1, &entry);

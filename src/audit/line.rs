@@ -24,6 +24,8 @@ const VERSION: u64 = 1;
 pub struct Encoder {
     /// `node` and `boot`, which every line of a boot repeats.
     origin: Box<[u8]>,
+    /// The last second that was written, and its text: many records share one.
+    second: (i64, String),
 }
 
 impl Encoder {
@@ -36,16 +38,25 @@ impl Encoder {
         let mut origin = Vec::new();
         let mut object = Object::open(&mut origin, "", 0);
         object.text("node", node);
-        object.plain("boot", boot.id());
+        object.text("boot", &boot.id().to_string());
         let members = origin.iter().position(|byte| *byte == b',').unwrap_or_default();
-        Self { origin: origin.split_off(members).into() }
+        Self { origin: origin.split_off(members).into(), second: (0, second_text(0)) }
     }
 
     /// Appends the entry's line, with its line break.
-    pub fn encode(&self, out: &mut Vec<u8>, seq: u64, entry: &Entry) {
+    pub fn encode(&mut self, out: &mut Vec<u8>, seq: u64, entry: &Entry) {
         let mut line = Object::open(out, "v", VERSION);
         line.number("seq", seq);
         line.members(&self.origin);
+        let (id, time) = match entry {
+            Entry::Request(record) => (record.id, record.time),
+            Entry::Act(record) => (record.id, record.time),
+        };
+        line.name("id", id.encode(&mut [0; 36]));
+        if self.second.0 != time.seconds() {
+            self.second = (time.seconds(), second_text(time.seconds()));
+        }
+        line.time("time", &self.second.1, time.0.rem_euclid(1_000_000) as u32);
         match entry {
             Entry::Request(record) => request(&mut line, record),
             Entry::Act(record) => act(&mut line, record),
@@ -55,10 +66,15 @@ impl Encoder {
     }
 }
 
+/// `2026-03-01T12:00:00.`: what the times within one second begin with.
+fn second_text(seconds: i64) -> String {
+    let mut text = UnixMicros::from_seconds(seconds).to_string();
+    text.truncate(text.len() - "000000Z".len());
+    text
+}
+
 fn request(line: &mut Object<'_>, record: &RequestRecord) {
-    line.text("id", record.id.encode(&mut [0; 36]));
-    line.plain("time", record.time);
-    line.text("surface", record.surface.as_str());
+    line.name("surface", record.surface.as_str());
     caller(line, &record.caller);
     if let Some(address) = record.peer_ip {
         line.address("peer_ip", address);
@@ -70,25 +86,25 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
     line.text_unless_empty("host", &record.host);
     line.text_unless_empty("path", &record.path);
     if let Some(api) = &record.api {
-        line.text("api", api.as_str());
+        line.name("api", api.as_str());
     }
     if let Some(operation) = &record.operation {
-        line.text("operation", operation.id.as_str());
+        line.name("operation", operation.id.as_str());
     }
     if let Some(product) = &record.product {
-        line.text("product", product.as_str());
+        line.name("product", product.as_str());
     }
-    line.text("decision", record.outcome.decision());
+    line.name("decision", record.outcome.decision());
     match record.outcome {
         Outcome::Allowed => (),
-        Outcome::Denied(denial) => line.text("denial", denial.code()),
-        Outcome::Failed(failure) => line.text("failure", failure.code()),
+        Outcome::Denied(denial) => line.name("denial", denial.code()),
+        Outcome::Failed(failure) => line.name("failure", failure.code()),
     }
     if let Some(reason) = &record.reason {
         line.text("reason", reason.as_log_text());
     }
     if let Some(limit) = &record.limit {
-        line.text("limit", limit.as_str());
+        line.name("limit", limit.as_str());
     }
     if let Some(operation) = record.operation.as_ref().filter(|o| !o.scopes.is_empty()) {
         line.texts("scopes_required", operation.scopes.iter().map(|scope| scope.as_str()));
@@ -96,7 +112,7 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
     exchange(line, record);
     line.text_unless_empty("policy", &record.policy);
     if record.trace_id != [0; 16] {
-        line.hex("trace_id", &record.trace_id);
+        line.hex("trace_id", record.trace_id);
     }
     if let Some(id) = &record.parent_request_id {
         line.text("parent_request_id", id);
@@ -105,12 +121,12 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
 
 fn caller(line: &mut Object<'_>, caller: &Caller) {
     if let Caller::Known(credential) = caller {
-        line.text("client", credential.client.as_str());
-        line.text("profile", credential.profile.as_str());
+        line.name("client", credential.client.as_str());
+        line.name("profile", credential.profile.as_str());
     }
     if let Some(id) = caller.credential_id() {
-        line.text("credential", id.as_str());
-        line.text("credential_kind", "key");
+        line.name("credential", id.as_str());
+        line.name("credential_kind", "key");
     }
     if let Caller::Known(credential) = caller
         && let Some(holder) = &credential.holder
@@ -125,12 +141,12 @@ fn exchange(line: &mut Object<'_>, record: &RequestRecord) {
         line.number("status", u64::from(record.status));
     }
     if let Some(upstream) = &record.upstream {
-        line.text("upstream", upstream.as_str());
+        line.name("upstream", upstream.as_str());
     }
     if let Some(endpoint) = record.endpoint {
-        line.plain("endpoint", endpoint);
+        line.endpoint("endpoint", endpoint);
     }
-    line.text("end", record.end.as_str());
+    line.name("end", record.end.as_str());
     line.number("duration_us", record.duration_us);
     if let Some(upstream_us) = record.upstream_us {
         line.number("upstream_us", upstream_us);
@@ -140,10 +156,8 @@ fn exchange(line: &mut Object<'_>, record: &RequestRecord) {
 }
 
 fn act(line: &mut Object<'_>, record: &ActRecord) {
-    line.text("id", record.id.encode(&mut [0; 36]));
-    line.plain("time", record.time);
-    line.text("surface", Surface::Admin.as_str());
-    line.text("decision", if record.succeeded { "allowed" } else { "denied" });
+    line.name("surface", Surface::Admin.as_str());
+    line.name("decision", if record.succeeded { "allowed" } else { "denied" });
     line.text_unless_empty("policy", &record.policy);
     line.text("actor", &record.actor);
     line.text("action", &record.action);
