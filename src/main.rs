@@ -1,3 +1,11 @@
-//! The binary. All it does is in the library.
+//! The program: parses arguments, calls the library, maps the result to an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Chosen by measurement: `loadtest/README.md` has the figures.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    onegate::cli::main()
+}

@@ -21,7 +21,7 @@ use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::admin;
+use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
 use crate::edge::Shared;
@@ -57,7 +57,7 @@ pub struct Running {
     control: Runtime,
     workers: Runtime,
     shutdown: watch::Sender<bool>,
-    admin: admin::Server,
+    admin: AdminServer,
     recorder: Recorder,
     _tickers: [Ticker; 2],
 }
@@ -105,16 +105,13 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         turn: Mutex::new(()),
     });
     let admin_reloader = Arc::clone(&reloader);
-    let admin = admin::serve(
-        &policy.server.data_dir,
-        Arc::clone(&registry),
-        Box::new(move || admin_reloader.reload()),
-    );
+    let reload = Box::new(move || admin_reloader.reload());
+    let admin = admin::start(&policy.server.data_dir, registry, reload);
     let admin = admin.map_err(StartError::Admin)?;
     let listeners = bound.listeners.clone();
     let (shutdown, shutdown_watch) = watch::channel(false);
     let workers = start_workers(&policy, bound, &shared, shutdown_watch)?;
-    let admin_socket = admin.path().to_owned();
+    let admin_socket = policy.server.data_dir.join(SOCKET_FILE);
     Ok(Running {
         listeners,
         metrics_address,
@@ -131,6 +128,15 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
 }
 
 impl Running {
+    /// The inventory of the running gate.
+    pub fn registry(&self) -> &Registry {
+        &self.reloader.registry
+    }
+
+    pub fn is_without_clients(&self) -> bool {
+        self.shared.snapshot.load().inventory.clients.is_empty()
+    }
+
     /// Serves until a signal ends it; then everything recorded is on disk.
     pub fn run(self) -> Result<(), StartError> {
         let (shared, reloader) = (Arc::clone(&self.shared), Arc::clone(&self.reloader));
@@ -141,7 +147,7 @@ impl Running {
                     Order::Reload => {
                         let reloader = Arc::clone(&reloader);
                         // Off this thread: names may take their time to resolve.
-                        let reload = move || reloader.reload_logged();
+                        let reload = move || reloader.obey_signal();
                         tokio::task::spawn_blocking(reload).await.unwrap_or_default();
                     }
                     order @ (Order::Drain | Order::End) => return Ok(order),
@@ -160,7 +166,7 @@ impl Running {
         shared.flights.end_all();
         self.control.block_on(until_empty(&shared, LAST_WORDS));
         self.workers.shutdown_timeout(LAST_WORDS);
-        self.admin.close();
+        self.admin.stop();
         self.recorder.close().map_err(StartError::Unwritten)
     }
 }

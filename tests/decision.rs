@@ -94,13 +94,15 @@ impl World {
             keys: Vec::new(),
         };
         let all = || vec![grant("payments-all", None)];
-        world.add("good", |c| c.profiles = one_profile(all(), "payments:read payments:write", None));
+        world
+            .add("good", |c| c.profiles = one_profile(all(), "payments:read payments:write", None));
         world.add("other", |c| c.profiles = one_profile(all(), "payments:read", None));
         world.add("reader", |c| {
             c.profiles = one_profile(vec![grant("payments-read", None)], "payments:read", None);
         });
         world.add("lapsed", |c| {
-            c.profiles = one_profile(vec![grant("payments-all", Some(PAST))], "payments:read", None);
+            c.profiles =
+                one_profile(vec![grant("payments-all", Some(PAST))], "payments:read", None);
         });
         world.add("scopeless", |c| c.profiles = one_profile(all(), "", None));
         world.add("slow", |c| c.profiles = one_profile(all(), "payments:read", Some("slow")));
@@ -218,7 +220,11 @@ fn requests_are_decided() {
     check(list, &["key=good", "authorization=Bearer app"], Ok("payments.list by payments-all"));
     check(list, &["bearer=reader"], Ok("payments.list by payments-read"));
     check("HEAD api.example.com/api/payments", &["key=good"], Ok("payments.list by payments-all"));
-    check("GET eu.pay.example.com/api/payments", &["key=good"], Ok("payments.list by payments-all"));
+    check(
+        "GET eu.pay.example.com/api/payments",
+        &["key=good"],
+        Ok("payments.list by payments-all"),
+    );
     let show = "GET api.example.com/api/payments/7";
     check(show, &["key=reader"], Ok("payments.show by payments-read"));
     let create = "POST api.example.com/api/payments";

@@ -5,17 +5,16 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::admin::{self, Reload};
 use crate::clock;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Loaded};
 use crate::edge::Shared;
 use crate::inventory::Registry;
 use crate::inventory::actor::Actor;
-use crate::inventory::change::Act;
 use crate::inventory::store::Asked;
 use crate::metrics::Metrics;
 use crate::model::policy::Policy;
-use crate::model::record::JsonText;
 
 /// Where the config comes from, and what a command line puts over it.
 #[derive(Clone, Debug)]
@@ -47,31 +46,22 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on behalf of `actor`. Either way the text says what happened; the act is recorded.
-    pub fn reload(&self, actor: &Actor) -> Result<String, String> {
+    /// Reloads, and counts it. Either way the text says what happened; the caller records it.
+    pub fn reload(&self) -> Result<String, String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Arc::clone(&self.shared.snapshot.load().policy);
         let result = self.swap(&before);
         let label = if result.is_ok() { "done" } else { "refused" };
         self.metrics.reloads.with_label_values(&[label]).inc();
-        let digest = |policy: &Policy| {
-            Some(JsonText(format!("{{\"config\":\"{}\"}}", policy.digest).into()))
-        };
-        let act = Act {
-            action: "config.reload",
-            target: "config".to_owned(),
-            reason: None,
-            before: digest(&before),
-            after: digest(&self.shared.snapshot.load().policy),
-            succeeded: result.is_ok(),
-        };
-        self.registry.note(act, Asked { by: actor, at: clock::wall() });
         result
     }
 
     /// Reloads because of a signal; the log has the answer.
-    pub fn reload_logged(&self) {
-        match self.reload(&Actor::gate()) {
+    pub fn obey_signal(self: Arc<Self>) {
+        let (actor, at) = (Actor::gate(), clock::wall());
+        let registry = Arc::clone(&self.registry);
+        let reload: Reload = Box::new(move || self.reload());
+        match admin::reload(&registry, &reload, Asked { by: &actor, at }) {
             Ok(done) => log::info!("{done}"),
             Err(refused) => log::error!("the old config stays in force:\n{refused}"),
         }

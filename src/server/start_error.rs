@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::admin;
+use crate::admin::AdminError;
 use crate::audit::{AuditError, Unwritten};
 use crate::inventory::error::{ChangeError, StoreError};
 
@@ -18,7 +18,7 @@ pub enum StartError {
     Store(StoreError),
     Inventory(ChangeError),
     Audit(AuditError),
-    Admin(admin::ServeError),
+    Admin(AdminError),
     Thread(io::Error),
     /// The gate has stopped, and records could not be written.
     Unwritten(Unwritten),

@@ -1,0 +1,102 @@
+//! `onegate explain`: the decision on one call, told step by step by the code that decides.
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::{Exit, Failure, Format, Output};
+use crate::clock;
+use crate::inventory::store::Store;
+use crate::model::denial::Refusal;
+use crate::model::id::ClientId;
+use crate::model::snapshot::Snapshot;
+use crate::request::explain::{Step, explain};
+use crate::request::identify::Presented;
+use crate::request::target::{self, Target};
+use crate::request::{Ask, head};
+use crate::server::Source;
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The client that calls
+    #[arg(long, value_name = "ID")]
+    client: String,
+    /// The profile under which it calls
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    profile: String,
+    /// The surface by which the call arrives; it never changes the decision
+    #[arg(long, default_value = "rest", value_parser = ["rest"])]
+    surface: String,
+    method: String,
+    /// An absolute URL, or a path of an api that is served under any host
+    url: String,
+}
+
+impl ExplainArgs {
+    pub fn run(self, source: &Source, output: &mut Output<'_>) -> Result<(), Failure> {
+        let client = ClientId::parse(&self.client)
+            .map_err(|error| usage(format!("the client's id {error}")))?;
+        let (host, target) = self.place()?;
+        let loaded = source.load().map_err(|problems| Failure::problem_found(problems))?;
+        let inventory = Store::peek(&loaded.policy.server.data_dir)
+            .map_err(|error| Failure::not_done(&error, error.fix()))?;
+        let snapshot = Snapshot::new(Arc::new(loaded.policy), inventory);
+        let ask = Ask {
+            method: &self.method,
+            host: &host,
+            path: target.path(),
+            presented: Presented::default(),
+            body_bytes: None,
+        };
+        let (steps, verdict) = explain(&snapshot, &client, &self.profile, &ask, clock::now());
+        let refusal = verdict.err();
+        tell(&steps, refusal.as_ref(), output)?;
+        refusal.map_or(Ok(()), |refusal| Err(Failure::problem_found(sentence(&refusal))))
+    }
+
+    fn place(&self) -> Result<(Box<str>, Target), Failure> {
+        let raw = self.url.as_bytes();
+        let (authority, path) = target::split_absolute(raw).unwrap_or((b"", raw));
+        let host = match authority {
+            b"" => Some(Box::default()),
+            _ => head::parse_host(authority),
+        };
+        let host = host.ok_or_else(|| usage("the URL's host is not a host name".into()))?;
+        let target = Target::parse(path, raw.len())
+            .map_err(|refusal| usage(refusal.reason.as_log_text().to_owned()))?;
+        Ok((host, target))
+    }
+}
+
+fn tell(
+    steps: &[Step],
+    refusal: Option<&Refusal>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    if output.format == Format::Json {
+        let steps = steps.iter().map(|step| json!({ "stage": step.stage, "found": step.found }));
+        return output.json(&json!({
+            "decision": if refusal.is_none() { "allowed" } else { "denied" },
+            "denial": refusal.map(|refusal| refusal.denial.code()),
+            "reason": refusal.map(|refusal| refusal.reason.as_log_text()),
+            "steps": steps.collect::<Vec<_>>(),
+        }));
+    }
+    for Step { stage, found } in steps {
+        writeln!(output.out, "{stage:<10} {found}")?;
+    }
+    if refusal.is_none() {
+        writeln!(output.out, "allowed")?;
+    }
+    Ok(())
+}
+
+fn sentence(refusal: &Refusal) -> String {
+    let (denial, status) = (refusal.denial, refusal.denial.row().status);
+    format!("denied: {denial} ({status}): {}", refusal.reason.as_log_text())
+}
+
+fn usage(detail: String) -> Failure {
+    Failure { exit: Exit::Usage, detail, fix: None }
+}

@@ -1,0 +1,31 @@
+//! `onegate run`: the gate itself, in the foreground, until a signal ends it.
+
+use super::output::{Exit, Failure, Output};
+use crate::server::{self, Source};
+
+pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
+    let loaded = source.load().map_err(|problems| Failure {
+        exit: Exit::ProblemFound,
+        detail: problems.to_string(),
+        fix: None,
+    })?;
+    write!(output.out, "{}", loaded.warnings)?;
+    let data_dir = loaded.policy.server.data_dir.clone();
+    let failed = |error| Failure { exit: Exit::NotDone, detail: format!("{error}"), fix: None };
+    let running = server::start(loaded.policy, source.clone()).map_err(failed)?;
+    for (name, address) in &running.listeners {
+        writeln!(output.out, "listener {name} on http://{address}")?;
+    }
+    writeln!(output.out, "metrics on http://{}/metrics", running.metrics_address)?;
+    if running.is_without_clients() {
+        writeln!(
+            output.out,
+            "no clients yet; this makes one:\n  onegate -c {} --data-dir {} client add my-app \
+             --kind app --owner you@example.com --purpose 'first steps' --product PRODUCT",
+            source.path.display(),
+            data_dir.display(),
+        )?;
+    }
+    output.out.flush()?;
+    running.run().map_err(failed)
+}
