@@ -2,11 +2,14 @@
 
 use std::hint::black_box;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use onegate::audit::filter::Filter;
 use onegate::audit::line::Encoder;
+use onegate::audit::query;
 use onegate::audit::{self, AuditLog};
 use onegate::model::api::{Access, ApiFacts, Methods, Operation};
 use onegate::model::client::{Credential, Status};
@@ -19,7 +22,7 @@ use onegate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface
 use onegate::model::template::Template;
 use onegate::model::time::UnixMicros;
 
-criterion_group!(benches, encode, reserve_and_complete);
+criterion_group!(benches, encode, reserve_and_complete, scan);
 criterion_main!(benches);
 
 fn encode(criterion: &mut Criterion) {
@@ -41,14 +44,8 @@ fn encode(criterion: &mut Criterion) {
 
 /// With the recorder at work beside it, on a disk that is a directory for temporary files.
 fn reserve_and_complete(criterion: &mut Criterion) {
-    let directory = std::env::temp_dir().join(format!("onegate-bench-{}", std::process::id()));
-    let settings = AuditSettings {
-        queue_records_max: 1 << 20,
-        flush_interval: Duration::from_millis(20),
-        segment_bytes_max: 64 << 20,
-    };
-    let (log, recorder) =
-        audit::open(&directory, settings, "gate-1", |_| ()).expect("a temporary directory");
+    let directory = temporary("queue");
+    let (log, recorder) = audit::open(&directory, SETTINGS, "gate-1", |_| ()).expect("a directory");
     let sample = Sample::new();
     let record = |(log, entry): (&AuditLog, Entry)| {
         if let Some(slot) = log.reserve() {
@@ -64,6 +61,38 @@ fn reserve_and_complete(criterion: &mut Criterion) {
     recorder.close().expect("a disk with room");
     std::fs::remove_dir_all(&directory).expect("our own directory");
 }
+
+/// A question to a log of 100,000 records that none answers: every line is read and refused.
+fn scan(criterion: &mut Criterion) {
+    let directory = temporary("scan");
+    let (log, recorder) = audit::open(&directory, SETTINGS, "gate-1", |_| ()).expect("a directory");
+    let sample = Sample::new();
+    for _ in 0..100_000 {
+        log.reserve().expect("room").complete(sample.entry());
+    }
+    recorder.close().expect("a disk with room");
+    let files = std::fs::read_dir(&directory).expect("our own directory");
+    let bytes = files.map(|file| file.and_then(|f| f.metadata()).map_or(0, |m| m.len())).sum();
+    let filter = Filter { path: "/api/payments/7".parse().ok(), ..Filter::default() };
+    let mut group = criterion.benchmark_group("audit");
+    group.throughput(Throughput::Bytes(bytes)).sample_size(10);
+    group.bench_function("scan", |bencher| {
+        bencher
+            .iter(|| query::scan(&directory, &filter, None, |_, _| Ok(())).expect("reads").records);
+    });
+    group.finish();
+    std::fs::remove_dir_all(&directory).expect("our own directory");
+}
+
+fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("onegate-bench-{name}-{}", std::process::id()))
+}
+
+const SETTINGS: AuditSettings = AuditSettings {
+    queue_records_max: 1 << 20,
+    flush_interval: Duration::from_millis(20),
+    segment_bytes_max: 64 << 20,
+};
 
 /// What all sample records share, as requests share a snapshot.
 struct Sample {

@@ -14,13 +14,21 @@ use crate::clock;
 use crate::model::policy::AuditSettings;
 use crate::model::record::RequestRecord;
 
+mod json;
 mod queue;
+mod reader;
 mod recorder;
 mod segment;
 
+// Written by the recorder, read by everyone below it.
 pub mod line;
 
-mod json;
+pub mod completeness;
+pub mod filter;
+pub mod period;
+pub mod query;
+pub mod render;
+pub mod tail;
 
 pub use queue::{AuditLog, QueueFull, Slot, Timeout};
 pub use recorder::{GAP_ACTION, PATIENCE, Recorder, Unwritten};
@@ -80,4 +88,4 @@ impl fmt::Display for AuditError {
 impl std::error::Error for AuditError {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@ pub mod model;
 pub mod request;
 
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod inventory;

@@ -305,7 +305,7 @@ mod tests {
         let completed: u64 = std::thread::scope(|scope| {
             let reserve_and_leave = || {
                 let use_some = |n: &u64| match log.reserve() {
-                    Some(slot) if *n % 1000 == 0 => {
+                    Some(slot) if n.is_multiple_of(1000) => {
                         slot.complete(request(1));
                         true
                     }

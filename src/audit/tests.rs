@@ -159,6 +159,15 @@ pub fn act(n: u64, action: &str) -> ActRecord {
     }
 }
 
+/// A log of one boot: a request without anything, a whole one, an act.
+pub fn write_sample(directory: &Path) {
+    let (log, recorder) = super::open(directory, SETTINGS, "node-1", |_| ()).expect("opens");
+    log.reserve().expect("room").complete(request(1));
+    log.reserve().expect("room").complete(Entry::Request(Box::new(full(2))));
+    log.record_act(act(3, "client.change")).expect("room");
+    recorder.close().expect("closes");
+}
+
 pub const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 10_000,
     flush_interval: Duration::from_millis(1),

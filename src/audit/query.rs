@@ -1,0 +1,147 @@
+//! One question to the whole log: every record that matches, in the order it was written, and how
+//! complete the answer is.
+//!
+//! Files are read one after the other, a line at a time, while the gate may be writing. A request
+//! has one entry today. When it gets an open and a close entry with one `id`, this is where they
+//! fold into one record: of an id, the last entry counts, and what is open at the end is unfinished.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::model::time::UnixMicros;
+
+use super::completeness::{Completeness, Numbers};
+use super::filter::Filter;
+use super::line::{self, Line};
+use super::period::Period;
+use super::reader::{LineReader, Step};
+use super::recorder::GAP_ACTION;
+use super::segment::SegmentName;
+
+/// Shows every matching record to `visit`, with its line as stored; at most `limit` of them.
+pub fn scan(
+    directory: &Path,
+    filter: &Filter,
+    limit: Option<u64>,
+    visit: impl FnMut(&Line<'_>, &[u8]) -> io::Result<()>,
+) -> Result<Completeness, ScanError> {
+    let names = SegmentName::list(directory).map_err(|error| failed(directory, error))?;
+    let completeness = Completeness::default();
+    let mut scan = Scan { filter, limit, visit, numbers: Numbers::default(), completeness };
+    for name in names {
+        if scan.completeness.limited {
+            break;
+        }
+        let path = name.path(directory);
+        if outside(&filter.period, name, &path) {
+            scan.numbers.skip(name);
+            scan.completeness.files_skipped += 1;
+        } else {
+            scan.file(name, &path)?;
+        }
+    }
+    Ok(Completeness { boots: scan.numbers.finish(), ..scan.completeness })
+}
+
+struct Scan<'a, Visit> {
+    filter: &'a Filter,
+    limit: Option<u64>,
+    visit: Visit,
+    numbers: Numbers,
+    completeness: Completeness,
+}
+
+impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
+    fn file(&mut self, name: SegmentName, path: &Path) -> Result<(), ScanError> {
+        let mut reader = LineReader::open(path).map_err(|error| failed(path, error))?;
+        self.numbers.begin(name);
+        self.completeness.files_read += 1;
+        for number in 1.. {
+            let step = reader.step().map_err(|error| failed(path, error))?;
+            let parsed = match step {
+                Step::Line(bytes) => Line::parse(bytes).ok().map(|line| (line, bytes)),
+                Step::TooLong => None,
+                Step::End => break,
+                Step::Torn => {
+                    self.completeness.torn += 1;
+                    break;
+                }
+            };
+            let Some((line, bytes)) = parsed else {
+                self.numbers.unreadable();
+                self.completeness.unreadable += 1;
+                self.completeness.unreadable_at.get_or_insert((name, number));
+                continue;
+            };
+            self.record(&line, bytes)?;
+            if self.completeness.limited {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), ScanError> {
+        self.numbers.record(line.seq);
+        self.completeness.records += 1;
+        if line.action.as_deref() == Some(GAP_ACTION) && self.filter.period.contains(line.time) {
+            self.completeness.refused += line::refused_count(bytes).unwrap_or_default();
+        }
+        if self.filter.matches(line) {
+            self.completeness.matched += 1;
+            (self.visit)(line, bytes).map_err(ScanError::Visit)?;
+            self.completeness.limited = self.limit == Some(self.completeness.matched);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file cannot hold a record of the period. A record is written after its time, so it
+/// lies between its boot's begin and its file's last change; a clock may have been stepped a little
+/// in between.
+fn outside(period: &Period, name: SegmentName, path: &Path) -> bool {
+    let after = || period.to.is_some_and(|to| name.boot.started().0 > to.0.saturating_add(STEP));
+    let before =
+        |from: UnixMicros| changed(path).is_some_and(|at| at.0 < from.0.saturating_sub(STEP));
+    after() || period.from.is_some_and(before)
+}
+
+fn changed(path: &Path) -> Option<UnixMicros> {
+    let changed = path.metadata().and_then(|metadata| metadata.modified()).ok()?;
+    let since_epoch = changed.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_micros()).ok().map(UnixMicros)
+}
+
+/// How far the wall clock may have been stepped while a file was written, in microseconds.
+const STEP: i64 = Duration::from_secs(3600).as_micros() as i64;
+
+/// Why a question got no answer.
+#[derive(Debug)]
+pub enum ScanError {
+    /// A file, or the directory, cannot be read.
+    Read { path: PathBuf, error: io::Error },
+    /// The visitor could not go on.
+    Visit(io::Error),
+}
+
+pub(super) fn failed(path: &Path, error: io::Error) -> ScanError {
+    ScanError::Read { path: path.into(), error }
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, error } => {
+                write!(f, "cannot read the audit log: {}: {error}", path.display())
+            }
+            Self::Visit(error) => write!(f, "cannot show the records: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ScanError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Scans over real files: torn, damaged, cut short, skipped.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::audit::filter::tests::{any_records, asked_filter, expected};
+use crate::audit::line::Encoder;
+use crate::audit::segment::{Boot, SegmentWriter};
+use crate::audit::tests::{Directory, act, bare, request};
+use crate::model::record::{ActRecord, Entry, JsonText};
+
+/// Writes one boot by hand: each inner slice is a file, each entry a line, numbered on.
+fn write_boot(directory: &Directory, started: i64, files: Vec<Vec<Entry>>) -> Vec<SegmentName> {
+    let boot = Boot::new(UnixMicros::from_seconds(started), started as u32, &[]);
+    let mut encoder = Encoder::for_boot("node-1", UnixMicros::from_seconds(started), 0);
+    let mut writer = SegmentWriter::begin(directory.path(), boot, 1).expect("a file");
+    let mut seq = 0;
+    for entries in files {
+        let mut lines = Vec::new();
+        for entry in entries {
+            seq += 1;
+            encoder.encode(&mut lines, seq, &entry);
+        }
+        writer.append(&lines).expect("appends");
+    }
+    let mut names = SegmentName::list(directory.path()).expect("lists");
+    names.retain(|name| name.boot == boot);
+    names
+}
+
+fn requests(numbers: std::ops::Range<u64>) -> Vec<Entry> {
+    numbers.map(request).collect()
+}
+
+fn all(directory: &Directory, filter: &Filter, limit: Option<u64>) -> (Vec<String>, Completeness) {
+    let mut ids = Vec::new();
+    let keep = |line: &Line<'_>, _: &[u8]| {
+        ids.push(line.id.to_string());
+        Ok(())
+    };
+    let completeness = scan(directory.path(), filter, limit, keep).expect("reads");
+    (ids, completeness)
+}
+
+fn ids(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
+    numbers.into_iter().map(|n| crate::audit::tests::id(n).to_string()).collect()
+}
+
+#[test]
+fn records_come_in_the_order_of_boots_and_files() {
+    let directory = Directory::new();
+    write_boot(&directory, 2000, vec![requests(4..6)]);
+    write_boot(&directory, 1000, vec![requests(0..3), requests(3..4)]);
+    std::fs::write(directory.path().join("notes.txt"), "not ours").expect("writes");
+    let (found, completeness) = all(&directory, &Filter::default(), None);
+    assert_eq!(found, ids(0..6));
+    assert!(completeness.is_sound());
+    assert_eq!((completeness.files_read, completeness.records), (3, 6));
+    let last: Vec<u64> = completeness.boots.iter().map(|boot| boot.last).collect();
+    assert_eq!(last, [4, 2]);
+}
+
+#[test]
+fn a_limit_ends_the_scan() {
+    let directory = Directory::new();
+    write_boot(&directory, 1000, vec![requests(0..3), requests(3..9)]);
+    let check = |limit: u64, expected: u64, limited: bool| {
+        let (found, completeness) = all(&directory, &Filter::default(), Some(limit));
+        assert_eq!((found, completeness.limited), (ids(0..expected), limited));
+    };
+    check(1, 1, true);
+    check(4, 4, true);
+    check(10, 9, false);
+}
+
+#[test]
+fn a_torn_tail_is_told_and_costs_no_other_record() {
+    let directory = Directory::new();
+    let names = write_boot(&directory, 1000, vec![requests(0..3)]);
+    write_boot(&directory, 2000, vec![requests(3..5)]);
+    let path = names[0].path(directory.path());
+    let mut file = OpenOptions::new().append(true).open(&path).expect("opens");
+    file.write_all(b"{\"v\":1,\"seq\":4,\"no").expect("writes");
+    let (found, completeness) = all(&directory, &Filter::default(), None);
+    assert_eq!(found, ids(0..5));
+    assert_eq!((completeness.torn, completeness.is_sound()), (1, true));
+}
+
+#[test]
+fn damage_is_told_with_its_place() {
+    let directory = Directory::new();
+    let names = write_boot(&directory, 1000, vec![requests(0..5), requests(5..6)]);
+    let path = names[0].path(directory.path());
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let damage = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        change(&mut lines);
+        std::fs::write(&path, lines.join("\n") + "\n").expect("writes");
+        all(&directory, &Filter::default(), None)
+    };
+    let (found, completeness) = damage(&|lines| lines[1] = "}".into());
+    assert_eq!(found, ids([0, 2, 3, 4, 5]));
+    assert_eq!((completeness.unreadable, completeness.unreadable_at), (1, Some((names[0], 2))));
+    assert_eq!(completeness.boots[0].missing, 0);
+    let (found, completeness) = damage(&|lines| drop(lines.remove(3)));
+    assert_eq!(found, ids([0, 1, 2, 4, 5]));
+    assert_eq!(completeness.boots[0].missing_at, Some(4..=4));
+    let (_, completeness) = damage(&|lines| lines.swap(0, 1));
+    assert!(!completeness.is_sound());
+    std::fs::remove_file(&path).expect("removes");
+    let (found, completeness) = all(&directory, &Filter::default(), None);
+    assert_eq!((found, completeness.boots[0].missing), (ids([5]), 5));
+}
+
+#[test]
+fn files_outside_the_period_are_not_read() {
+    let directory = Directory::new();
+    let hour = 3600;
+    for boot in 0..4 {
+        let at = boot * 10 * hour;
+        let record = RequestAt { n: boot as u64, seconds: at + 60 }.entry();
+        for name in write_boot(&directory, at, vec![vec![record]]) {
+            let file = File::options().append(true).open(name.path(directory.path()));
+            let changed = UNIX_EPOCH + Duration::from_secs((at + 120) as u64);
+            file.expect("opens").set_modified(changed).expect("sets");
+        }
+    }
+    let check = |from: Option<i64>, to: Option<i64>, expected: &[u64], skipped: u64| {
+        let seconds = |time: Option<i64>| time.map(UnixMicros::from_seconds);
+        let period = Period { from: seconds(from), to: seconds(to) };
+        let filter = Filter { period, ..Filter::default() };
+        let (found, completeness) = all(&directory, &filter, None);
+        assert_eq!(found, ids(expected.iter().copied()), "{from:?} {to:?}");
+        assert_eq!((completeness.files_skipped, completeness.is_sound()), (skipped, true));
+    };
+    check(None, None, &[0, 1, 2, 3], 0);
+    check(Some(10 * hour), Some(20 * hour), &[1], 2);
+    check(Some(15 * hour), None, &[2, 3], 2);
+    check(None, Some(15 * hour), &[0, 1], 2);
+    check(Some(10 * hour + 61), Some(20 * hour), &[], 2);
+}
+
+struct RequestAt {
+    n: u64,
+    seconds: i64,
+}
+
+impl RequestAt {
+    fn entry(&self) -> Entry {
+        let time = UnixMicros::from_seconds(self.seconds);
+        Entry::Request(Box::new(crate::model::record::RequestRecord { time, ..bare(self.n) }))
+    }
+}
+
+#[test]
+fn refused_requests_count_towards_completeness() {
+    let directory = Directory::new();
+    let gap = |count: u64| {
+        let after = Some(JsonText(format!("{{\"refused\":{count}}}").into()));
+        Entry::Act(Box::new(ActRecord { after, ..act(count, GAP_ACTION) }))
+    };
+    write_boot(&directory, 1000, vec![vec![gap(40), request(1), gap(2)]]);
+    let (_, completeness) = all(&directory, &Filter::default(), None);
+    assert_eq!(completeness.refused, 42);
+    let nothing = Period { from: None, to: Some(UnixMicros(0)) };
+    let filter = Filter { period: nothing, ..Filter::default() };
+    assert_eq!(all(&directory, &filter, None).1.refused, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_scan_finds_what_memory_would((records, asked) in any_records(), cut in 0..60_usize) {
+        let directory = Directory::new();
+        let wanted: Vec<String> = records
+            .iter()
+            .filter(|record| expected(&asked, record))
+            .map(|record| record.id.to_string())
+            .collect();
+        let count = records.len() as u64;
+        let entry = |record| Entry::Request(Box::new(record));
+        let mut first: Vec<Entry> = records.into_iter().map(entry).collect();
+        let second = first.split_off(cut.min(first.len()));
+        write_boot(&directory, 0, vec![first, second]);
+        let (found, completeness) = all(&directory, &asked_filter(&asked), None);
+        prop_assert_eq!(found, wanted);
+        prop_assert!(completeness.is_sound());
+        prop_assert!(completeness.records <= count);
+    }
+}
