@@ -1,6 +1,98 @@
 //! The command line: parses, asks the parts below, shows their answers. It decides nothing.
 
 pub mod audit;
+pub mod check;
+pub mod client;
+pub mod control;
+pub mod credential;
+pub mod demo;
+pub mod explain;
+pub mod gate;
+pub mod grant;
+pub mod inventory;
+mod made;
+mod offline;
+pub mod output;
+pub mod profile;
+pub mod revoke;
+mod rows;
+pub mod run;
+#[cfg(test)]
+mod tests;
+
+use std::env;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::control::Control;
+use self::gate::User;
+use self::output::{Failure, Format, Output};
+use crate::clock;
+use crate::server::Source;
+
+/// One gate for REST and AI traffic: identity, scopes, limits, audit and revocation in one path.
+#[derive(Debug, Parser)]
+#[command(name = "onegate", version)]
+struct Cli {
+    /// The config file
+    #[arg(short, long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// The data directory [default: the config's, else /var/lib/onegate]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Answer with one JSON value per line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const DEFAULT_CONFIG: &str = "/etc/onegate/gateway.toml";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try it: a sample API, the gate and two clients, ready to paste
+    Demo(demo::DemoArgs),
+    /// Run the gate; SIGHUP reloads, SIGTERM and SIGQUIT drain, SIGINT ends at once
+    Run,
+    /// Show every problem of the config, with its place and a fix
+    Check,
+    /// Tell, step by step, how a client would fare with a call
+    Explain(explain::ExplainArgs),
+    /// Who called what, and was it allowed
+    #[command(subcommand)]
+    Audit(audit::Command),
+    #[command(flatten)]
+    Control(ControlCommand),
+}
+
+/// Commands that go to the running gate, or to the store beside it.
+#[derive(Debug, Subcommand)]
+enum ControlCommand {
+    /// Have the running gate load its config again; on any problem the old one stays
+    Reload,
+    /// Who calls
+    #[command(subcommand)]
+    Client(client::ClientCommand),
+    /// Under which terms a client's credentials call
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
+    /// Which product is given to whom
+    #[command(subcommand)]
+    Grant(grant::GrantCommand),
+    /// How callers prove to be a client
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
+    /// End a client, profile or credential for good
+    #[command(subcommand)]
+    Revoke(revoke::RevokeCommand),
+    /// Many clients at once, from a file
+    #[command(subcommand)]
+    Inventory(inventory::InventoryCommand),
+}
 
 /// How a command ended: the exit codes of INTERFACES.md 1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -11,7 +103,7 @@ pub enum Exit {
     NotDone,
 }
 
-impl From<Exit> for std::process::ExitCode {
+impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
@@ -20,4 +112,88 @@ impl From<Exit> for std::process::ExitCode {
             Exit::NotDone => 3,
         })
     }
+}
+
+/// The whole program. Usage errors end it in the parser, with exit code 2.
+pub fn main() -> ExitCode {
+    let quiet = "warn,onegate=info,pingora_proxy=error,pingora_core=error";
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).init();
+    let cli = Cli::parse();
+    let mut out = io::stdout().lock();
+    match cli.run(&mut out) {
+        Ok(exit) => exit.into(),
+        // Whoever read the answer has read enough.
+        Err(Failure { broken_pipe: true, .. }) => Exit::Done.into(),
+        Err(failure) => {
+            // Where nobody can read it, the exit code still tells.
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+impl Cli {
+    fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let format = if self.json { Format::Json } else { Format::Human };
+        let source = Source { path: self.config, data_dir: self.data_dir };
+        let mut output = Output { format, out };
+        let done = match self.command {
+            Command::Audit(command) => return audit(&command, &source, &mut output),
+            Command::Run => run::run(source, &mut output),
+            Command::Demo(args) => args.run(source.data_dir, &mut output),
+            Command::Check => check::run(&source, &mut output),
+            Command::Explain(args) => args.run(&source, &mut output),
+            Command::Control(command) => command.run(&source, &mut output),
+        };
+        done.map(|()| Exit::Done)
+    }
+}
+
+impl ControlCommand {
+    fn run(self, source: &Source, output: &mut Output<'_>) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let data_dir = data_dir(source)?;
+        let user = User { login: env::var("LOGNAME").ok(), sudo_user: env::var("SUDO_USER").ok() };
+        let beside = || offline::open(source, &data_dir);
+        let control = Control::find(&runtime, &data_dir, user, &beside)?;
+        match self {
+            Self::Client(command) => command.run(&control, output),
+            Self::Profile(command) => command.run(&control, output),
+            Self::Grant(command) => command.run(&control, output),
+            Self::Credential(command) => command.run(&control, output),
+            Self::Revoke(command) => command.run(&control, output),
+            Self::Inventory(command) => command.run(&control, output),
+            Self::Reload => {
+                let reloaded = control.reload()?;
+                match output.format {
+                    Format::Json => output.json(&reloaded),
+                    Format::Human => Ok(writeln!(output.out, "{}", reloaded.message)?),
+                }
+            }
+        }
+    }
+}
+
+fn audit(
+    command: &audit::Command,
+    source: &Source,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let data_dir = data_dir(source)?;
+    let format = match output.format {
+        Format::Human => audit::Format::Table,
+        Format::Json => audit::Format::Json,
+    };
+    let (now, mut err) = (clock::wall(), io::stderr());
+    Ok(audit::run(command, &data_dir, format, now, &mut output.out, &mut err))
+}
+
+/// The directory that is named, else the config's. A config with problems is told, rather than
+/// another gate's directory taken.
+fn data_dir(source: &Source) -> Result<PathBuf, Failure> {
+    if let Some(data_dir) = &source.data_dir {
+        return Ok(data_dir.clone());
+    }
+    let loaded = source.load().map_err(Failure::problem_found)?;
+    Ok(loaded.policy.server.data_dir)
 }
