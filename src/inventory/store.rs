@@ -94,7 +94,8 @@ impl Store {
     }
 }
 
-const DATABASE_FILE: &str = "inventory.db";
+/// The inventory's file in the data directory.
+pub const DATABASE_FILE: &str = "inventory.db";
 const LOCK_FILE: &str = "onegate.lock";
 
 /// What `user_version` says of a database in this schema.
