@@ -21,7 +21,7 @@ pub mod run;
 mod tests;
 
 use std::env;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -122,8 +122,7 @@ pub fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     match cli.run(&mut out) {
         Ok(exit) => exit.into(),
-        // Whoever read the answer has read enough.
-        Err(Failure { broken_pipe: true, .. }) => Exit::Done.into(),
+        Err(failure) if failure.exit == Exit::Done => Exit::Done.into(),
         Err(failure) => {
             // Where nobody can read it, the exit code still tells.
             let _ = writeln!(io::stderr(), "error: {failure}");

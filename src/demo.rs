@@ -15,9 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::inventory::actor::Actor;
-use crate::inventory::change::{
-    Change, KeySource, Line, NewClient, NewCredential, Outcome, Terms,
-};
+use crate::inventory::change::{Change, KeySource, Line, NewClient, NewCredential, Outcome, Terms};
 use crate::inventory::error::ChangeError;
 use crate::inventory::store::Asked;
 use crate::model::client::ClientKind;

@@ -7,11 +7,14 @@ pub mod model;
 pub mod request;
 
 pub mod audit;
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod inventory;
 pub mod metrics;
 
-pub mod demo;
+pub mod admin;
 pub mod edge;
+
+pub mod cli;
+pub mod demo;
+pub mod server;

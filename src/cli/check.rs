@@ -1,6 +1,7 @@
 //! `onegate check`: every problem of the config, with its place and a fix.
 
-use super::output::{Exit, Failure, Output};
+use super::Exit;
+use super::output::{Failure, Output};
 use crate::server::Source;
 
 /// Prints the problems, or what the config holds.

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::output::{Exit, Failure, Format, Output};
+use super::Exit;
+use super::output::{Failure, Format, Output};
 use crate::demo::{self, Demo};
 
 #[derive(Args, Debug)]
@@ -34,9 +35,10 @@ impl DemoArgs {
 }
 
 fn as_json(demo: &Demo) -> serde_json::Value {
-    let clients = demo.clients.iter().map(|client| {
-        json!({ "id": client.id, "kind": client.kind.as_str(), "key": client.key })
-    });
+    let clients = demo
+        .clients
+        .iter()
+        .map(|client| json!({ "id": client.id, "kind": client.kind.as_str(), "key": client.key }));
     json!({
         "url": format!("http://{}", demo.url),
         "metrics_url": format!("http://{}/metrics", demo.running.metrics_address),
@@ -55,9 +57,12 @@ fn tell(demo: &Demo, output: &mut Output<'_>) -> Result<(), Failure> {
         let (id, kind) = (client.id, client.kind.as_str());
         match &client.key {
             Some(key) => writeln!(out, "{id} ({kind})\n  key {key}")?,
-            None => writeln!(out, "{id} ({kind})\n  key shown at its making; for another: onegate \
+            None => writeln!(
+                out,
+                "{id} ({kind})\n  key shown at its making; for another: onegate \
                                    --data-dir {data_dir} -c {} credential add --client {id} --key",
-                                   demo.config.display())?,
+                demo.config.display()
+            )?,
         }
     }
     let keys: Vec<&str> = demo.clients.iter().filter_map(|c| c.key.as_deref()).collect();
@@ -68,6 +73,10 @@ fn tell(demo: &Demo, output: &mut Output<'_>) -> Result<(), Failure> {
         }
     }
     writeln!(out, "Who called?\nonegate --data-dir {data_dir} audit query --path /api/payments\n")?;
-    writeln!(out, "Metrics: http://{}/metrics. Ctrl-C ends the demo.", demo.running.metrics_address)?;
+    writeln!(
+        out,
+        "Metrics: http://{}/metrics. Ctrl-C ends the demo.",
+        demo.running.metrics_address
+    )?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::output::{Exit, Failure, Format, Output};
+use super::Exit;
+use super::output::{Failure, Format, Output};
 use crate::clock;
 use crate::inventory::store::Store;
 use crate::model::denial::Refusal;
@@ -69,11 +70,7 @@ impl ExplainArgs {
     }
 }
 
-fn tell(
-    steps: &[Step],
-    refusal: Option<&Refusal>,
-    output: &mut Output<'_>,
-) -> Result<(), Failure> {
+fn tell(steps: &[Step], refusal: Option<&Refusal>, output: &mut Output<'_>) -> Result<(), Failure> {
     if output.format == Format::Json {
         let steps = steps.iter().map(|step| json!({ "stage": step.stage, "found": step.found }));
         return output.json(&json!({

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::output::{Exit, Failure};
+use super::Exit;
+use super::output::Failure;
 use crate::audit::{self, AuditLog, Recorder};
 use crate::inventory::ActSink;
 use crate::inventory::error::AuditUnavailable;
@@ -20,10 +21,7 @@ struct Offline {
 }
 
 /// Loads the config and opens the audit. The caller holds the store's lock.
-pub fn open(
-    source: &Source,
-    data_dir: &Path,
-) -> Result<(Arc<Policy>, Arc<dyn ActSink>), Failure> {
+pub fn open(source: &Source, data_dir: &Path) -> Result<(Arc<Policy>, Arc<dyn ActSink>), Failure> {
     let policy = source.load().map_err(Failure::problem_found)?.policy;
     let directory = audit::directory(data_dir);
     let opened = audit::open(&directory, policy.audit, &server::node(), |_| {});

@@ -1,6 +1,7 @@
 //! `onegate run`: the gate itself, in the foreground, until a signal ends it.
 
-use super::output::{Exit, Failure, Output};
+use super::Exit;
+use super::output::{Failure, Output};
 use crate::server::{self, Source};
 
 pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {

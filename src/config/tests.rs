@@ -199,7 +199,7 @@ fn describe(policy: &Policy) -> String {
     for api in apis {
         describe_api(api, &mut out);
     }
-    assert_eq!(operations.len(), apis.iter().map(|api| operations_of(api).count()).sum());
+    assert_eq!(operations.len(), apis.iter().map(|api| operations_of(api).count()).sum::<usize>());
     for product in products {
         let _ = writeln!(out, "{product:?}");
     }

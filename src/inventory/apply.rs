@@ -11,7 +11,7 @@ mod revoke;
 
 use std::sync::Arc;
 
-use super::change::{Act, Applied, Change, IssuedKey, Line, NewClient, Outcome};
+use super::change::{Act, Applied, Change, Line, NewClient, Outcome};
 use super::describe;
 use super::error::{ChangeError, StoreError, Thing, nearest};
 use super::store::{Asked, Tables};
@@ -38,13 +38,13 @@ pub fn apply(
     let mut draft =
         Draft { tables, snapshot, asked, clients: vec![], credentials: vec![], acts: vec![] };
     let outcome = match change {
-        Change::AddClient(new) => draft.add_client(new).map(issued)?,
+        Change::AddClient(new) => Outcome::Issued(draft.add_client(new)?),
         Change::ChangeClient(change) => draft.change_client(change)?,
         Change::AddProfile { client, profile } => draft.add_profile(client, profile)?,
         Change::AddGrant(new) => draft.add_grant(new)?,
         Change::RemoveGrant { grant, reason } => draft.remove_grant(grant, reason)?,
         Change::AddCredential { client, credential } => {
-            issued(draft.add_credential(client, credential)?.into_iter().collect())
+            Outcome::Issued(draft.add_credential(client, credential)?.into_iter().collect())
         }
         Change::Revoke { target, reason } => draft.revoke(target, reason)?,
         Change::Apply(clients) => draft.apply_clients(clients)?,
@@ -186,9 +186,4 @@ fn at_most(what: Thing, max: usize, count: usize, of: impl ToString) -> Result<(
         return Ok(());
     }
     Err(ChangeError::TooMany { what, of: of.to_string(), max })
-}
-
-/// `client add` and `credential add` make at most one key.
-fn issued(keys: Vec<IssuedKey>) -> Outcome {
-    keys.into_iter().next().map_or(Outcome::Done, Outcome::Issued)
 }

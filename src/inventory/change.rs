@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::describe;
 use crate::model::client::{Client, ClientKind, Credential};
 use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use crate::model::key::{Environment, NewKey};
@@ -287,11 +288,26 @@ pub struct Act {
     pub succeeded: bool,
 }
 
+impl Act {
+    /// A reload of the config, from one snapshot's label to another's; None when it was refused.
+    pub fn reload(before: &str, after: Option<&str>) -> Self {
+        let policy = |label: &str| describe::fields(vec![("policy", label.into())]);
+        Self {
+            action: "config.reload",
+            target: "config".into(),
+            reason: None,
+            before: Some(policy(before)),
+            after: after.map(policy),
+            succeeded: after.is_some(),
+        }
+    }
+}
+
 /// What the one who asked is told.
 #[derive(Debug)]
 pub enum Outcome {
     Done,
-    Issued(IssuedKey),
+    Issued(Vec<IssuedKey>),
     /// The credentials that could be used before and cannot be used any more.
     Revoked(Vec<CredentialId>),
     Applied {

@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::actor::Actor;
 use super::apply;
@@ -51,6 +51,12 @@ impl Store {
         connection.execute_batch(PRAGMAS)?;
         migrate(&connection)?;
         Ok(Self { connection, _lock: lock })
+    }
+
+    /// The inventory of a data directory as it is on disk, read beside whoever holds the lock.
+    pub fn peek(data_dir: &Path) -> Result<Inventory, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        read::inventory(&Connection::open_with_flags(data_dir.join(DATABASE_FILE), flags)?)
     }
 
     /// The whole inventory, as requests see it.
@@ -94,7 +100,8 @@ impl Store {
     }
 }
 
-const DATABASE_FILE: &str = "inventory.db";
+/// The inventory's file in the data directory.
+pub const DATABASE_FILE: &str = "inventory.db";
 const LOCK_FILE: &str = "onegate.lock";
 
 /// What `user_version` says of a database in this schema.

@@ -30,8 +30,8 @@ pub const NOW: UnixMicros = UnixMicros::from_seconds(1_795_219_200);
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
-impl TempDir {
-    pub fn new() -> Self {
+impl Default for TempDir {
+    fn default() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("onegate-test-{}-{number}", std::process::id());
@@ -40,7 +40,9 @@ impl TempDir {
         fs::DirBuilder::new().mode(0o700).create(&path).expect("a temporary directory");
         Self(path)
     }
+}
 
+impl TempDir {
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -186,7 +188,7 @@ pub fn make(
 /// The one key that a change made.
 pub fn issued(done: super::Done) -> IssuedKey {
     match done.outcome {
-        Outcome::Issued(key) => key,
+        Outcome::Issued(mut keys) => keys.remove(0),
         other => panic!("expected a key: {other:?}"),
     }
 }

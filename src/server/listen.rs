@@ -34,11 +34,8 @@ pub struct BindError {
 pub fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
     let mut bound = Bound { listeners: Vec::new(), sockets: Vec::new() };
     for listener in listeners {
-        let failed = |error| BindError {
-            listener: listener.name.clone(),
-            address: listener.address,
-            error,
-        };
+        let failed =
+            |error| BindError { listener: listener.name.clone(), address: listener.address, error };
         let socket = TcpListener::bind(listener.address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;

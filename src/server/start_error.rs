@@ -13,7 +13,10 @@ use super::listen::BindError;
 #[derive(Debug)]
 pub enum StartError {
     Listener(BindError),
-    Metrics { address: SocketAddr, error: io::Error },
+    Metrics {
+        address: SocketAddr,
+        error: io::Error,
+    },
     Series(prometheus::Error),
     Store(StoreError),
     Inventory(ChangeError),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::Store;
 use super::read::{name, optional_text, parsed, scopes, text, time};
-use crate::inventory::error::StoreError;
+use crate::inventory::error::{StoreError, nearest};
 use crate::model::client::{ClientKind, Status};
 use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use crate::model::time::UnixMicros;
@@ -118,7 +118,18 @@ impl Store {
         let grants = grants(&self.connection, Some(id), ["", "", ""], ALL_ROWS)?.rows;
         Ok(Some(ClientDetail { client, profiles, grants }))
     }
+
+    /// The client that was most likely meant.
+    pub fn near_client(&self, id: &ClientId) -> Result<Option<String>, StoreError> {
+        let mut select = self.connection.prepare(IDS)?;
+        let ids = page(&mut select, [ALL_ROWS], ALL_ROWS, |row| {
+            text(row, 0, "client").map(String::from)
+        })?;
+        Ok(nearest(id.as_str(), ids.rows.iter().map(String::as_str)))
+    }
 }
+
+const IDS: &str = "SELECT id FROM client LIMIT ?1";
 
 const CLIENTS: &str = "
     SELECT c.id, c.kind, c.owner, c.purpose, c.status, c.expires, c.created,

@@ -106,17 +106,19 @@ fn read_clients(
     let mut open: Option<Building> = None;
     while let Some(row) = rows.next()? {
         let id = text(row, 0, "client")?;
+        if let Some(whole) = open.take_if(|open| open.id.as_str() != id) {
+            done(whole.finish(old));
+        }
         let mut building = match open.take() {
-            Some(same) if same.id.as_str() == id => same,
-            other => {
-                other.map(|whole| done(whole.finish(old)));
-                Building::start(row)?
-            }
+            Some(same) => same,
+            None => Building::start(row)?,
         };
         building.take(row, names)?;
         open = Some(building);
     }
-    open.map(|whole| done(whole.finish(old)));
+    if let Some(whole) = open {
+        done(whole.finish(old));
+    }
     Ok(())
 }
 

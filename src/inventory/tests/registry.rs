@@ -17,7 +17,7 @@ fn client(registry: &Registry, id: &str) -> Arc<Client> {
 
 #[test]
 fn a_change_is_in_force_and_survives() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, _) = registry(&dir);
     let key = issued(make(&registry, &add(new_client("a"))).unwrap());
     let presented = PresentedKey::parse(key.key.reveal().as_bytes()).unwrap();
@@ -43,7 +43,7 @@ fn a_change_is_in_force_and_survives() {
 #[test]
 fn agents_expire_in_90_days_unless_told() {
     let check = |kind: ClientKind, expires: Option<Expires>, expected: Option<UnixMicros>| {
-        let dir = TempDir::new();
+        let dir = TempDir::default();
         let (registry, _) = registry(&dir);
         make(&registry, &add(NewClient { kind, expires, ..new_client("a") })).unwrap();
         assert_eq!(client(&registry, "a").expires, expected, "{kind:?} {expires:?}");
@@ -57,7 +57,7 @@ fn agents_expire_in_90_days_unless_told() {
 
 #[test]
 fn what_a_client_used_of_its_plan_stays_counted() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, _) = registry(&dir);
     make(&registry, &add(new_client("a"))).unwrap();
     let meter = |profile: &str| {
@@ -79,7 +79,7 @@ fn what_a_client_used_of_its_plan_stays_counted() {
 
 #[test]
 fn a_grant_whose_time_is_over_may_be_given_again() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, audit) = registry(&dir);
     make(&registry, &add(new_client("a"))).unwrap();
     make(&registry, &add_grant("a", "payments-read", Some(in_days(1)))).unwrap();
@@ -93,7 +93,7 @@ fn a_grant_whose_time_is_over_may_be_given_again() {
 
 #[test]
 fn a_config_without_what_is_in_use_is_refused() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, _, _) = set_up(&dir);
     make(&registry, &add_grant("mobile-app", "payments-read", Some(in_days(1)))).unwrap();
     let check = |products: &[&str], plans: &[&str], now: UnixMicros, expected: &[&str]| {
@@ -121,7 +121,7 @@ fn a_config_without_what_is_in_use_is_refused() {
 
 #[test]
 fn what_takes_away_goes_ahead_of_a_full_audit_and_nothing_else_does() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, audit, key) = set_up(&dir);
     *audit.full.lock().unwrap() = true;
     let done = make(&registry, &add_key("mobile-app", "default")).unwrap();
@@ -143,7 +143,7 @@ fn what_takes_away_goes_ahead_of_a_full_audit_and_nothing_else_does() {
 
 #[test]
 fn records_that_a_crash_kept_from_the_audit_are_handed_over_at_start() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, audit, _) = set_up(&dir);
     *audit.full.lock().unwrap() = true;
     make(&registry, &add_grant("mobile-app", "payments-read", None)).unwrap();
@@ -159,7 +159,7 @@ fn records_that_a_crash_kept_from_the_audit_are_handed_over_at_start() {
 
 #[test]
 fn one_holder_at_a_time_and_files_for_nobody_else() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let store = Store::open(dir.path()).unwrap();
     let error = Store::open(dir.path()).unwrap_err();
     let expected = format!(
@@ -181,7 +181,7 @@ fn one_holder_at_a_time_and_files_for_nobody_else() {
 
 #[test]
 fn a_later_schema_is_refused() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     drop(Store::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
     connection.execute_batch("PRAGMA user_version = 2").unwrap();
@@ -193,7 +193,7 @@ fn a_later_schema_is_refused() {
 #[test]
 fn a_row_that_makes_no_sense_is_an_error() {
     let check = |sql: &str, expected: &str| {
-        let dir = TempDir::new();
+        let dir = TempDir::default();
         let (registry, _, _) = set_up(&dir);
         drop(registry);
         let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
@@ -211,7 +211,7 @@ fn a_row_that_makes_no_sense_is_an_error() {
 
 #[test]
 fn a_secret_is_nowhere_but_in_the_hands_of_its_holder() {
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, audit) = registry(&dir);
     let done = make(&registry, &add(new_client("a"))).unwrap();
     let mut shown = format!("{done:?} {:?}", registry.running.load());
@@ -238,7 +238,7 @@ fn a_secret_is_nowhere_but_in_the_hands_of_its_holder() {
 fn a_hundred_thousand_credentials_are_applied_and_loaded() {
     const CLIENTS: u32 = 1000;
     const KEYS: u32 = 100;
-    let dir = TempDir::new();
+    let dir = TempDir::default();
     let (registry, _) = registry(&dir);
     let id = |number: u32| CredentialId::parse(&format!("{number:012}")).unwrap();
     let clients = (0..CLIENTS).map(|client| {

@@ -1,0 +1,117 @@
+//! Lists of the inventory: page after page, as rows for people or for programs.
+
+use serde::Serialize;
+
+use super::output::{Failure, Format, Head, Output};
+use crate::admin::wire::{Client, Credential, Grant, ListQuery, Page, Profile};
+use crate::clock;
+
+pub const CLIENT: Head =
+    Head(&["CLIENT", "KIND", "STATUS", "OWNER", "EXPIRES", "GRANTS", "KEYS", "PURPOSE"]);
+pub const PROFILE: Head = Head(&["PROFILE", "STATUS", "PLAN", "SCOPES"]);
+pub const GRANT: Head =
+    Head(&["CLIENT", "PROFILE", "PRODUCT", "UNTIL", "SINCE", "GRANTED BY", "REASON"]);
+pub const CREDENTIAL: Head =
+    Head(&["CREDENTIAL", "CLIENT", "PROFILE", "STATUS", "EXPIRES", "SINCE", "HOLDER"]);
+
+/// Prints a whole list. People get each page as a table of its own, so that a list of any length
+/// begins at once.
+pub fn list<Row: Serialize>(
+    client: Option<String>,
+    output: &mut Output<'_>,
+    head: Head,
+    cells: impl Fn(&Row) -> Vec<String>,
+    fetch: impl Fn(&ListQuery) -> Result<Page<Row>, Failure>,
+) -> Result<(), Failure> {
+    each_page(client, fetch, |rows| match output.format {
+        Format::Human => output.table(head, rows.iter().map(&cells)),
+        Format::Json => rows.iter().try_for_each(|row| output.json(row)),
+    })
+}
+
+/// Fetches a list to its end.
+pub fn each_page<Row>(
+    client: Option<String>,
+    fetch: impl Fn(&ListQuery) -> Result<Page<Row>, Failure>,
+    mut take: impl FnMut(Vec<Row>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut query = ListQuery { client, after: None };
+    loop {
+        let Page { rows, next } = fetch(&query)?;
+        take(rows)?;
+        match next {
+            Some(_) => query.after = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+pub fn client(row: &Client) -> Vec<String> {
+    vec![
+        row.id.clone(),
+        row.kind.clone(),
+        status(&row.status, row.expires.as_deref()),
+        row.owner.clone(),
+        day_or(row.expires.as_deref(), "never"),
+        row.grants.to_string(),
+        row.credentials.to_string(),
+        row.purpose.clone(),
+    ]
+}
+
+pub fn client_fields(row: &Client) -> Vec<(&'static str, String)> {
+    vec![
+        ("client", row.id.clone()),
+        ("kind", row.kind.clone()),
+        ("owner", row.owner.clone()),
+        ("purpose", row.purpose.clone()),
+        ("status", status(&row.status, row.expires.as_deref())),
+        ("expires", row.expires.clone().unwrap_or_else(|| "never".into())),
+        ("since", row.created.clone()),
+    ]
+}
+
+pub fn profile(row: &Profile) -> Vec<String> {
+    let plan = row.plan.clone().unwrap_or_else(|| "-".into());
+    vec![row.name.clone(), row.status.clone(), plan, row.scopes.join(" ")]
+}
+
+pub fn grant(row: &Grant) -> Vec<String> {
+    vec![
+        row.client.clone(),
+        row.profile.clone(),
+        row.product.clone(),
+        day_or(row.until.as_deref(), "-"),
+        day(&row.created),
+        row.actor.clone(),
+        row.reason.clone().unwrap_or_default(),
+    ]
+}
+
+pub fn credential(row: &Credential) -> Vec<String> {
+    vec![
+        row.id.clone(),
+        row.client.clone(),
+        row.profile.clone(),
+        status(&row.status, row.expires.as_deref()),
+        day_or(row.expires.as_deref(), "never"),
+        day(&row.created),
+        row.holder.clone().unwrap_or_default(),
+    ]
+}
+
+/// What has passed its end says so, though nobody revoked it.
+fn status(status: &str, expires: Option<&str>) -> String {
+    // All times come in one form, so their texts sort as they do.
+    let over = expires.is_some_and(|expires| *expires <= *clock::wall().to_string());
+    if over && status == "active" { "expired".into() } else { status.into() }
+}
+
+fn day_or(time: Option<&str>, none: &str) -> String {
+    time.map_or_else(|| none.into(), day)
+}
+
+/// The date of an RFC 3339 time.
+fn day(time: &str) -> String {
+    time.split('T').next().unwrap_or_default().into()
+}
