@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use crate::model::policy::Policy;
 use diagnostic::{Diagnostics, Problems};
 use keys::Keys;
-use source::{Source, Sources};
+use source::Source;
 
 mod compile;
 pub mod diagnostic;
+mod excerpt;
 mod include;
 mod keys;
 mod names;
@@ -42,7 +43,8 @@ pub struct Loaded {
 /// Loads a config file and what it includes. The error holds every problem of all files, warnings
 /// among them.
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
-    let cannot = |error| Diagnostics::of_file(path, format!("cannot be read: {error}"), UNREADABLE);
+    let fix = "check the path, and that this user may read the file";
+    let cannot = |error| Diagnostics::of_file(path, &format!("cannot be read: {error}"), fix);
     load_from(Source::read(path).map_err(cannot)?)
 }
 
@@ -52,11 +54,10 @@ pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Diagnostics> {
 }
 
 fn load_from(main: Source) -> Result<Loaded, Diagnostics> {
-    let mut sources = Sources::new(main);
     let keys = Keys::default();
-    let (included, found) = include::read(&sources, &keys);
-    sources.add(included);
-    let problems = Problems::new(&sources, found);
+    let (sources, found) = include::read(main, &keys);
+    let problems = Problems::new(&sources);
+    problems.take(found);
     let policy = compile::policy(&sources, &problems, &keys);
     let diagnostics = problems.finish();
     let files = sources.iter().map(|source| source.path.clone()).collect();
@@ -65,5 +66,3 @@ fn load_from(main: Source) -> Result<Loaded, Diagnostics> {
         None => Err(diagnostics),
     }
 }
-
-const UNREADABLE: &str = "check the path, and that this user may read the file";

@@ -16,31 +16,38 @@ use super::source::{Source, Sources};
 /// Most files of one config, the main file among them.
 const FILES_MAX: usize = 256;
 
-/// The included files in order: pattern by pattern, within a pattern by name, each file once.
-pub(super) fn read(sources: &Sources, keys: &Keys) -> (Vec<Source>, Diagnostics) {
-    let problems = Problems::new(sources, Diagnostics::default());
-    let mut included = Vec::new();
-    if let Some(main) = sources.iter().next() {
-        // Syntax errors are reported when all files are read; what can be read of a broken main
-        // file is enough to look into the files it includes.
-        let (document, _) = DeTable::parse_recoverable(&main.text);
-        let mut top = Section::top(&problems, keys, 0, document.get_ref());
-        let mut seen: BTreeSet<PathBuf> = fs::canonicalize(&main.path).into_iter().collect();
-        for pattern in top.texts("include", 0..=FILES_MAX).unwrap_or_default() {
-            for path in expand(pattern, sources.folder(), &problems) {
-                // A file that two patterns match, and a main file that matches its own, count once.
-                let once = fs::canonicalize(&path).map_or(true, |real| seen.insert(real));
-                if once && included.len() + 1 < FILES_MAX {
-                    included.extend(read_one(pattern, &path, &problems));
-                } else if once {
-                    let message = format!("more than {FILES_MAX} files make up this config");
-                    problems.error(pattern.at, message, "merge some of the files");
-                    return (included, problems.finish());
-                }
-            }
-        }
+/// The main file with what it includes: pattern by pattern, within a pattern by name, each file
+/// once.
+pub(super) fn read(main: Source, keys: &Keys) -> (Sources, Diagnostics) {
+    let mut sources = Sources { main, included: Vec::new() };
+    let (included, found) = included(&sources, keys);
+    sources.included = included;
+    (sources, found)
+}
+
+fn included(sources: &Sources, keys: &Keys) -> (Vec<Source>, Diagnostics) {
+    let problems = Problems::new(sources);
+    // Syntax errors are reported when all files are read; what can be read of a broken main file
+    // is enough to look into the files it includes.
+    let (document, _) = DeTable::parse_recoverable(&sources.main.text);
+    let mut top = Section::top(&problems, keys, 0, document.get_ref());
+    let patterns = top.texts("include", 0..=FILES_MAX).unwrap_or_default();
+
+    let expand = |pattern| {
+        let paths = expand(pattern, sources.folder(), &problems).into_iter();
+        paths.map(move |path| (pattern, path))
+    };
+    let mut files: Vec<(Text<'_>, PathBuf)> = patterns.into_iter().flat_map(expand).collect();
+    // A file that two patterns match, and a main file that matches its own pattern, count once.
+    let mut seen: BTreeSet<PathBuf> = fs::canonicalize(&sources.main.path).into_iter().collect();
+    files.retain(|(_, path)| fs::canonicalize(path).map_or(true, |real| seen.insert(real)));
+    if let Some((pattern, _)) = files.get(FILES_MAX - 1) {
+        let message = format!("more than {FILES_MAX} files make up this config");
+        problems.error(pattern.at, message, "merge some of the files");
+        files.truncate(FILES_MAX - 1);
     }
-    (included, problems.finish())
+    let read = |(pattern, path): &(Text<'_>, PathBuf)| read_one(*pattern, path, &problems);
+    (files.iter().filter_map(read).collect(), problems.finish())
 }
 
 fn read_one(pattern: Text<'_>, path: &Path, problems: &Problems<'_>) -> Option<Source> {

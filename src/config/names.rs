@@ -23,7 +23,7 @@ impl Names {
     }
 
     /// From now on an unknown name is no problem: it may stand where nobody could read it.
-    pub(super) fn are_partial(&mut self) {
+    pub(super) fn allow_unknown(&mut self) {
         self.partial = true;
     }
 

@@ -63,13 +63,13 @@ impl<'s> Section<'s> {
         file: usize,
         table: &'s DeTable<'s>,
     ) -> Self {
-        let (at, path) = (Place { file, start: 0, end: 0 }, String::new());
+        let (at, path) = (Place::new(file, 0..0), String::new());
         Self { problems, at, keys, path, table: Some(table), asked: Vec::new() }
     }
 
     /// A table that no file has.
     pub(super) fn absent(problems: &'s Problems<'s>, keys: &'s Keys, path: &str) -> Self {
-        let (at, path) = (Place { file: 0, start: 0, end: 0 }, path.to_owned());
+        let (at, path) = (Place::new(0, 0..0), path.to_owned());
         Self { problems, at, keys, path, table: None, asked: Vec::new() }
     }
 
@@ -78,8 +78,7 @@ impl<'s> Section<'s> {
         self.asked.push(key);
         let (problems, keys, path) = (self.problems, self.keys, self.path_of(key));
         let value = self.table?.get(key)?;
-        let span = value.span();
-        let at = Place { file: self.at.file, start: span.start, end: span.end };
+        let at = Place::new(self.at.file, value.span());
         Some(Value { at, problems, keys, path, value: value.get_ref() })
     }
 
@@ -172,7 +171,7 @@ impl<'s> Section<'s> {
         for key in self.table.into_iter().flat_map(DeTable::keys) {
             let name = key.get_ref().as_ref();
             if !self.asked.contains(&name) {
-                let at = Place { start: key.span().start, end: key.span().end, ..self.at };
+                let at = Place::new(self.at.file, key.span());
                 let message = match self.path.as_str() {
                     "" => format!("unknown key \"{name}\""),
                     path => format!("unknown key \"{name}\" in \"{path}\""),
@@ -257,31 +256,25 @@ impl<'s> Value<'s> {
         };
         let (least, most) = (bounds.start(), bounds.end());
         let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
-        match number.and_then(|number| T::try_from(number).ok()) {
-            Some(number) if bounds.contains(&number) => Some(number),
-            Some(number) if number < *least => {
-                self.out_of_bounds(least, most, &format!("{least} or more"))
-            }
-            // What does not fit the type is negative, or too large for anything.
-            None if digits.as_str().starts_with('-') => {
-                self.out_of_bounds(least, most, &format!("{least} or more"))
-            }
-            Some(_) | None => self.out_of_bounds(least, most, &format!("{most} or less")),
+        let number = number.and_then(|number| T::try_from(number).ok());
+        if let Some(number) = number.filter(|number| bounds.contains(number)) {
+            return Some(number);
         }
+        // No bound is negative; what does not fit the type and is not negative is too large.
+        let is_negative = digits.as_str().starts_with('-');
+        if is_negative || number.is_some_and(|number| number < *least) {
+            return self.out_of_bounds(least, most, &format!("{least} or more"));
+        }
+        self.out_of_bounds(least, most, &format!("{most} or less"))
     }
 
     fn list(&self, count: &RangeInclusive<usize>) -> Option<Vec<Self>> {
         let DeValue::Array(array) = self.value else {
-            let written = self.problems.text(self.at);
-            let fix = if self.value.is_table() {
-                "write […]".into()
-            } else {
-                format!("write [{written}]")
-            };
-            return self.wrong("a list", &fix);
+            let written = if self.value.is_table() { "…" } else { self.problems.text(self.at) };
+            return self.wrong("a list", &format!("write [{written}]"));
         };
         let entry = |value: &'s toml::Spanned<DeValue<'s>>| {
-            let at = Place { start: value.span().start, end: value.span().end, ..self.at };
+            let at = Place::new(self.at.file, value.span());
             Self { at, value: value.get_ref(), ..self.clone() }
         };
         if count.contains(&array.len()) {
@@ -304,7 +297,7 @@ impl<'s> Value<'s> {
             _ => Vec::new(),
         };
         let section = |value: &'s toml::Spanned<DeValue<'s>>| {
-            let at = Place { start: value.span().start, end: value.span().end, ..self.at };
+            let at = Place::new(self.at.file, value.span());
             Some(self.section(at, value.get_ref().as_table()?))
         };
         let sections: Vec<_> = tables.iter().copied().filter_map(section).collect();

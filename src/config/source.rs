@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -22,10 +23,16 @@ pub(super) struct Source {
 /// A stretch of one file, in bytes.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Place {
-    /// Position in [`Sources`].
+    /// 0 is the main file.
     pub(super) file: usize,
     pub(super) start: usize,
     pub(super) end: usize,
+}
+
+impl Place {
+    pub(super) fn new(file: usize, span: Range<usize>) -> Self {
+        Self { file, start: span.start, end: span.end }
+    }
 }
 
 /// A line of a file and where a [`Place`] lies in it.
@@ -37,6 +44,13 @@ pub(super) struct Line<'s> {
     /// Bytes of `text`. What runs past the line's end is cut off.
     pub(super) from: usize,
     pub(super) to: usize,
+}
+
+impl Line<'_> {
+    /// In characters, from 1.
+    pub(super) fn column(&self) -> usize {
+        self.text.get(..self.from).map_or(1, |before| before.chars().count() + 1)
+    }
 }
 
 impl Source {
@@ -68,40 +82,36 @@ impl Source {
     }
 }
 
-/// All files of one config, in load order: the main file, then what it includes.
-pub(super) struct Sources(Vec<Source>);
+/// All files of one config.
+pub(super) struct Sources {
+    pub(super) main: Source,
+    pub(super) included: Vec<Source>,
+}
 
 impl Sources {
-    pub(super) fn new(main: Source) -> Self {
-        Self(vec![main])
-    }
-
-    pub(super) fn add(&mut self, included: Vec<Source>) {
-        self.0.extend(included);
-    }
-
+    /// In load order: the main file, then what it includes.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter()
+        std::iter::once(&self.main).chain(&self.included)
     }
 
-    pub(super) fn of(&self, place: Place) -> Option<&Source> {
-        self.0.get(place.file)
+    pub(super) fn of(&self, place: Place) -> &Source {
+        let included = place.file.checked_sub(1).and_then(|at| self.included.get(at));
+        included.unwrap_or(&self.main)
     }
 
     pub(super) fn text(&self, place: Place) -> &str {
-        let source = self.of(place);
-        source.and_then(|source| source.text.get(place.start..place.end)).unwrap_or_default()
+        self.of(place).text.get(place.start..place.end).unwrap_or_default()
     }
 
     /// The folder that relative paths in the config start from.
     pub(super) fn folder(&self) -> &Path {
-        self.0.first().and_then(|main| main.path.parent()).unwrap_or(Path::new(""))
+        self.main.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// The first 16 hex digits of `cat FILES | sha256sum`.
+    /// The first 16 hex digits of `cat FILES | sha256sum`, the files in load order.
     pub(super) fn digest(&self) -> Box<str> {
         let mut hash = Sha256::new();
-        for source in &self.0 {
+        for source in self.iter() {
             hash.update(source.text.as_bytes());
         }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()

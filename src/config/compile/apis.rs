@@ -70,7 +70,9 @@ fn api(
     let problems = section.problems;
     section.finish();
 
-    let facts = Arc::new(ApiFacts { name: name?, access: access? });
+    // An api that does not say its access is refused, after its paths were looked at too.
+    let facts = ApiFacts { name: name?, access: access.unwrap_or(Access::Granted) };
+    let facts = Arc::new(facts);
     let operation = |draft: Draft| {
         let at = draft.at;
         let products = known.products.containing(&draft.id);
@@ -81,15 +83,16 @@ fn api(
         (Arc::new(draft.into_operation(&facts, products.unwrap_or_default())), at)
     };
     let operations: Vec<_> = drafts.into_iter().map(operation).collect();
+    let paths = routes::index(&operations, problems);
     let api = Api {
         name: facts.name.clone(),
-        access: facts.access,
+        access: access?,
         upstream: upstream?,
         base_path: base?,
         upstream_base_path: upstream_base?,
         credential,
         body_bytes_max: body_bytes_max.unwrap_or(Bytes::mib(16)).0,
-        paths: routes::index(&operations, problems),
+        paths,
     };
     let operations = operations.into_iter().map(|(operation, _)| operation).collect();
     Some(Published { api: Arc::new(api), operations, hosts })
@@ -146,15 +149,17 @@ fn base_path(
     key: &'static str,
     default: Option<BasePath>,
 ) -> Option<BasePath> {
-    let Some(text) = section.text(key) else {
-        return default.filter(|_| section.lacks(key));
-    };
+    let text = section.text(key);
+    if section.lacks(key) {
+        return default;
+    }
+    let text = text?;
     let problem = match Template::parse(text.text) {
         Ok(template) => {
             let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
             let at = text.text.find('{').unwrap_or_default();
-            let all = template.segments.iter().all(literal);
-            (!all).then_some(TemplateError { at, problem: "a base path has no parameters" })
+            let parameters = TemplateError { at, problem: "a base path has no parameters" };
+            (!template.segments.iter().all(literal)).then_some(parameters)
         }
         Err(error) => Some(error),
     };

@@ -71,7 +71,7 @@ impl<'s> Files<'s> {
     pub(super) fn names(&self, what: &'static str) -> Names {
         let mut names = Names::new(what);
         if self.partial {
-            names.are_partial();
+            names.allow_unknown();
         }
         names
     }

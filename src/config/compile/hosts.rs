@@ -39,11 +39,12 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The hosts of an api; one that stands for any when it names none.
+/// The hosts of an api; one that stands for any when the key is left out.
 pub(super) fn hosts(section: &mut Section<'_>, api: Place) -> Vec<Host> {
-    let Some(texts) = section.texts("hosts", 1..=HOSTS_MAX) else {
+    let texts = section.texts("hosts", 1..=HOSTS_MAX).unwrap_or_default();
+    if section.lacks("hosts") {
         return vec![Host { pattern: Pattern::Any, at: api }];
-    };
+    }
     let pattern = |text: Text<'_>| Some(Host { pattern: pattern(text, section)?, at: text.at });
     texts.into_iter().filter_map(pattern).collect()
 }
@@ -80,7 +81,9 @@ pub(super) fn index(apis: &[Published], problems: &Problems<'_>) -> HostIndex {
         apis.sort_by_key(|api| std::cmp::Reverse(api.base_path.as_prefix().len()));
         match pattern {
             Pattern::Any => index.any = apis,
-            Pattern::Exact(host) => drop(index.exact.insert(host.clone(), apis)),
+            Pattern::Exact(host) => {
+                index.exact.insert(host.clone(), apis);
+            }
             Pattern::Below(suffix) => index.wildcard.push((suffix.clone(), apis)),
         }
     }

@@ -49,7 +49,7 @@ pub(super) fn operations(
     ids: &mut Names,
 ) -> Vec<Draft> {
     if api.is_none() {
-        ids.are_partial();
+        ids.allow_unknown();
     }
     let sections = section.tables("operation");
     if let Some(extra) = sections.get(OPERATIONS_MAX) {
@@ -69,7 +69,7 @@ fn operation(mut section: Section<'_>, api: Option<&ApiName>, ids: &mut Names) -
     let id = named.zip(api).and_then(|(named, api)| OperationId::join(api, named.text.text).ok());
     match &id {
         Some(id) => ids.declare(id.as_str(), at, section.problems),
-        None => ids.are_partial(),
+        None => ids.allow_unknown(),
     }
     let methods = methods(&mut section);
     let template = template(&mut section);

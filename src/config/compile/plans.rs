@@ -20,7 +20,7 @@ const CALLS_MAX: u32 = 1_000_000_000;
 /// whole nanoseconds would show.
 const INTERVAL_NS_MIN: u128 = 1000;
 /// Longest time to refill a burst from nothing.
-const REFILL_MAX: Duration = Duration::from_secs(366 * 86_400);
+const REFILL_MAX: Duration = Duration::from_hours(366 * 24);
 
 pub(super) fn plans(files: &mut Files<'_>) -> AHashMap<PlanName, Arc<Plan>> {
     let mut names = files.names("plan");
@@ -49,7 +49,7 @@ fn rate(value: &Value<'_>, names: &mut Names) -> Option<Rate> {
     section.need("limit", "limit = 50");
     section.need("per", "per = \"1s\"");
     let limit = section.integer("limit", 1..=CALLS_MAX);
-    let per = section.quantity("per", Duration::from_millis(100)..=Duration::from_secs(86_400));
+    let per = section.quantity("per", Duration::from_millis(100)..=Duration::from_hours(24));
     let burst = section.integer("burst", 1..=CALLS_MAX);
     let given = section.text("name");
     let given_name = given.map(|text| text.name(section.problems));

@@ -57,12 +57,15 @@ impl<'t> Node<'t> {
     fn add(&mut self, template: &'t Template, entry: usize) {
         let mut node = self;
         for segment in &template.segments {
-            node = match segment {
-                Segment::Literal(text) => node.literals.entry(text).or_default(),
-                Segment::Parameter(_) => &mut **node.parameter.get_or_insert_default(),
-                // A tail is last.
-                Segment::Tail(_) => return node.tail = Some(entry),
-            };
+            match segment {
+                Segment::Literal(text) => node = node.literals.entry(text).or_default(),
+                Segment::Parameter(_) => node = node.parameter.get_or_insert_default(),
+                Segment::Tail(_) => {
+                    // A tail is last.
+                    node.tail = Some(entry);
+                    return;
+                }
+            }
         }
         node.entry = Some(entry);
     }

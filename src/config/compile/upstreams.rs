@@ -33,7 +33,7 @@ fn upstream(mut section: Section<'_>, names: &mut Names) -> Option<Upstream> {
     let name = section.name("name");
     match &name {
         Some(name) => names.declare(name.text.text, name.text.at, section.problems),
-        None => names.are_partial(),
+        None => names.allow_unknown(),
     }
     let endpoints = endpoints(&mut section);
     let timeouts = timeouts(section.table("timeouts"));
@@ -128,11 +128,13 @@ fn host_of(text: &str) -> Option<Box<str>> {
         let ip: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
         return Some(IpAddr::V6(ip).to_string().into());
     }
-    let is_host = text.parse::<Ipv4Addr>().is_ok() || is_dns_name(text);
+    // A dot at the end keeps the resolver from trying its search domains.
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_host = text.parse::<Ipv4Addr>().is_ok() || is_dns_name(name);
     is_host.then(|| text.to_ascii_lowercase().into())
 }
 
 const SHORTEST: Duration = Duration::from_millis(10);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);

@@ -9,39 +9,87 @@ use super::describe;
 
 const REFERENCE: &str = include_str!("../../../conf/gateway.toml");
 
-/// The reference with every key set: `# key = value` and `# e.g. key = value` without the mark.
-pub(super) fn all_keys_set() -> String {
-    uncommented(|mark| mark != Mark::Prose)
+/// What a line of the reference is.
+enum Line<'t> {
+    Blank,
+    Comment(&'t str),
+    /// `[[api.operation]]`, without the brackets.
+    Header(&'t str),
+    /// `key = value`, without what marks it.
+    Key(Mark, &'t str),
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
+    /// `key = value`: it has no default.
+    Set,
+    /// `# key = value`: the default.
     Default,
+    /// `# e.g. key = value`: it may be left out and has no fixed default.
     Example,
-    Prose,
 }
 
-/// What a line of the reference is, and what it sets when it is taken as a key.
-fn mark(line: &str) -> (Mark, &str) {
-    let key = |text: &str| {
-        let name = text.split(" = ").next().unwrap_or_default();
-        let known = |c: char| c.is_ascii_lowercase() || c == '_';
-        text.contains(" = ") && !name.is_empty() && name.chars().all(known)
-    };
-    let comment = line.strip_prefix("# ").unwrap_or_default();
-    match comment.strip_prefix("e.g. ") {
-        Some(example) if key(example) => (Mark::Example, example),
-        _ if key(comment) => (Mark::Default, comment),
-        _ => (Mark::Prose, line),
+impl<'t> Line<'t> {
+    fn parse(line: &'t str) -> Self {
+        let is_key = |text: &str| {
+            let name = text.split_once(" = ").map_or("", |(name, _)| name);
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        let Some(comment) = line.strip_prefix('#') else {
+            return match line {
+                "" => Self::Blank,
+                _ if is_key(line) => Self::Key(Mark::Set, line),
+                _ => Self::Header(line.trim_matches(['[', ']'])),
+            };
+        };
+        let (default, example) = (comment.strip_prefix(' '), comment.strip_prefix(" e.g. "));
+        match (default.filter(|text| is_key(text)), example.filter(|text| is_key(text))) {
+            (Some(key), _) => Self::Key(Mark::Default, key),
+            (None, Some(key)) => Self::Key(Mark::Example, key),
+            (None, None) => Self::Comment(comment),
+        }
     }
 }
 
-fn uncommented(wanted: impl Fn(Mark) -> bool) -> String {
-    let line = |line| {
-        let (mark, key) = mark(line);
-        if wanted(mark) { format!("{key}\n") } else { format!("{line}\n") }
+/// The reference with every key set: `# key = value` and `# e.g. key = value` without the mark.
+pub(super) fn all_keys_set() -> String {
+    uncommented(&[Mark::Default, Mark::Example])
+}
+
+fn uncommented(wanted: &[Mark]) -> String {
+    let line = |line| match Line::parse(line) {
+        Line::Key(mark, key) if wanted.contains(&mark) => format!("{key}\n"),
+        _ => format!("{line}\n"),
     };
     REFERENCE.lines().map(line).collect()
+}
+
+/// The comment above each key that has one, in one line, by the key's path. The comment above a
+/// header speaks of the key that the section is the value of, if it names a test.
+fn comments() -> Vec<(String, String)> {
+    let (mut section, mut comment, mut found) = (String::new(), String::new(), Vec::new());
+    for line in REFERENCE.lines() {
+        match Line::parse(line) {
+            Line::Comment(text) => {
+                comment.push_str(text);
+                continue;
+            }
+            Line::Header(path) => {
+                section = path.to_owned();
+                if comment.contains(" test: ") {
+                    found.push((section.clone(), comment));
+                }
+            }
+            Line::Key(_, key) if !comment.is_empty() => {
+                let name = key.split(" = ").next().unwrap_or_default();
+                let dot = if section.is_empty() { "" } else { "." };
+                found.push((format!("{section}{dot}{name}"), comment));
+            }
+            Line::Key(..) | Line::Blank => {}
+        }
+        comment = String::new();
+    }
+    found
 }
 
 fn load_reference(text: &str) -> Loaded {
@@ -62,7 +110,7 @@ fn every_config_of_conf_loads_without_a_warning() {
 #[test]
 fn the_reference_states_the_defaults() {
     let defaults = load_reference(REFERENCE).policy;
-    let stated = load_reference(&uncommented(|mark| mark == Mark::Default)).policy;
+    let stated = load_reference(&uncommented(&[Mark::Default])).policy;
     assert_eq!(describe(&stated), describe(&defaults));
 }
 
@@ -70,42 +118,11 @@ fn the_reference_states_the_defaults() {
 fn the_reference_names_every_key_with_its_bounds_and_its_test() {
     let keys = load_reference(&all_keys_set()).keys;
     let mut unnamed = keys.clone();
-    for (path, comment) in documented() {
-        // Headers stand for their sections: they are no keys of their own.
+    for (path, comment) in comments() {
         let bounds = keys.get(&path).unwrap_or_else(|| panic!("nothing reads {path}"));
         assert!(comment.contains(bounds.as_str()), "{path}: {bounds}\n{comment}");
         assert!(comment.contains(" test: "), "{path} names no test\n{comment}");
         unnamed.remove(&path);
     }
     assert_eq!(unnamed, BTreeMap::new(), "keys that the reference does not name");
-}
-
-/// Every key with a comment of its own in the reference: its path, and the comment in one line.
-fn documented() -> Vec<(String, String)> {
-    let (mut section, mut comment, mut found) = (String::new(), String::new(), Vec::new());
-    for line in REFERENCE.lines() {
-        let (mark, text) = mark(line);
-        let header = line.starts_with('[');
-        if header {
-            section = format!("{}.", line.trim_matches(['[', ']']));
-        }
-        if mark != Mark::Prose || (!line.starts_with('#') && !line.is_empty()) {
-            // A header's comment speaks of the key that the section is.
-            let name = text.split(" = ").next().unwrap_or_default();
-            let path = if header {
-                section.trim_end_matches('.').to_owned()
-            } else {
-                format!("{section}{name}")
-            };
-            if comment.contains(" test: ") || !header && !comment.is_empty() {
-                found.push((path, comment));
-            }
-            comment = String::new();
-        } else if line.is_empty() {
-            comment = String::new();
-        } else {
-            comment.push_str(line.strip_prefix('#').unwrap_or_default());
-        }
-    }
-    found
 }
