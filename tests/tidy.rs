@@ -10,7 +10,7 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use source::{RustFile, Tree};
+use source::Tree;
 
 /// What each layer may import of ours, besides itself.
 const LAYERS: [(&str, &[&str]); 9] = [
