@@ -34,7 +34,7 @@ fn changes_are_in_force_for_the_next_request() {
     let second = gate.key(&["credential", "add", "--client", "app", "--key"]);
     agree(&second, &allowed);
     let receipt = gate.json(&[&["revoke", "credential", &first.credential], &WHY[..]].concat());
-    assert_eq!(receipt[0]["credentials"], 1, "{receipt:?}");
+    assert_eq!(receipt[0]["credentials"][0], first.credential.as_str(), "{receipt:?}");
     agree(&first, &denied(Denial::CredentialInvalid));
     agree(&second, &allowed);
     gate.json(&[&["revoke", "client", "app"], &WHY[..]].concat());
