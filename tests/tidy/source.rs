@@ -128,6 +128,25 @@ impl RustFile {
         below.map(|rest| [before, &rest].concat()).collect()
     }
 
+    /// `super`s that lead above the layer's own module.
+    pub fn supers_out_of_the_layer(&self) -> Vec<usize> {
+        let modules = self.path.matches('/').count();
+        let climbs = |at: &usize| {
+            let supers =
+                (0..=modules + 1).take_while(|n| self.text_at(at + 3 * n) == "super").count();
+            // The inline module of tests is one deeper.
+            supers >= modules + usize::from(self.tokens[*at].in_test)
+        };
+        self.find(&["super", ":", ":"]).into_iter().filter(climbs).collect()
+    }
+
+    /// What stands between a bracket and its close.
+    pub fn words_in_group(&self, open: usize) -> impl Iterator<Item = &str> {
+        let depth = self.tokens[open].depth;
+        let inside = self.tokens[open + 1..].iter().take_while(move |token| token.depth > depth);
+        inside.map(|token| token.text.as_str())
+    }
+
     /// Functions with a body: name, place, lines from `fn` to the closing brace.
     pub fn functions(&self) -> impl Iterator<Item = (&str, usize, usize)> {
         self.find(&["fn"]).into_iter().filter_map(|at| {

@@ -1,0 +1,17 @@
+//! What the end-to-end tests stand on: a gate, an upstream that remembers, a client that can send
+//! any bytes, and the audit as a witness. It asserts what holds for every test and knows nothing of
+//! any one of them.
+
+pub mod address;
+pub mod audit;
+pub mod bench;
+pub mod client;
+pub mod folder;
+pub mod gate;
+pub mod http;
+pub mod nginx;
+pub mod poll;
+pub mod setup;
+pub mod tools;
+pub mod upstream;
+pub mod witness;

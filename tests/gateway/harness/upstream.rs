@@ -1,0 +1,294 @@
+//! A service behind the gate that remembers every request it got, raw, and behaves as the path says:
+//! `/lab/ok/7` is answered well, `/lab/close-mid-body/7` is not.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::http::{Fields, read_chunks};
+use super::poll::{self, PATIENCE};
+
+/// How a request is answered. Its name is a segment of the path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Behaviour {
+    /// 200 with 1 KB.
+    Ok,
+    /// 200 with the request's body.
+    Echo,
+    /// 200 with a body in two chunks; the second comes once the test says `release`.
+    Stream,
+    /// Nothing until the test says `release`, then as `Ok`.
+    Hold,
+    /// 404 of the upstream's own.
+    Absent,
+    /// 204.
+    Empty,
+    /// 200, half of the promised body, then the end of the connection.
+    CloseMidBody,
+    /// The end of the connection, without a word.
+    Close,
+    /// A reset of the connection, without a word.
+    Reset,
+    /// Bytes that are not HTTP.
+    Garbage,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: String,
+    pub target: String,
+    pub fields: Fields,
+    pub body_bytes: usize,
+}
+
+pub struct Upstream {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// How often the gate connected, and how many connections are open now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Connections {
+    pub made: usize,
+    pub open: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    connections: Mutex<Connections>,
+    released: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Upstream {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+        let address = listener.local_addr().expect("it is bound");
+        let shared = Arc::new(Shared::default());
+        let of_acceptor = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if of_acceptor.ended.load(Ordering::Acquire) {
+                    return;
+                }
+                let shared = Arc::clone(&of_acceptor);
+                thread::spawn(move || shared.connected(stream));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Everything received so far, in order of arrival.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received().clone()
+    }
+
+    /// What arrived for a target.
+    pub fn received_at(&self, target: &str) -> Vec<Received> {
+        let received = self.shared.received();
+        received.iter().filter(|request| request.target == target).cloned().collect()
+    }
+
+    /// The one request that arrived for a target.
+    pub fn one_at(&self, target: &str) -> Received {
+        let mut received = self.received_at(target);
+        assert_eq!(received.len(), 1, "requests for {target}: {received:?}");
+        received.remove(0)
+    }
+
+    pub fn connections(&self) -> Connections {
+        *self.shared.connections()
+    }
+
+    pub fn wait_for(&self, target: &str) {
+        let arrived = || (!self.received_at(target).is_empty()).then_some(());
+        poll::until(&format!("the upstream gets {target}"), arrived);
+    }
+
+    /// Lets `Hold` and `Stream` go on, from now on.
+    pub fn release(&self) {
+        self.shared.released.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        // Wakes the acceptor.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl Behaviour {
+    const ALL: [(&str, Self); 10] = [
+        ("ok", Self::Ok),
+        ("echo", Self::Echo),
+        ("stream", Self::Stream),
+        ("hold", Self::Hold),
+        ("absent", Self::Absent),
+        ("empty", Self::Empty),
+        ("close-mid-body", Self::CloseMidBody),
+        ("close", Self::Close),
+        ("reset", Self::Reset),
+        ("garbage", Self::Garbage),
+    ];
+
+    fn of_target(target: &str) -> Self {
+        let path = target.split('?').next().unwrap_or_default();
+        let named = |segment| Self::ALL.iter().find(|(name, _)| *name == segment);
+        path.split('/').find_map(named).map_or(Self::Ok, |(_, behaviour)| *behaviour)
+    }
+}
+
+/// What `Behaviour::Ok` answers with.
+pub const OK_BODY: [u8; 1024] = [b'k'; 1024];
+
+impl Shared {
+    fn received(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connected(&self, stream: TcpStream) {
+        self.connections().made += 1;
+        self.connections().open += 1;
+        // An I/O error is the gate leaving, which it may.
+        drop(self.serve(stream));
+        self.connections().open -= 1;
+    }
+
+    /// One request after the other.
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        while let Some((head, mut request)) = peek_head(&stream)? {
+            let behaviour = Behaviour::of_target(&request.target);
+            let at = self.note(request.clone());
+            if behaviour == Behaviour::Reset {
+                // Closing with bytes unread makes the system send a reset.
+                return Ok(());
+            }
+            stream.read_exact(&mut vec![0; head])?;
+            if request.fields.value("expect").is_some() {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            let body = read_body(&mut BufReader::new(&stream), &request)?;
+            request.body_bytes = body.len();
+            self.received()[at] = request.clone();
+            if !self.answer(behaviour, &mut stream, &request, &body)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, request: Received) -> usize {
+        let mut received = self.received();
+        received.push(request);
+        received.len() - 1
+    }
+
+    /// Answers; says whether the connection goes on.
+    fn answer(
+        &self,
+        behaviour: Behaviour,
+        to: &mut TcpStream,
+        request: &Received,
+        body: &[u8],
+    ) -> io::Result<bool> {
+        match behaviour {
+            Behaviour::Ok => respond(to, request, "200 OK", &OK_BODY)?,
+            Behaviour::Echo => respond(to, request, "200 OK", body)?,
+            Behaviour::Absent => respond(to, request, "404 Not Found", b"not here\n")?,
+            Behaviour::Empty => to.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?,
+            Behaviour::Hold => {
+                self.wait_for_release(to)?;
+                respond(to, request, "200 OK", &OK_BODY)?;
+            }
+            Behaviour::Stream => {
+                to.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                to.write_all(b"5\r\nfirst\r\n")?;
+                self.wait_for_release(to)?;
+                to.write_all(b"4\r\nlast\r\n0\r\n\r\n")?;
+            }
+            Behaviour::CloseMidBody => {
+                to.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n")?;
+                to.write_all(&OK_BODY[..512])?;
+                return Ok(false);
+            }
+            Behaviour::Garbage => {
+                to.write_all(b"\0\x01\x02 this is not HTTP\r\n\r\n")?;
+                return Ok(false);
+            }
+            Behaviour::Close | Behaviour::Reset => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Returns when the test says so; fails when the gate leaves before.
+    fn wait_for_release(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(Duration::from_millis(10)))?;
+        while !self.released.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
+            match stream.peek(&mut [0]) {
+                Ok(0) => return Err(ErrorKind::ConnectionAborted.into()),
+                Ok(_) => return Err(ErrorKind::InvalidData.into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        stream.set_read_timeout(Some(PATIENCE))
+    }
+}
+
+fn respond(to: &mut TcpStream, request: &Received, status: &str, body: &[u8]) -> io::Result<()> {
+    // The upstream's own id must not reach the caller: the gate's does.
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nX-Request-Id: of-upstream\r\nX-Upstream: kept\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let body = if request.method == "HEAD" { &[] } else { body };
+    to.write_all(&[head.as_bytes(), body].concat())
+}
+
+/// Looks at the next head without taking it; says how long it is.
+fn peek_head(stream: &TcpStream) -> io::Result<Option<(usize, Received)>> {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let count = stream.peek(&mut buffer)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        if let Some(end) = buffer[..count].windows(4).position(|at| at == b"\r\n\r\n") {
+            return Ok(Some((end + 4, parse_head(&String::from_utf8_lossy(&buffer[..end])))));
+        }
+        // Only a head in several pieces comes here, and the next is on its way.
+        thread::yield_now();
+    }
+}
+
+fn parse_head(head: &str) -> Received {
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut fields = Fields::default();
+    lines.for_each(|line| fields.push_line(line));
+    Received { method, target, fields, body_bytes: 0 }
+}
+
+fn read_body(from: &mut impl BufRead, request: &Received) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if request.fields.value("transfer-encoding").is_some() {
+        read_chunks(from, &mut body)?;
+    } else if let Some(length) = request.fields.value("content-length") {
+        from.take(length.parse().expect("a length is a number")).read_to_end(&mut body)?;
+    }
+    Ok(body)
+}

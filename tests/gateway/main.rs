@@ -1,0 +1,32 @@
+//! End to end: the built gate as a child process, real sockets on both sides, and its own CLI.
+//!
+//! Each file is about one promise. Whatever a test does, its gate is checked at the end: every
+//! response has exactly one record, and no key stands in any file or output (`harness::gate`).
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and reads real clocks"
+)]
+
+mod harness;
+
+mod admin;
+mod audit;
+mod bounds;
+mod credentials;
+mod denials;
+mod forward;
+mod hostile;
+mod ledger;
+mod limits;
+mod metrics;
+mod peers;
+mod process;
+mod reload;
+mod rest;
+mod upstream;

@@ -1,0 +1,104 @@
+//! The process: threads, folders, signals.
+
+use std::fs;
+
+use super::harness::gate::Gate;
+use super::harness::http::{Body, Request};
+use super::harness::poll;
+use super::harness::setup::Setup;
+use super::harness::upstream::Upstream;
+
+#[test]
+fn threads_are_as_many_as_set() {
+    let upstream = Upstream::start();
+    let tasks = |server| {
+        let gate = Gate::start(&Setup { server, ..Setup::before(&upstream) });
+        let tasks = fs::read_dir(format!("/proc/{}/task", gate.pid())).expect("it runs");
+        tasks.count()
+    };
+    assert_eq!(tasks("threads = 5") - tasks("threads = 2"), 3);
+}
+
+#[test]
+fn the_data_dir_holds_all_state() {
+    let upstream = Upstream::start();
+    let mut gate = Gate::start(&Setup::before(&upstream));
+    let key = gate.add_lab_client("moved");
+    let call = Request::get("/lab/ok/1").key(&key.text);
+    let response = gate.call(&call);
+    assert!(gate.terminate().success());
+
+    // Moved elsewhere, with the config that says so: clients and records are there.
+    let (old, new) = (gate.folder.at("data"), gate.folder.at("elsewhere"));
+    fs::rename(&old, &new).expect("one file system");
+    gate.write_config_text(&gate.config_text().replace(&old, &new));
+    gate.run();
+    assert_eq!(gate.call(&call).status, 200);
+    gate.record_of(&response);
+    assert!(!fs::exists(&old).expect("the folder is ours"), "the old folder came back");
+
+    // The command line wins over the config.
+    let empty = gate.folder.at("empty");
+    assert_eq!(gate.json(&["--data-dir", &empty, "client", "list"]).len(), 0);
+}
+
+#[test]
+fn sigterm_drains_until_the_deadline() {
+    let upstream = Upstream::start();
+    let server = "drain_deadline = \"2s\"";
+    let mut gate = Gate::start(&Setup { server, ..Setup::before(&upstream) });
+    let begin = |name: &str| {
+        let target = format!("/open/{name}/1");
+        let mut client = gate.client();
+        client.send(&Request::get(&target).bytes());
+        upstream.wait_for(&target);
+        client
+    };
+    let mut idle = begin("ok");
+    assert_eq!(idle.read(Body::Expected).map(|response| response.status), Some(200));
+    let mut held = begin("hold");
+
+    gate.signal("TERM");
+    assert!(idle.read(Body::Expected).is_none(), "an idle connection has nothing to wait for");
+    poll::until("new connections are refused", || {
+        std::net::TcpStream::connect(gate.address).is_err().then_some(())
+    });
+    upstream.release();
+    assert_eq!(held.read(Body::Expected).map(|response| response.status), Some(200));
+    assert!(gate.wait_for_end().success());
+}
+
+#[test]
+fn what_does_not_end_is_ended_at_the_deadline() {
+    let upstream = Upstream::start();
+    let server = "drain_deadline = \"1s\"";
+    let mut gate = Gate::start(&Setup { server, ..Setup::before(&upstream) });
+    let mut client = gate.client();
+    client.send(&Request::get("/open/hold/1").bytes());
+    upstream.wait_for("/open/hold/1");
+    assert!(gate.terminate().success());
+    assert!(client.read(Body::Expected).is_none_or(|response| response.status == 504));
+    let record = gate.record_of_path("/open/hold/1");
+    assert_eq!(record["end"], "deadline", "{record}");
+}
+
+#[test]
+fn sigint_ends_at_once() {
+    let upstream = Upstream::start();
+    let mut gate =
+        Gate::start(&Setup { server: "drain_deadline = \"1h\"", ..Setup::before(&upstream) });
+    assert_eq!(gate.call(&Request::get("/open/ok/1")).status, 200);
+    gate.settle();
+    gate.signal("INT");
+    gate.wait_for_end();
+}
+
+#[test]
+fn only_one_gate_runs_on_a_data_dir() {
+    let upstream = Upstream::start();
+    let gate = Gate::start(&Setup::before(&upstream));
+    let second = gate.cli(&["run"]);
+    assert!(matches!(second.code, Some(1 | 3)), "{:?}", second.code);
+    assert!(second.stderr.contains("data"), "{}", second.stderr);
+    assert_eq!(gate.call(&Request::get("/open/ok/1")).status, 200);
+}
