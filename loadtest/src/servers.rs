@@ -1,0 +1,125 @@
+//! The servers that are compared, each started in the same way and asked the same bytes: the stub
+//! behind them, the gate, the bare proxy, nginx. How one is configured is below `servers/`; what is
+//! measured is none of this file's business.
+
+mod gate;
+mod nginx;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Error, Result};
+use crate::process::{Prefix, Process, free_address};
+use crate::scratch::Scratch;
+
+/// A server that answers the request with 200.
+#[derive(Debug)]
+pub struct Server {
+    pub process: Process,
+    pub address: SocketAddr,
+    pub request: Vec<u8>,
+    /// What it is, in words, for the report.
+    pub about: String,
+}
+
+/// Whom to start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Kind {
+    Gate { binary: PathBuf },
+    Bare { binary: PathBuf, l4_read: usize },
+    Nginx,
+}
+
+/// The place where one set of servers runs: its files, its upstream, its credential.
+#[derive(Debug)]
+pub struct Stage {
+    pub scratch: Scratch,
+    pub stub: Server,
+    /// What the gate knows the caller by; the others see it pass. A fixed text when there is no
+    /// gate.
+    key: String,
+}
+
+impl Stage {
+    /// Starts the stub and, where a gate will take part, makes its key.
+    pub fn set(gate: Option<&Path>, stub_prefix: &Prefix) -> Result<Self> {
+        let scratch = Scratch::make()?;
+        let stub = start_stub(&scratch, stub_prefix)?;
+        let key = match gate {
+            Some(binary) => gate::make_client(binary, &scratch, stub.address)?,
+            None => {
+                "og_live_000000000000_0000000000000000000000000000000000000000000_000000".into()
+            }
+        };
+        Ok(Self { scratch, stub, key })
+    }
+
+    /// Starts one server and returns when it answers. `name` is unique on this stage.
+    pub fn start(&self, name: &str, kind: &Kind, prefix: &Prefix) -> Result<Server> {
+        let address = free_address()?;
+        let command = match kind {
+            Kind::Gate { binary } => {
+                gate::command(prefix, binary, &self.scratch, address, self.stub.address)?
+            }
+            Kind::Bare { binary, l4_read } => {
+                bare_command(prefix, binary, address, self.stub.address, *l4_read)
+            }
+            Kind::Nginx => {
+                nginx::command(prefix, &self.scratch, address, self.stub.address, &self.key)?
+            }
+        };
+        let mut process = Process::start(name, command, self.log_of(name))?;
+        let request = request_with(&self.key);
+        process.await_ready(address, &request)?;
+        let about = match kind {
+            Kind::Gate { .. } => "onegate, key + scope + 2 rates + audit + metrics".into(),
+            Kind::Bare { .. } => process.first_line(),
+            Kind::Nginx => "nginx, key map + limit_req + JSON log".into(),
+        };
+        Ok(Server { process, address, request, about })
+    }
+
+    fn log_of(&self, name: &str) -> PathBuf {
+        self.scratch.file(&format!("{name}.log"))
+    }
+}
+
+/// A program that was built beside this one.
+pub fn beside(name: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe().map_err(Error::while_doing("cannot find this program"))?;
+    Ok(this.with_file_name(name))
+}
+
+fn start_stub(scratch: &Scratch, prefix: &Prefix) -> Result<Server> {
+    let address = free_address()?;
+    let mut command = prefix.command(&beside("loadtest")?);
+    command.args(["stub", "--listen", &address.to_string()]);
+    let mut process = Process::start("stub", command, scratch.file("stub.log"))?;
+    let request = request_with("none");
+    process.await_ready(address, &request)?;
+    Ok(Server { process, address, request, about: "the stub alone".into() })
+}
+
+fn bare_command(
+    prefix: &Prefix,
+    binary: &Path,
+    address: SocketAddr,
+    upstream: SocketAddr,
+    l4_read: usize,
+) -> Command {
+    let mut command = prefix.command(binary);
+    command.args(["--threads", "1"]);
+    command.args(["--listen", &address.to_string(), "--upstream", &upstream.to_string()]);
+    command.args(["--l4-read", &l4_read.to_string()]);
+    command
+}
+
+/// One request for all: what a simple client sends, with a fixed host so that the bytes are equal.
+fn request_with(key: &str) -> Vec<u8> {
+    format!(
+        "GET /payments/4711 HTTP/1.1\r\nHost: load.test\r\nUser-Agent: loadtest\r\nAccept: */*\r\n\
+         Authorization: Bearer {key}\r\n\r\n"
+    )
+    .into_bytes()
+}

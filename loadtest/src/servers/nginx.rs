@@ -1,0 +1,75 @@
+//! nginx as edge teams use it for the same task: a map from key to client, `limit_req` by
+//! client, the key taken out, a JSON line per request. One process, so that its CPU time is in one place.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::error::Result;
+use crate::process::Prefix;
+use crate::scratch::Scratch;
+
+pub(super) fn command(
+    prefix: &Prefix,
+    scratch: &Scratch,
+    address: SocketAddr,
+    upstream: SocketAddr,
+    key: &str,
+) -> Result<Command> {
+    let place = scratch.directory("nginx")?;
+    let config = scratch.write("nginx.conf", &config(&place, address, upstream, key))?;
+    let mut command = prefix.command(Path::new("nginx"));
+    command.arg("-p").arg(&place).arg("-c").arg(config).args(["-e", "stderr"]);
+    Ok(command)
+}
+
+fn config(place: &Path, address: SocketAddr, upstream: SocketAddr, key: &str) -> String {
+    let place = place.display();
+    format!(
+        r#"daemon off;
+master_process off;
+pid {place}/nginx.pid;
+events {{ worker_connections 8192; }}
+http {{
+    client_body_temp_path {place}/body;
+    proxy_temp_path {place}/proxy;
+    fastcgi_temp_path {place}/fastcgi;
+    uwsgi_temp_path {place}/uwsgi;
+    scgi_temp_path {place}/scgi;
+    map_hash_bucket_size 256;
+    map $http_authorization $client {{
+        default "";
+        "Bearer {key}" "load";
+    }}
+    limit_req_zone $client zone=clients:10m rate=500000r/s;
+    log_format audit escape=json '{{"time":"$time_iso8601","id":"$request_id","client":"$client",'
+        '"peer_ip":"$remote_addr","method":"$request_method","host":"$host","path":"$uri",'
+        '"status":$status,"response_bytes":$bytes_sent,"duration":$request_time,'
+        '"upstream":"$upstream_addr","upstream_time":"$upstream_response_time"}}';
+    access_log {place}/audit.log audit buffer=64k flush=1s;
+    keepalive_requests 1000000000;
+    upstream stub {{
+        server {upstream};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }}
+    server {{
+        listen {address} backlog=4096;
+        location / {{
+            if ($client = "") {{ return 401; }}
+            limit_req zone=clients burst=10000 nodelay;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Authorization "";
+            proxy_set_header X-Request-Id $request_id;
+            proxy_set_header X-Onegate-Client $client;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $host;
+            proxy_pass http://stub;
+        }}
+    }}
+}}
+"#
+    )
+}
