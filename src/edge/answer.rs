@@ -142,13 +142,15 @@ impl Answer {
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
 pub fn limit_fields(standing: &Standing) -> [(&'static str, String); 2] {
-    let mut state = String::with_capacity(48);
+    let mut state = String::with_capacity(64);
+    let mut number = itoa::Buffer::new();
     for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
-        if !state.is_empty() {
-            state.push_str(", ");
-        }
-        let (remaining, seconds) = (standing.remaining, standing.more_after_seconds);
-        let _ = write!(state, "\"{}\";r={remaining};t={seconds}", rate.name);
+        state.push_str(if state.is_empty() { "\"" } else { ", \"" });
+        state.push_str(rate.name.as_str());
+        state.push_str("\";r=");
+        state.push_str(number.format(standing.remaining));
+        state.push_str(";t=");
+        state.push_str(number.format(standing.more_after_seconds));
     }
     [("ratelimit-policy", standing.plan.policy_header.to_string()), ("ratelimit", state)]
 }

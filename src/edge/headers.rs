@@ -2,12 +2,13 @@
 //! identity in. And the two facts that are read from what trusted proxies send.
 
 use std::fmt::Write as _;
+use std::mem;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
 use ipnet::IpNet;
-use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{ErrorType::InternalError, OrErr, Result};
 
 use crate::model::api::CredentialLocation;
 use crate::request::identify::{self, Known, Presented};
@@ -100,37 +101,53 @@ pub fn parent_request_id(headers: &HeaderMap) -> Option<Box<str>> {
     ((1..=128).contains(&id.len())).then(|| id.into())
 }
 
-/// Makes a caller's head into the upstream's.
+/// Makes a caller's head into the upstream's: `target` replaces its own, and its fields are the
+/// caller's without what is ours or secret, and ours.
+///
+/// The map of fields is taken out of Pingora's header, which would keep a second one beside it for
+/// the letter case of names; so names go out in lower case, as HTTP/2 has them.
 pub fn to_upstream(
     head: &mut RequestHeader,
+    target: &str,
     request: &Request,
     known: Option<&Known>,
     trusted_peer: bool,
 ) -> Result<()> {
-    remove_forged(head, trusted_peer);
-    remove_credentials(head)?;
-    let mut text = [0; 36];
-    insert(head, X_REQUEST_ID, request.id.encode(&mut text))?;
-    let trace = request.trace.to_traceparent();
-    head.insert_header(TRACEPARENT, HeaderValue::from_bytes(&trace).unwrap_or(EMPTY))?;
-    if let Some(peer_ip) = request.peer_ip {
-        let forwarded_for = forwarded_for(&head.headers, peer_ip);
-        insert(head, X_FORWARDED_FOR, &forwarded_for)?;
+    let same_target = head.raw_path() == target.as_bytes();
+    let bare = RequestHeader::build_no_case(Method::GET, b"/", None)?;
+    let mut parts: request::Parts = mem::replace(head, bare).into();
+    if !same_target {
+        parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
-    if !trusted_peer || !head.headers.contains_key(X_FORWARDED_PROTO) {
-        head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
-    }
-    if !trusted_peer || !head.headers.contains_key(X_FORWARDED_HOST) {
-        let host = head.headers.get(header::HOST).cloned().unwrap_or(EMPTY);
-        head.insert_header(X_FORWARDED_HOST, host)?;
-    }
-    head.insert_header(header::VIA, HeaderValue::from_static("1.1 onegate"))?;
-    head.insert_header(X_ONEGATE_SURFACE, HeaderValue::from_static("rest"))?;
-    if let Some(known) = known {
-        insert(head, X_ONEGATE_CLIENT, known.client.id.as_str())?;
-        insert(head, X_ONEGATE_PROFILE, known.profile.name.as_str())?;
-    }
+    rewrite(&mut parts.headers, request, known, trusted_peer);
+    *head = parts.into();
     Ok(())
+}
+
+fn rewrite(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, trusted_peer: bool) {
+    remove_forged(fields, trusted_peer);
+    remove_credentials(fields);
+    fields.reserve(OURS.len());
+    let mut id = [0; 36];
+    fields.insert(X_REQUEST_ID, value(request.id.encode(&mut id)));
+    fields.insert(TRACEPARENT, value_of(&request.trace.to_traceparent()));
+    if let Some(peer_ip) = request.peer_ip {
+        let forwarded_for = forwarded_for(fields, peer_ip);
+        fields.insert(X_FORWARDED_FOR, value(&forwarded_for));
+    }
+    if !trusted_peer || !fields.contains_key(X_FORWARDED_PROTO) {
+        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if !trusted_peer || !fields.contains_key(X_FORWARDED_HOST) {
+        let host = fields.get(header::HOST).cloned().unwrap_or(EMPTY);
+        fields.insert(X_FORWARDED_HOST, host);
+    }
+    fields.insert(header::VIA, HeaderValue::from_static("1.1 onegate"));
+    fields.insert(X_ONEGATE_SURFACE, HeaderValue::from_static("rest"));
+    if let Some(known) = known {
+        fields.insert(X_ONEGATE_CLIENT, value(known.client.id.as_str()));
+        fields.insert(X_ONEGATE_PROFILE, value(known.profile.name.as_str()));
+    }
 }
 
 /// Adds what every answer carries: our id, whatever the upstream said, and how the limits stand.
@@ -148,8 +165,13 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) -> Result<()> {
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
-fn insert(head: &mut RequestHeader, name: HeaderName, value: &str) -> Result<()> {
-    head.insert_header(name, HeaderValue::from_str(value).unwrap_or(EMPTY))
+/// Texts of ours are printable ASCII.
+fn value(text: &str) -> HeaderValue {
+    value_of(text.as_bytes())
+}
+
+fn value_of(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(bytes).unwrap_or(EMPTY)
 }
 
 /// What stands in `X-Forwarded-For` (by now only a trusted proxy's), and the peer.
@@ -163,7 +185,7 @@ fn forwarded_for(headers: &HeaderMap, peer_ip: IpAddr) -> String {
     text
 }
 
-fn remove_forged(head: &mut RequestHeader, trusted_peer: bool) {
+fn remove_forged(fields: &mut HeaderMap, trusted_peer: bool) {
     let forged = |name: &str| {
         // All of ours begin with one of these; most fields do not.
         if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v' | b't')) {
@@ -173,9 +195,9 @@ fn remove_forged(head: &mut RequestHeader, trusted_peer: bool) {
         ours && !(trusted_peer && PROXY_MAY_SET.contains(&name))
     };
     let names: Vec<HeaderName> =
-        head.headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
+        fields.keys().filter(|name| forged(name.as_str())).cloned().collect();
     for name in names {
-        head.remove_header(&name);
+        fields.remove(name);
     }
 }
 
@@ -186,38 +208,35 @@ fn same_name(name: &str, ours: &str) -> bool {
 }
 
 /// Takes out every value that is a gate credential, wherever it stands, and nothing else.
-fn remove_credentials(head: &mut RequestHeader) -> Result<()> {
+fn remove_credentials(fields: &mut HeaderMap) {
     let carries = |value: &HeaderValue| {
         let value = value.as_bytes();
         identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
     };
-    let names: Vec<HeaderName> = head
-        .headers
-        .iter()
-        .filter(|(_, value)| carries(value))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let carriers = fields.iter().filter(|(_, value)| carries(value));
+    let names: Vec<HeaderName> = carriers.map(|(name, _)| name.clone()).collect();
     for name in names {
-        let mut kept = Vec::new();
-        kept.extend(head.headers.get_all(&name).iter().filter(|v| !carries(v)).cloned());
-        head.remove_header(&name);
+        let values = fields.get_all(&name).iter();
+        let kept: Vec<HeaderValue> = values.filter(|value| !carries(value)).cloned().collect();
+        fields.remove(&name);
         for value in kept {
-            head.append_header(name.clone(), value)?;
+            fields.append(name.clone(), value);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(fields: &[(&'static str, &str)]) -> RequestHeader {
-        let mut head = RequestHeader::build("GET", b"/", None).expect("valid");
-        for (name, value) in fields {
-            head.append_header(*name, *value).expect("valid");
-        }
-        head
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("valid");
+            (name, HeaderValue::from_static(value))
+        };
+        let mut map = HeaderMap::new();
+        fields.iter().map(pair).for_each(|(name, value)| drop(map.append(name, value)));
+        map
     }
 
     #[test]
@@ -231,9 +250,9 @@ mod tests {
             ("cookie", "stays"),
         ];
         let check = |trusted: bool, expected: &[&str]| {
-            let mut head = head(&fields);
-            remove_forged(&mut head, trusted);
-            let mut names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+            let mut map = map(&fields);
+            remove_forged(&mut map, trusted);
+            let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
             names.sort_unstable();
             assert_eq!(names, expected);
         };
@@ -243,15 +262,15 @@ mod tests {
 
     #[test]
     fn only_gate_credentials_are_taken_out() {
-        let mut head = head(&[
+        let mut map = map(&[
             ("Authorization", "Bearer og_live_abc"),
             ("Authorization", "Basic dTpw"),
             ("X-API-Key", "og_live_abc"),
             ("X-Other", "og_live_abc"),
             ("Cookie", "session=1"),
         ]);
-        remove_credentials(&mut head).expect("valid");
-        let mut left: Vec<&[u8]> = head.headers.values().map(HeaderValue::as_bytes).collect();
+        remove_credentials(&mut map);
+        let mut left: Vec<&[u8]> = map.values().map(HeaderValue::as_bytes).collect();
         left.sort_unstable();
         assert_eq!(left, [&b"Basic dTpw"[..], b"session=1"]);
     }

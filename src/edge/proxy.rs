@@ -146,14 +146,11 @@ impl ProxyHttp for Gate {
         };
         let trusted = &request.snapshot.policy.trusted_proxies;
         let trusted_peer = headers::is_trusted(request.peer_ip, trusted);
-        headers::to_upstream(head, request, admitted.known(), trusted_peer)?;
         if let Some(target) = &request.target {
             let (base, upstream_base) =
                 (&admitted.api().base_path, &admitted.api().upstream_base_path);
             let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
-            if target.as_bytes() != head.raw_path() {
-                head.set_raw_path(target.as_bytes())?;
-            }
+            headers::to_upstream(head, &target, request, admitted.known(), trusted_peer)?;
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
