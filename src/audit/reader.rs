@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Reads whole lines; what follows the last line break is kept until its rest is written.
+#[derive(Debug)]
 pub struct LineReader {
     file: BufReader<File>,
     line: Vec<u8>,
@@ -24,7 +25,7 @@ pub enum Step<'a> {
     Torn,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Between,
     Within,

@@ -13,6 +13,7 @@ use super::reader::{LineReader, Step};
 use super::segment::{Boot, SegmentName};
 
 /// A place in the log.
+#[derive(Debug)]
 pub struct Tail {
     directory: PathBuf,
     /// Boots that were there before, or are read.
@@ -71,6 +72,7 @@ impl Tail {
     }
 }
 
+#[derive(Debug)]
 struct OpenFile {
     name: SegmentName,
     path: PathBuf,
@@ -99,7 +101,7 @@ impl OpenFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::tests::{Directory, SETTINGS, request};
+    use crate::audit::tests::{Directory, SETTINGS, id, request};
     use crate::audit::{AuditLog, AuditSettings, open};
     use std::time::Duration;
 
@@ -107,7 +109,7 @@ mod tests {
         for n in requests {
             log.reserve().expect("room").complete(request(n));
         }
-        log.flush(Duration::from_secs(60)).expect("written");
+        log.flush(Duration::from_mins(1)).expect("written");
     }
 
     #[test]
@@ -126,8 +128,7 @@ mod tests {
                 Ok(())
             };
             tail.poll(&Filter::default(), keep).expect("reads");
-            let expected: Vec<String> =
-                expected.map(|n| crate::audit::tests::id(n).to_string()).collect();
+            let expected: Vec<String> = expected.map(|n| id(n).to_string()).collect();
             assert_eq!(ids, expected);
         };
         check(0..0);

@@ -117,7 +117,7 @@ pub fn run(
         Err(Failed::Period(error)) => (Exit::Usage, format!("error: {error}")),
     };
     // Where nobody can read it, the exit code still tells.
-    let _ = writeln!(err, "{told}");
+    writeln!(err, "{told}").unwrap_or_default();
     exit
 }
 
@@ -137,6 +137,7 @@ fn query(
     Ok(Some(found))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a file that grows can only be looked at again")]
 fn tail(
     conditions: &Conditions,
     directory: &Path,
@@ -237,6 +238,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::tests::{Directory, write_sample};
     use clap::Parser as _;
 
     #[derive(Debug, clap::Parser)]
@@ -301,8 +303,8 @@ mod tests {
 
     #[test]
     fn rows_and_the_sentence_go_separate_ways() {
-        let directory = crate::audit::tests::Directory::new();
-        crate::audit::tests::write_sample(&directory.path().join("audit"));
+        let directory = Directory::new();
+        write_sample(&directory.path().join("audit"));
         let check = |words: &[&str], format, rows: usize, expected: &str| {
             let (exit, out, err) = ask(words, format, directory.path());
             assert_eq!((exit, out.lines().count(), err.as_str()), (Exit::Done, rows, expected));
