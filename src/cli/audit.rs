@@ -310,7 +310,7 @@ mod tests {
             assert_eq!((exit, out.lines().count(), err.as_str()), (Exit::Done, rows, expected));
             out
         };
-        let all = "3 of 3 records match, from 1 file of 1 boot; no number is missing.\n";
+        let all = "Found 3 among 3 records, in 1 file of 1 boot; no number is missing.\n";
         let json = check(&["query"], Format::Json, 3, all);
         assert!(json.lines().all(|line| line.starts_with("{\"v\":1,") && line.ends_with('}')));
         let table = check(&["query", "--tz", "Europe/Berlin"], Format::Table, 4, all);
@@ -319,14 +319,14 @@ mod tests {
             &["query", "--from", "2026-03-01", "--surface", "rest", "--limit", "1"],
             Format::Json,
             1,
-            "1 of 1 record match, from 1 file of 1 boot; stopped at --limit, there may be more; no \
+            "Found 1 among 1 record, in 1 file of 1 boot; stopped at --limit, there may be more; no \
              number is missing.\n",
         );
         check(
             &["query", "--from", "-2h", "--path", "/api/payments", "--ip", "203.0.113.0/24"],
             Format::Json,
             1,
-            "1 of 3 records match, from 1 file of 1 boot; no number is missing.\n",
+            "Found 1 among 3 records, in 1 file of 1 boot; no number is missing.\n",
         );
     }
 }
