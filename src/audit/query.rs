@@ -1,9 +1,11 @@
 //! One question to the whole log: every record that matches, in the order it was written, and how
 //! complete the answer is.
 //!
-//! Files are read one after the other, a line at a time, while the gate may be writing. A request
-//! has one entry today. When it gets an open and a close entry with one `id`, this is where they
-//! fold into one record: of an id, the last entry counts, and what is open at the end is unfinished.
+//! Files are read one after the other, a line at a time, each to the end that it has when its turn
+//! comes: the gate may be writing.
+//!
+//! A request has one entry today. When it gets an open and a close entry with one `id`, this is
+//! where they fold into one record: the last entry of an id counts.
 
 use std::fmt;
 use std::io;

@@ -238,7 +238,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::tests::{Directory, write_sample};
+    use crate::audit::tests::{Directory, SETTINGS, request, write_sample};
     use clap::Parser as _;
 
     #[derive(Debug, clap::Parser)]
@@ -328,5 +328,23 @@ mod tests {
             1,
             "Found 1 among 3 records, in 1 file of 1 boot; no number is missing.\n",
         );
+    }
+
+    #[test]
+    fn a_tail_shows_what_is_written_while_it_looks() {
+        let directory = Directory::new();
+        let path = audit::directory(directory.path());
+        let (log, recorder) = audit::open(&path, SETTINGS, "node-1", |_| ()).expect("opens");
+        let look = || ask(&["tail", "--limit", "3"], Format::Json, directory.path());
+        let (exit, out, err) = std::thread::scope(|scope| {
+            let looking = scope.spawn(look);
+            while !looking.is_finished() {
+                log.reserve().expect("room").complete(request(1));
+                log.flush(Duration::from_mins(1)).expect("written");
+            }
+            looking.join().expect("no panic")
+        });
+        assert_eq!((exit, out.lines().count(), err.as_str()), (Exit::Done, 3, ""));
+        recorder.close().expect("closes");
     }
 }
