@@ -1,4 +1,5 @@
 //! What a record costs: on a worker thread (reserve and complete) and on the recorder's (encode).
+#![allow(clippy::expect_used, reason = "a benchmark stops at a surprise")]
 
 use std::hint::black_box;
 use std::net::IpAddr;

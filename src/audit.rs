@@ -43,7 +43,8 @@ pub fn directory(data_dir: &Path) -> PathBuf {
 }
 
 /// Opens the log in `directory` as a new boot, with a first file of its own. Every request's record
-/// is shown to the observer, on the recorder's thread and before it is written.
+/// is shown to the observer, on the recorder's thread and before it is written; an observer that
+/// panics ends the recorder, and with it, once the queue is full, the gate's service.
 pub fn open(
     directory: &Path,
     settings: AuditSettings,

@@ -123,8 +123,8 @@ impl BootNumbers {
 /// One sentence.
 impl fmt::Display for Completeness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} match", self.matched, counted(self.records, "record"))?;
-        write!(f, ", from {}", counted(self.files_read, "file"))?;
+        write!(f, "Found {} among {}", self.matched, counted(self.records, "record"))?;
+        write!(f, ", in {}", counted(self.files_read, "file"))?;
         write!(f, " of {}", counted(self.boots.len() as u64, "boot"))?;
         if self.files_skipped > 0 {
             write!(f, " ({} outside the period not read)", self.files_skipped)?;
@@ -219,11 +219,11 @@ mod tests {
         };
         check(
             Completeness::default(),
-            "0 of 0 records match, from 0 files of 0 boots; no number is missing.",
+            "Found 0 among 0 records, in 0 files of 0 boots; no number is missing.",
         );
         check(
             Completeness { files_read: 1, records: 3, matched: 1, ..follow(&[(file(1, 1), &[1])]) },
-            "1 of 3 records match, from 1 file of 1 boot; no number is missing.",
+            "Found 1 among 3 records, in 1 file of 1 boot; no number is missing.",
         );
         check(
             Completeness {
@@ -238,7 +238,7 @@ mod tests {
                 refused: 40,
                 ..follow(&[(file(10, 1), &[1, 4, 4])])
             },
-            "2 of 9 records match, from 2 files of 1 boot (7 outside the period not read); stopped \
+            "Found 2 among 9 records, in 2 files of 1 boot (7 outside the period not read); stopped \
              at --limit, there may be more; 2 numbers missing in boot 0000000a, first 2 to 3; \
              1 number repeated; 1 unreadable line, first 20261121T210710Z-0000000a-000002.jsonl:5; \
              1 last line torn by a crash or still being written; 40 requests refused unrecorded \

@@ -38,23 +38,27 @@ pub struct Filter {
 impl Filter {
     pub fn matches(&self, line: &Line<'_>) -> bool {
         self.period.contains(line.time)
-            && met(&self.client, |client| client.matches(line))
-            && met(&self.credential, |id| line.credential.as_deref() == Some(id.as_str()))
-            && met(&self.operation, |id| line.operation.as_deref() == Some(&**id))
-            && met(&self.api, |name| line.api.as_deref() == Some(name.as_str()))
-            && met(&self.path, |path| line.path.as_deref().is_some_and(|text| path.matches(text)))
-            && met(&self.surface, |surface| &*line.surface == surface.as_str())
-            && met(&self.decision, |decision| &*line.decision == decision.as_str())
-            && met(&self.denial, |code| code.matches(line))
-            && met(&self.status, |status| line.status.is_some_and(|code| status.matches(code)))
-            && met(&self.upstream, |name| line.upstream.as_deref() == Some(name.as_str()))
-            && met(&self.ip, |ip| ip.matches(line))
-            && met(&self.id, |id| *line.id == *id.0)
+            && met(self.client.as_ref(), |client| client.matches(line))
+            && met(self.credential.as_ref(), |id| line.credential.as_deref() == Some(id.as_str()))
+            && met(self.operation.as_ref(), |id| line.operation.as_deref() == Some(&**id))
+            && met(self.api.as_ref(), |name| line.api.as_deref() == Some(name.as_str()))
+            && met(self.path.as_ref(), |path| {
+                line.path.as_deref().is_some_and(|text| path.matches(text))
+            })
+            && met(self.surface.as_ref(), |surface| &*line.surface == surface.as_str())
+            && met(self.decision.as_ref(), |decision| &*line.decision == decision.as_str())
+            && met(self.denial.as_ref(), |code| code.matches(line))
+            && met(self.status.as_ref(), |status| {
+                line.status.is_some_and(|code| status.matches(code))
+            })
+            && met(self.upstream.as_ref(), |name| line.upstream.as_deref() == Some(name.as_str()))
+            && met(self.ip.as_ref(), |ip| ip.matches(line))
+            && met(self.id.as_ref(), |id| *line.id == *id.0)
     }
 }
 
-fn met<T>(condition: &Option<T>, holds: impl FnOnce(&T) -> bool) -> bool {
-    condition.as_ref().is_none_or(holds)
+fn met<T>(condition: Option<&T>, holds: impl FnOnce(&T) -> bool) -> bool {
+    condition.is_none_or(holds)
 }
 
 /// `--client`: a client, or `_anonymous` for requests without one.
@@ -98,10 +102,10 @@ impl FromStr for PathFilter {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.starts_with('/') {
-            true => Ok(Self(BasePath::new(text))),
-            false => Err("a path starts with '/'"),
+        if !text.starts_with('/') {
+            return Err("a path starts with '/'");
         }
+        Ok(Self(BasePath::new(text)))
     }
 }
 

@@ -11,6 +11,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::model::id::Scope;
 use crate::model::record::{ActRecord, Caller, Entry, Outcome, RequestRecord, Surface};
 use crate::model::time::UnixMicros;
 
@@ -21,6 +22,7 @@ use super::segment::Boot;
 const VERSION: u64 = 1;
 
 /// Writes the lines of one boot.
+#[derive(Debug)]
 pub struct Encoder {
     /// `node` and `boot`, which every line of a boot repeats.
     origin: Box<[u8]>,
@@ -56,7 +58,7 @@ impl Encoder {
         if self.second.0 != time.seconds() {
             self.second = (time.seconds(), second_text(time.seconds()));
         }
-        line.time("time", &self.second.1, time.0.rem_euclid(1_000_000) as u32);
+        line.time("time", &self.second.1, time.0.rem_euclid(1_000_000).unsigned_abs());
         match entry {
             Entry::Request(record) => request(&mut line, record),
             Entry::Act(record) => act(&mut line, record),
@@ -107,7 +109,7 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
         line.name("limit", limit.as_str());
     }
     if let Some(operation) = record.operation.as_ref().filter(|o| !o.scopes.is_empty()) {
-        line.texts("scopes_required", operation.scopes.iter().map(|scope| scope.as_str()));
+        line.texts("scopes_required", operation.scopes.iter().map(Scope::as_str));
     }
     exchange(line, record);
     line.text_unless_empty("policy", &record.policy);

@@ -79,10 +79,8 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(span) = text.parse::<Span>() {
-            return match span.is_negative() {
-                true => Ok(Self::Before(span)),
-                false => Err("a time before now is written -15m or '15m ago'"),
-            };
+            let before = span.is_negative().then_some(Self::Before(span));
+            return before.ok_or("a time before now is written -15m or '15m ago'");
         }
         let exact = || text.parse().map(Self::Exact);
         let civil = || text.parse().map(Self::Civil);

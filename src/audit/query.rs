@@ -1,14 +1,16 @@
 //! One question to the whole log: every record that matches, in the order it was written, and how
 //! complete the answer is.
 //!
-//! Files are read one after the other, a line at a time, while the gate may be writing. A request
-//! has one entry today. When it gets an open and a close entry with one `id`, this is where they
-//! fold into one record: of an id, the last entry counts, and what is open at the end is unfinished.
+//! Files are read one after the other, a line at a time, each to the end that it has when its turn
+//! comes: the gate may be writing.
+//!
+//! A request has one entry today. When it gets an open and a close entry with one `id`, this is
+//! where they fold into one record: the last entry of an id counts.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use crate::model::time::UnixMicros;
 
@@ -115,7 +117,7 @@ fn changed(path: &Path) -> Option<UnixMicros> {
 }
 
 /// How far the wall clock may have been stepped while a file was written, in microseconds.
-const STEP: i64 = Duration::from_secs(3600).as_micros() as i64;
+const STEP: i64 = 3_600_000_000;
 
 /// Why a question got no answer.
 #[derive(Debug)]

@@ -148,7 +148,7 @@ impl Queue {
 
     /// Names the thread that takes the entries. Called once, before anyone can complete a slot.
     pub fn attach(&self, recorder: Thread) {
-        let _ = self.recorder.set(recorder);
+        self.recorder.get_or_init(|| recorder);
     }
 
     /// Swaps all waiting entries for the empty `batch`, whose room serves the next ones.

@@ -4,9 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Reads whole lines; what follows the last line break is kept until its rest is written.
+/// Reads whole lines up to the end that the file had when last looked at, so that it never runs
+/// after a busy writer. What follows the last line break is kept until its rest is written.
+#[derive(Debug)]
 pub struct LineReader {
     file: BufReader<File>,
+    /// Bytes read, and bytes that were there.
+    read: u64,
+    end: u64,
     line: Vec<u8>,
     state: State,
 }
@@ -18,13 +23,13 @@ pub enum Step<'a> {
     Line(&'a [u8]),
     /// A line longer than [`LINE_BYTES_MAX`]; it was skipped.
     TooLong,
-    /// The end of the file, for now, between lines.
+    /// The end of what was looked at, between lines.
     End,
-    /// The end of the file, for now, within a line.
+    /// The end of what was looked at, within a line.
     Torn,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Between,
     Within,
@@ -35,10 +40,19 @@ enum State {
 impl LineReader {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
-        Ok(Self { file, line: Vec::new(), state: State::Between })
+        let line = Vec::new();
+        let mut reader = Self { file, read: 0, end: 0, line, state: State::Between };
+        reader.look()?;
+        Ok(reader)
     }
 
-    /// The next line. After an end it may be asked again: the file may have grown.
+    /// Takes in what was written since the last look.
+    pub fn look(&mut self) -> io::Result<()> {
+        self.end = self.file.get_ref().metadata()?.len();
+        Ok(())
+    }
+
+    /// The next line.
     pub fn step(&mut self) -> io::Result<Step<'_>> {
         if self.state == State::Skipping {
             return self.skip();
@@ -47,7 +61,8 @@ impl LineReader {
             self.line.clear();
         }
         let room = LINE_BYTES_MAX.saturating_sub(self.line.len()) as u64;
-        (&mut self.file).take(room).read_until(b'\n', &mut self.line)?;
+        let mut unread = (&mut self.file).take(room.min(self.end.saturating_sub(self.read)));
+        self.read += unread.read_until(b'\n', &mut self.line)? as u64;
         if self.line.last() == Some(&b'\n') {
             self.line.pop();
             self.state = State::Between;
@@ -61,19 +76,25 @@ impl LineReader {
     }
 
     fn skip(&mut self) -> io::Result<Step<'_>> {
-        self.state = State::Skipping;
-        loop {
-            let read = self.file.fill_buf()?;
-            if read.is_empty() {
-                return Ok(Step::Torn);
-            }
-            let end = read.iter().position(|byte| *byte == b'\n');
-            let used = end.map_or(read.len(), |at| at + 1);
-            self.file.consume(used);
-            if end.is_some() {
-                self.state = State::Between;
-                return Ok(Step::TooLong);
-            }
+        let unread = (&mut self.file).take(self.end.saturating_sub(self.read));
+        let (skipped, ended) = skip_line(unread)?;
+        self.read += skipped;
+        self.state = if ended { State::Between } else { State::Skipping };
+        Ok(if ended { Step::TooLong } else { Step::Torn })
+    }
+}
+
+/// How many bytes were passed over, and whether a line break was the last of them.
+fn skip_line(mut unread: impl BufRead) -> io::Result<(u64, bool)> {
+    let mut skipped = 0;
+    loop {
+        let bytes = unread.fill_buf()?;
+        let line_break = bytes.iter().position(|byte| *byte == b'\n');
+        let used = line_break.map_or(bytes.len(), |at| at + 1);
+        unread.consume(used);
+        skipped += used as u64;
+        if line_break.is_some() || used == 0 {
+            return Ok((skipped, line_break.is_some()));
         }
     }
 }
@@ -96,6 +117,7 @@ mod tests {
         let mut reader = LineReader::open(&path).expect("a reader");
         let mut check = |written: &[u8], expected: &[Step<'_>]| {
             file.write_all(written).expect("writes");
+            reader.look().expect("looks");
             for step in expected {
                 assert_eq!(reader.step().expect("reads"), *step);
             }
@@ -108,5 +130,20 @@ mod tests {
         check(&long, &[Step::Torn]);
         check(&long, &[Step::Torn]);
         check(b"\nfour\n", &[Step::TooLong, Step::Line(b"four"), Step::End]);
+    }
+
+    #[test]
+    fn what_nobody_looked_at_is_not_read() {
+        let directory = Directory::new();
+        let path = directory.path().join("lines");
+        std::fs::write(&path, "one\ntwo").expect("writes");
+        let mut reader = LineReader::open(&path).expect("a reader");
+        std::fs::write(&path, "one\ntwo\nthree\n").expect("writes");
+        assert_eq!(reader.step().expect("reads"), Step::Line(b"one"));
+        assert_eq!(reader.step().expect("reads"), Step::Torn);
+        reader.look().expect("looks");
+        assert_eq!(reader.step().expect("reads"), Step::Line(b"two"));
+        assert_eq!(reader.step().expect("reads"), Step::Line(b"three"));
+        assert_eq!(reader.step().expect("reads"), Step::End);
     }
 }

@@ -6,9 +6,11 @@ use std::fmt;
 use super::line::{Line, Text};
 
 /// The titles of the columns; wide texts push, and what varies most comes last.
+#[derive(Debug)]
 pub struct Header;
 
 /// One record as a row.
+#[derive(Debug)]
 pub struct Row<'a>(pub &'a Line<'a>);
 
 impl fmt::Display for Header {

@@ -91,7 +91,7 @@ pub struct SegmentWriter {
     /// Its whole lines, in bytes.
     len: u64,
     bytes_max: u64,
-    /// A failed write may have left bytes after `len`.
+    /// A failed write may have left bytes after `len` that could not be cut off.
     torn: bool,
     /// Written since the last sync.
     dirty: bool,
@@ -129,9 +129,11 @@ impl SegmentWriter {
         if self.spent || (self.len > 0 && len > self.bytes_max) {
             self.begin_next()?;
         }
-        self.torn = true;
-        self.file.write_all(lines)?;
-        self.torn = false;
+        if let Err(error) = self.file.write_all(lines) {
+            // At once, so that whoever reads meanwhile, or after a crash, finds whole lines.
+            self.torn = self.file.set_len(self.len).is_err();
+            return Err(error);
+        }
         self.dirty = true;
         self.len += lines.len() as u64;
         Ok(())

@@ -13,6 +13,7 @@ use super::reader::{LineReader, Step};
 use super::segment::{Boot, SegmentName};
 
 /// A place in the log.
+#[derive(Debug)]
 pub struct Tail {
     directory: PathBuf,
     /// Boots that were there before, or are read.
@@ -44,22 +45,25 @@ impl Tail {
         filter: &Filter,
         mut visit: impl FnMut(&Line<'_>, &[u8]) -> io::Result<()>,
     ) -> Result<(), ScanError> {
-        loop {
-            // Looked up before reading: whoever began a file had finished the one before it.
-            let next = self.next_file()?;
-            if let Some(file) = &mut self.current {
-                file.drain(|bytes| match Line::parse(bytes) {
-                    Ok(line) if filter.matches(&line) => visit(&line, bytes),
-                    _ => Ok(()),
-                })?;
-            }
-            let Some(name) = next else { return Ok(()) };
-            self.current = Some(OpenFile::new(&self.directory, name)?);
-            self.known.insert(name.boot);
+        let mut show = |bytes: &[u8]| match Line::parse(bytes) {
+            Ok(line) if filter.matches(&line) => visit(&line, bytes),
+            _ => Ok(()),
+        };
+        // Looked up before reading: whoever began a file had finished the one before it. And once,
+        // so that it never runs after a busy writer.
+        let newer = self.newer_files()?;
+        if let Some(file) = &mut self.current {
+            file.drain(&mut show)?;
         }
+        for name in newer {
+            let file = self.current.insert(OpenFile::new(&self.directory, name)?);
+            self.known.insert(name.boot);
+            file.drain(&mut show)?;
+        }
+        Ok(())
     }
 
-    fn next_file(&self) -> Result<Option<SegmentName>, ScanError> {
+    fn newer_files(&self) -> Result<Vec<SegmentName>, ScanError> {
         let names = SegmentName::list(&self.directory);
         let names = names.map_err(|error| failed(&self.directory, error))?;
         let current = self.current.as_ref().map(|file| file.name);
@@ -67,10 +71,11 @@ impl Tail {
             current.is_some_and(|file| file.boot == name.boot && file.number < name.number)
         };
         let is_new = |name: &&SegmentName| !self.known.contains(&name.boot);
-        Ok(names.iter().find(follows).or_else(|| names.iter().find(is_new)).copied())
+        Ok(names.iter().filter(follows).chain(names.iter().filter(is_new)).copied().collect())
     }
 }
 
+#[derive(Debug)]
 struct OpenFile {
     name: SegmentName,
     path: PathBuf,
@@ -86,6 +91,7 @@ impl OpenFile {
 
     /// Reads to the end that the file has now.
     fn drain(&mut self, mut visit: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), ScanError> {
+        self.reader.look().map_err(|error| failed(&self.path, error))?;
         loop {
             match self.reader.step().map_err(|error| failed(&self.path, error))? {
                 Step::Line(bytes) => visit(bytes).map_err(ScanError::Visit)?,
@@ -99,7 +105,7 @@ impl OpenFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::tests::{Directory, SETTINGS, request};
+    use crate::audit::tests::{Directory, SETTINGS, id, request};
     use crate::audit::{AuditLog, AuditSettings, open};
     use std::time::Duration;
 
@@ -107,7 +113,7 @@ mod tests {
         for n in requests {
             log.reserve().expect("room").complete(request(n));
         }
-        log.flush(Duration::from_secs(60)).expect("written");
+        log.flush(Duration::from_mins(1)).expect("written");
     }
 
     #[test]
@@ -126,8 +132,7 @@ mod tests {
                 Ok(())
             };
             tail.poll(&Filter::default(), keep).expect("reads");
-            let expected: Vec<String> =
-                expected.map(|n| crate::audit::tests::id(n).to_string()).collect();
+            let expected: Vec<String> = expected.map(|n| id(n).to_string()).collect();
             assert_eq!(ids, expected);
         };
         check(0..0);

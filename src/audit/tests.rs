@@ -12,8 +12,10 @@ use serde_json::Value;
 use super::*;
 use crate::model::api::{Access, ApiFacts, Methods, Operation};
 use crate::model::client::{Credential, Status};
+use crate::model::denial::Denial;
 use crate::model::id::{
-    ApiName, ClientId, CredentialId, OperationId, ProfileName, RequestId, Scope,
+    ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
+    UpstreamName,
 };
 use crate::model::record::{ActRecord, Caller, End, Entry, JsonText, Outcome, Surface};
 use crate::model::template::Template;
@@ -48,7 +50,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        std::fs::remove_dir_all(&self.0).unwrap_or_default();
     }
 }
 
@@ -73,7 +75,7 @@ pub fn bare(n: u64) -> RequestRecord {
         api: None,
         operation: None,
         product: None,
-        outcome: Outcome::Denied(crate::model::denial::Denial::MalformedRequest),
+        outcome: Outcome::Denied(Denial::MalformedRequest),
         reason: None,
         limit: None,
         status: 400,
@@ -105,10 +107,10 @@ pub fn full(n: u64) -> RequestRecord {
         path: "/api/payments/7".into(),
         api: Some(ApiName::parse("payments").expect("a name")),
         operation: Some(operation("payments", "get_payment")),
-        product: crate::model::id::ProductName::parse("payments-read").ok(),
+        product: ProductName::parse("payments-read").ok(),
         outcome: Outcome::Allowed,
         status: 200,
-        upstream: crate::model::id::UpstreamName::parse("payments").ok(),
+        upstream: UpstreamName::parse("payments").ok(),
         endpoint: Some(([127, 0, 0, 1], 8080).into()),
         duration_us: 1234,
         upstream_us: Some(1000),
@@ -161,7 +163,7 @@ pub fn act(n: u64, action: &str) -> ActRecord {
 
 /// A log of one boot: a request without anything, a whole one, an act.
 pub fn write_sample(directory: &Path) {
-    let (log, recorder) = super::open(directory, SETTINGS, "node-1", |_| ()).expect("opens");
+    let (log, recorder) = open(directory, SETTINGS, "node-1", |_| ()).expect("opens");
     log.reserve().expect("room").complete(request(1));
     log.reserve().expect("room").complete(Entry::Request(Box::new(full(2))));
     log.record_act(act(3, "client.change")).expect("room");
@@ -175,20 +177,19 @@ pub const SETTINGS: AuditSettings = AuditSettings {
 };
 
 /// Far more than any test needs.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 #[test]
 fn every_entry_is_one_numbered_line_over_boots_files_and_threads() {
     let directory = Directory::new();
     for boot in 0..2 {
-        let observed = Arc::new(Mutex::new(0));
+        let count = Arc::new(Mutex::new(0));
         let observer = {
-            let observed = Arc::clone(&observed);
-            move |_: &RequestRecord| *observed.lock().expect("no panic") += 1
+            let count = Arc::clone(&count);
+            move |_: &RequestRecord| *count.lock().expect("no panic") += 1
         };
         let settings = AuditSettings { segment_bytes_max: 20_000, ..SETTINGS };
-        let (log, recorder) =
-            super::open(directory.path(), settings, "node-1", observer).expect("opens");
+        let (log, recorder) = open(directory.path(), settings, "node-1", observer).expect("opens");
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let log = &log;
@@ -204,7 +205,7 @@ fn every_entry_is_one_numbered_line_over_boots_files_and_threads() {
         assert_eq!(log.flush(DEADLINE), Ok(()));
         assert_eq!((log.queued_records(), log.records_written()), (0, 2001));
         assert_eq!(directory.lines().len() as u64, 2001 * (boot + 1));
-        assert_eq!(*observed.lock().expect("no panic"), 2000);
+        assert_eq!(*count.lock().expect("no panic"), 2000);
         assert_eq!(recorder.close(), Ok(()));
     }
 
@@ -221,8 +222,8 @@ fn every_entry_is_one_numbered_line_over_boots_files_and_threads() {
 #[test]
 fn closing_writes_what_waits_and_says_what_it_could_not() {
     let directory = Directory::new();
-    let settings = AuditSettings { flush_interval: Duration::from_secs(3600), ..SETTINGS };
-    let (log, recorder) = super::open(directory.path(), settings, "node-1", |_| ()).expect("opens");
+    let settings = AuditSettings { flush_interval: Duration::from_hours(1), ..SETTINGS };
+    let (log, recorder) = open(directory.path(), settings, "node-1", |_| ()).expect("opens");
     log.reserve().expect("room").complete(request(1));
     let late = log.reserve().expect("room");
     assert_eq!(recorder.close(), Err(Unwritten { records: 1 }));
@@ -236,6 +237,6 @@ fn a_log_that_cannot_be_written_is_not_opened() {
     let directory = Directory::new();
     let file = directory.path().join("audit");
     std::fs::write(&file, "").expect("a file");
-    let error = super::open(&file, SETTINGS, "node-1", |_| ()).expect_err("no directory");
+    let error = open(&file, SETTINGS, "node-1", |_| ()).expect_err("no directory");
     assert!(error.to_string().contains("/audit: "), "{error}");
 }

@@ -117,7 +117,7 @@ pub fn run(
         Err(Failed::Period(error)) => (Exit::Usage, format!("error: {error}")),
     };
     // Where nobody can read it, the exit code still tells.
-    let _ = writeln!(err, "{told}");
+    writeln!(err, "{told}").unwrap_or_default();
     exit
 }
 
@@ -137,6 +137,7 @@ fn query(
     Ok(Some(found))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a file that grows can only be looked at again")]
 fn tail(
     conditions: &Conditions,
     directory: &Path,
@@ -237,6 +238,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::tests::{Directory, SETTINGS, request, write_sample};
     use clap::Parser as _;
 
     #[derive(Debug, clap::Parser)]
@@ -301,14 +303,14 @@ mod tests {
 
     #[test]
     fn rows_and_the_sentence_go_separate_ways() {
-        let directory = crate::audit::tests::Directory::new();
-        crate::audit::tests::write_sample(&directory.path().join("audit"));
+        let directory = Directory::new();
+        write_sample(&directory.path().join("audit"));
         let check = |words: &[&str], format, rows: usize, expected: &str| {
             let (exit, out, err) = ask(words, format, directory.path());
             assert_eq!((exit, out.lines().count(), err.as_str()), (Exit::Done, rows, expected));
             out
         };
-        let all = "3 of 3 records match, from 1 file of 1 boot; no number is missing.\n";
+        let all = "Found 3 among 3 records, in 1 file of 1 boot; no number is missing.\n";
         let json = check(&["query"], Format::Json, 3, all);
         assert!(json.lines().all(|line| line.starts_with("{\"v\":1,") && line.ends_with('}')));
         let table = check(&["query", "--tz", "Europe/Berlin"], Format::Table, 4, all);
@@ -317,14 +319,32 @@ mod tests {
             &["query", "--from", "2026-03-01", "--surface", "rest", "--limit", "1"],
             Format::Json,
             1,
-            "1 of 1 record match, from 1 file of 1 boot; stopped at --limit, there may be more; no \
+            "Found 1 among 1 record, in 1 file of 1 boot; stopped at --limit, there may be more; no \
              number is missing.\n",
         );
         check(
             &["query", "--from", "-2h", "--path", "/api/payments", "--ip", "203.0.113.0/24"],
             Format::Json,
             1,
-            "1 of 3 records match, from 1 file of 1 boot; no number is missing.\n",
+            "Found 1 among 3 records, in 1 file of 1 boot; no number is missing.\n",
         );
+    }
+
+    #[test]
+    fn a_tail_shows_what_is_written_while_it_looks() {
+        let directory = Directory::new();
+        let path = audit::directory(directory.path());
+        let (log, recorder) = audit::open(&path, SETTINGS, "node-1", |_| ()).expect("opens");
+        let look = || ask(&["tail", "--limit", "3"], Format::Json, directory.path());
+        let (exit, out, err) = std::thread::scope(|scope| {
+            let looking = scope.spawn(look);
+            while !looking.is_finished() {
+                log.reserve().expect("room").complete(request(1));
+                log.flush(Duration::from_mins(1)).expect("written");
+            }
+            looking.join().expect("no panic")
+        });
+        assert_eq!((exit, out.lines().count(), err.as_str()), (Exit::Done, 3, ""));
+        recorder.close().expect("closes");
     }
 }

@@ -13,9 +13,9 @@ fn encoder() -> Encoder {
     Encoder::new("node-1", name.boot)
 }
 
-fn line(entry: Entry) -> String {
+fn line(entry: &Entry) -> String {
     let mut out = Vec::new();
-    encoder().encode(&mut out, 7, &entry);
+    encoder().encode(&mut out, 7, entry);
     let text = String::from_utf8(out).expect("UTF-8");
     let line = text.strip_suffix('\n').expect("a line").to_owned();
     assert!(!line.contains('\n'), "one line");
@@ -23,7 +23,7 @@ fn line(entry: Entry) -> String {
 }
 
 fn of_request(record: RequestRecord) -> String {
-    line(Entry::Request(Box::new(record)))
+    line(&Entry::Request(Box::new(record)))
 }
 
 fn keys(line: &str) -> Vec<String> {
@@ -107,7 +107,7 @@ fn an_outcome_is_a_decision_and_what_came_of_it() {
 
 #[test]
 fn an_act_has_the_fields_of_the_format_in_its_order() {
-    let line = line(Entry::Act(Box::new(act(1, "client.change"))));
+    let line = line(&Entry::Act(Box::new(act(1, "client.change"))));
     assert_eq!(
         line,
         concat!(
@@ -153,7 +153,7 @@ fn a_line_is_read_back() {
     assert_eq!((line.status, line.duration_us), (Some(200), Some(1234)));
     assert!(matches!(&line.path, Some(Text(Cow::Borrowed(_)))), "borrowed where it can be");
 
-    let text = self::line(Entry::Act(Box::new(act(1, "client.change"))));
+    let text = self::line(&Entry::Act(Box::new(act(1, "client.change"))));
     let line = Line::parse(text.as_bytes()).expect("a line");
     assert_eq!(line.action.as_deref(), Some("client.change"));
     assert_eq!(line.target.as_deref(), Some("client/mobile-app"));

@@ -11,12 +11,12 @@ use crate::audit::filter::tests::{any_records, asked_filter, expected};
 use crate::audit::line::Encoder;
 use crate::audit::segment::{Boot, SegmentWriter};
 use crate::audit::tests::{Directory, act, bare, request};
-use crate::model::record::{ActRecord, Entry, JsonText};
+use crate::model::record::{ActRecord, Entry, JsonText, RequestRecord};
 
 /// Writes one boot by hand: each inner slice is a file, each entry a line, numbered on.
-fn write_boot(directory: &Directory, started: i64, files: Vec<Vec<Entry>>) -> Vec<SegmentName> {
-    let boot = Boot::new(UnixMicros::from_seconds(started), started as u32, &[]);
-    let mut encoder = Encoder::for_boot("node-1", UnixMicros::from_seconds(started), 0);
+fn write_boot(directory: &Directory, started: u32, files: Vec<Vec<Entry>>) -> Vec<SegmentName> {
+    let boot = Boot::new(UnixMicros::from_seconds(started.into()), started, &[]);
+    let mut encoder = Encoder::for_boot("node-1", UnixMicros::from_seconds(started.into()), 0);
     let mut writer = SegmentWriter::begin(directory.path(), boot, 1).expect("a file");
     let mut seq = 0;
     for entries in files {
@@ -120,12 +120,14 @@ fn damage_is_told_with_its_place() {
 fn files_outside_the_period_are_not_read() {
     let directory = Directory::new();
     let hour = 3600;
-    for boot in 0..4 {
-        let at = boot * 10 * hour;
-        let record = RequestAt { n: boot as u64, seconds: at + 60 }.entry();
+    for boot in 0..4_u32 {
+        let at = boot * 36_000;
+        let time = UnixMicros::from_seconds((at + 60).into());
+        let record = RequestRecord { time, ..bare(boot.into()) };
+        let record = Entry::Request(Box::new(record));
         for name in write_boot(&directory, at, vec![vec![record]]) {
             let file = File::options().append(true).open(name.path(directory.path()));
-            let changed = UNIX_EPOCH + Duration::from_secs((at + 120) as u64);
+            let changed = UNIX_EPOCH + Duration::from_secs((at + 120).into());
             file.expect("opens").set_modified(changed).expect("sets");
         }
     }
@@ -142,18 +144,6 @@ fn files_outside_the_period_are_not_read() {
     check(Some(15 * hour), None, &[2, 3], 2);
     check(None, Some(15 * hour), &[0, 1], 2);
     check(Some(10 * hour + 61), Some(20 * hour), &[], 2);
-}
-
-struct RequestAt {
-    n: u64,
-    seconds: i64,
-}
-
-impl RequestAt {
-    fn entry(&self) -> Entry {
-        let time = UnixMicros::from_seconds(self.seconds);
-        Entry::Request(Box::new(crate::model::record::RequestRecord { time, ..bare(self.n) }))
-    }
 }
 
 #[test]
