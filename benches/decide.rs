@@ -183,7 +183,7 @@ fn limiter(c: &mut Criterion) {
         let plan = Plan {
             name: PlanName::parse("plan").expect("valid"),
             rates: names.iter().take(rates).map(|name| rate(name)).collect(),
-            policy_header: "".into(),
+            policy_header: http::HeaderValue::from_static(""),
         };
         let meter = Meter::default();
         let mut now = 0;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, Result};
@@ -18,7 +19,7 @@ use super::flight::Fault;
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(&'static str, HeaderValue)>,
     body: String,
 }
 
@@ -97,16 +98,16 @@ impl Answer {
         };
         body.push_str("}\n");
         let fields = vec![
-            ("content-type", "application/problem+json".to_owned()),
-            ("content-length", body.len().to_string()),
-            ("cache-control", "no-store".to_owned()),
-            ("x-request-id", id.to_string()),
+            ("content-type", HeaderValue::from_static("application/problem+json")),
+            ("content-length", HeaderValue::from(body.len())),
+            ("cache-control", HeaderValue::from_static("no-store")),
+            ("x-request-id", HeaderValue::try_from(id.to_string()).unwrap_or(EMPTY)),
         ];
         Self { status: row.status, fields, body }
     }
 
     fn field(&mut self, name: &'static str, value: String) {
-        self.fields.push((name, value));
+        self.fields.push((name, HeaderValue::try_from(value).unwrap_or(EMPTY)));
     }
 
     /// Writes the answer to a session whose head was parsed. HEAD gets no body.
@@ -132,7 +133,7 @@ impl Answer {
         let reason = status.and_then(|status| status.canonical_reason()).unwrap_or("Error");
         let mut wire = format!("HTTP/1.1 {} {reason}\r\n", self.status);
         for (name, value) in &self.fields {
-            let _ = write!(wire, "{name}: {value}\r\n");
+            let _ = write!(wire, "{name}: {}\r\n", value.to_str().unwrap_or_default());
         }
         wire.push_str("connection: close\r\n\r\n");
         wire.push_str(&self.body);
@@ -141,8 +142,8 @@ impl Answer {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
-pub fn limit_fields(standing: &Standing) -> [(&'static str, String); 2] {
-    let mut state = String::with_capacity(64);
+pub fn limit_fields(standing: &Standing) -> [(&'static str, HeaderValue); 2] {
+    let mut state = String::with_capacity(96);
     let mut number = itoa::Buffer::new();
     for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
         state.push_str(if state.is_empty() { "\"" } else { ", \"" });
@@ -152,8 +153,15 @@ pub fn limit_fields(standing: &Standing) -> [(&'static str, String); 2] {
         state.push_str(";t=");
         state.push_str(number.format(standing.more_after_seconds));
     }
-    [("ratelimit-policy", standing.plan.policy_header.to_string()), ("ratelimit", state)]
+    [
+        (RATELIMIT_POLICY, standing.plan.policy_header.clone()),
+        (RATELIMIT, HeaderValue::from_maybe_shared(Bytes::from(state)).unwrap_or(EMPTY)),
+    ]
 }
+
+const RATELIMIT_POLICY: &str = "ratelimit-policy";
+const RATELIMIT: &str = "ratelimit";
+const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// An error that stops Pingora's pipeline; the fault itself is in the context.
 pub fn stop_pipeline(fault: &Fault) -> Box<Error> {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::mem;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType::InternalError, OrErr, Result};
@@ -114,8 +115,8 @@ pub fn to_upstream(
     trusted_peer: bool,
 ) -> Result<()> {
     let same_target = head.raw_path() == target.as_bytes();
-    let bare = RequestHeader::build_no_case(Method::GET, b"/", None)?;
-    let mut parts: request::Parts = mem::replace(head, bare).into();
+    let nothing = http::Request::new(()).into_parts().0;
+    let mut parts: request::Parts = mem::replace(head, nothing.into()).into();
     if !same_target {
         parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
@@ -132,8 +133,7 @@ fn rewrite(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, tru
     fields.insert(X_REQUEST_ID, value(request.id.encode(&mut id)));
     fields.insert(TRACEPARENT, value_of(&request.trace.to_traceparent()));
     if let Some(peer_ip) = request.peer_ip {
-        let forwarded_for = forwarded_for(fields, peer_ip);
-        fields.insert(X_FORWARDED_FOR, value(&forwarded_for));
+        fields.insert(X_FORWARDED_FOR, forwarded_for(fields, peer_ip));
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_PROTO) {
         fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
@@ -175,14 +175,29 @@ fn value_of(bytes: &[u8]) -> HeaderValue {
 }
 
 /// What stands in `X-Forwarded-For` (by now only a trusted proxy's), and the peer.
-fn forwarded_for(headers: &HeaderMap, peer_ip: IpAddr) -> String {
-    let mut text = String::new();
-    for field in headers.get_all(X_FORWARDED_FOR) {
+fn forwarded_for(fields: &HeaderMap, peer_ip: IpAddr) -> HeaderValue {
+    let mut text = String::with_capacity(48);
+    for field in fields.get_all(X_FORWARDED_FOR) {
         text.push_str(field.to_str().unwrap_or_default());
         text.push_str(", ");
     }
-    let _ = write!(text, "{peer_ip}");
-    text
+    push_ip(&mut text, peer_ip);
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(EMPTY)
+}
+
+/// As Display writes it, but IPv4 without the machinery of formatting.
+fn push_ip(text: &mut String, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else {
+        let _ = write!(text, "{ip}");
+        return;
+    };
+    let mut number = itoa::Buffer::new();
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        text.push_str(number.format(octet));
+    }
 }
 
 fn remove_forged(fields: &mut HeaderMap, trusted_peer: bool) {
@@ -216,12 +231,10 @@ fn remove_credentials(fields: &mut HeaderMap) {
     let carriers = fields.iter().filter(|(_, value)| carries(value));
     let names: Vec<HeaderName> = carriers.map(|(name, _)| name.clone()).collect();
     for name in names {
-        let values = fields.get_all(&name).iter();
-        let kept: Vec<HeaderValue> = values.filter(|value| !carries(value)).cloned().collect();
+        let others = fields.get_all(&name).iter().filter(|value| !carries(value));
+        let kept: Vec<HeaderValue> = others.cloned().collect();
         fields.remove(&name);
-        for value in kept {
-            fields.append(name.clone(), value);
-        }
+        kept.into_iter().for_each(|value| drop(fields.append(name.clone(), value)));
     }
 }
 

@@ -228,8 +228,9 @@ impl Ssl for Lane {}
 impl Peek for Lane {}
 
 impl GetTimingDigest for Lane {
+    /// Nobody asks: records have times of their own.
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.transport.as_ref().map(|t| t.stream.get_timing_digest()).unwrap_or_default()
+        Vec::new()
     }
 }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
@@ -41,6 +42,9 @@ impl ProxyHttp for Gate {
         let flight = FLIGHT.try_with(Arc::clone).unwrap_or_default();
         Ctx::new(Arc::clone(&self.shared), flight)
     }
+
+    /// None: Pingora would install compression by default, which asks something of every request.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {

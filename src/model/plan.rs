@@ -4,6 +4,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::id::{LimitName, PlanName};
 use super::time::MonoNs;
 
@@ -17,7 +19,7 @@ pub struct Plan {
     /// At most [`RATES_MAX`]. A call is admitted when every one of them admits it.
     pub rates: Box<[Rate]>,
     /// The `RateLimit-Policy` header of every call under this plan; empty when there are no rates.
-    pub policy_header: Box<str>,
+    pub policy_header: HeaderValue,
 }
 
 /// `limit` calls per `per`, with at most `burst` at once (GCRA: a token bucket, told by time).

@@ -76,7 +76,7 @@ pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
         Some(host) => host,
         None => return Err(malformed("The request has no Host field.")),
     };
-    if parse_host(host).is_none() {
+    if host_name(host).is_none() {
         return Err(malformed("The Host field is not a host name with an optional port."));
     }
     let target = match target::split_absolute(raw_target) {
@@ -212,30 +212,41 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal
 /// The name of a `Host` field or `:authority` (RFC 9110, 7.2): lower-case, without port and without
 /// a dot at its end. None when it is not a host.
 pub fn parse_host(raw: &[u8]) -> Option<Box<str>> {
-    let text = std::str::from_utf8(raw).ok()?;
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (address, port) = rest.split_once(']')?;
-            address.parse::<Ipv6Addr>().ok()?;
-            (text.get(..address.len() + 2)?, port.strip_prefix(':').or_else(|| empty(port))?)
-        }
-        None => text.split_once(':').unwrap_or((text, "")),
-    };
-    let port_good = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
-    if !port_good || (!port.is_empty() && port.parse::<u16>().is_err()) {
-        return None;
-    }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    let literal = name.starts_with('[');
-    if name.is_empty() || name.len() > 255 || !(literal || name.bytes().all(good)) {
-        return None;
-    }
-    Some(name.to_ascii_lowercase().into())
+    let mut name: Box<str> = std::str::from_utf8(host_name(raw)?).ok()?.into();
+    name.make_ascii_lowercase();
+    Some(name)
 }
 
-fn empty(text: &str) -> Option<&str> {
-    text.is_empty().then_some(text)
+fn host_name(raw: &[u8]) -> Option<&[u8]> {
+    let (host, port) = match raw.first()? {
+        b'[' => {
+            let end = memchr::memchr(b']', raw)?;
+            std::str::from_utf8(raw.get(1..end)?).ok()?.parse::<Ipv6Addr>().ok()?;
+            (raw.get(..=end)?, raw.get(end + 1..)?)
+        }
+        _ => raw.split_at(memchr::memchr(b':', raw).unwrap_or(raw.len())),
+    };
+    if !is_port(port) {
+        return None;
+    }
+    let name = host.strip_suffix(b".").unwrap_or(host);
+    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    let literal = name.first() == Some(&b'[');
+    let fits = (1..=HOST_BYTES_MAX).contains(&name.len());
+    (fits && (literal || name.iter().all(good))).then_some(name)
+}
+
+/// The longest name that DNS has.
+const HOST_BYTES_MAX: usize = 255;
+
+/// Nothing, or a colon and a number that is a port or nothing.
+fn is_port(text: &[u8]) -> bool {
+    let Some((colon, digits)) = text.split_first() else { return true };
+    let add = |port: u32, digit: &u8| match digit {
+        b'0'..=b'9' => Some(port * 10 + u32::from(digit - b'0')).filter(|port| *port <= 65_535),
+        _ => None,
+    };
+    *colon == b':' && digits.iter().try_fold(0, add).is_some()
 }
 
 /// RFC 9110, 5.6.2.

@@ -20,7 +20,7 @@ fn plan(rates: &[(u32, u64, u32)]) -> Plan {
     Plan {
         name: PlanName::parse("plan").expect("valid"),
         rates: rates.collect(),
-        policy_header: "".into(),
+        policy_header: http::HeaderValue::from_static(""),
     }
 }
 
