@@ -97,7 +97,9 @@ impl Place {
     }
 
     fn stop(self) {
-        self.server.map_or((), AdminServer::stop);
+        if let Some(server) = self.server {
+            server.stop();
+        }
     }
 }
 
