@@ -26,7 +26,7 @@ use crate::model::record::ActRecord;
 use crate::model::snapshot::{Inventory, Snapshot};
 use crate::model::time::UnixMicros;
 use change::{Act, Applied, Change, Outcome};
-use error::{AuditUnavailable, ChangeError};
+use error::{AuditUnavailable, ChangeError, StoreError};
 use in_use::InUse;
 use store::{Asked, Store, Waiting};
 
@@ -86,11 +86,13 @@ impl Registry {
         policy: Arc<Policy>,
         acts: Arc<dyn ActSink>,
         on_swap: OnSwap,
-    ) -> Result<Self, ChangeError> {
+    ) -> Result<Self, StoreError> {
         let snapshot = Snapshot::new(policy, store.load()?);
         let running = Arc::new(ArcSwap::from_pointee(snapshot));
         let registry = Self { store: Mutex::new(store), running, acts, on_swap };
-        registry.hand_over(&mut registry.lock())?;
+        if let Err(why) = registry.hand_over(&mut registry.lock()) {
+            log::warn!("records of earlier acts still wait in the inventory: {why}");
+        }
         Ok(registry)
     }
 
@@ -104,9 +106,8 @@ impl Registry {
     pub fn change(&self, change: &Change, asked: Asked<'_>) -> Result<Done, ChangeError> {
         let started = clock::mono();
         let mut store = self.lock();
-        let ready = self.hand_over(&mut store);
         if !change.only_takes_away() {
-            ready?;
+            self.hand_over(&mut store)?;
         }
         let snapshot = self.running.load_full();
         let applied = match store.change(change, &snapshot, asked) {

@@ -65,3 +65,75 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(ip, address.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use ahash::AHashMap;
+
+    use super::*;
+    use crate::inventory::change::Change;
+    use crate::inventory::testing::{self, TempDir, name};
+    use crate::model::api::{Access, ApiFacts, BasePath, Methods, PathIndex};
+    use crate::model::id::OperationId;
+    use crate::model::policy::{Listener, Product};
+    use crate::model::template::Template;
+
+    fn operation(id: &str, methods: Methods, path: &str) -> (OperationId, Arc<Operation>) {
+        let api = Arc::new(ApiFacts { name: name("payments"), access: Access::Granted });
+        let template = Template::parse(path).unwrap();
+        let (scopes, products) = ([].into(), [name("payments-all")].into());
+        let id: OperationId = name(id);
+        (id.clone(), Arc::new(Operation { id, api, methods, template, scopes, products }))
+    }
+
+    fn api(base_path: &str) -> Arc<Api> {
+        Arc::new(Api {
+            name: name("payments"),
+            access: Access::Granted,
+            upstream: name("payments"),
+            base_path: BasePath::new(base_path),
+            upstream_base_path: BasePath::new(base_path),
+            credential: [].into(),
+            body_bytes_max: 1,
+            paths: PathIndex::default(),
+        })
+    }
+
+    #[test]
+    fn a_new_key_comes_with_something_to_call() {
+        let dir = TempDir::default();
+        let (registry, _) = testing::registry(&dir);
+        let add = Change::AddClient(testing::new_client("a"));
+        let credential = testing::issued(testing::make(&registry, &add).unwrap()).credential;
+        let inventory = registry.running().load().inventory.clone();
+        let check = |address: &str, host: Option<&str>, base: &str, path: &str, expected: &str| {
+            let mut policy = Arc::into_inner(testing::policy(&[], &[])).unwrap();
+            let address = address.parse().unwrap();
+            policy.listeners = [Listener { name: name("main"), address }].into();
+            let api = api(base);
+            policy.apis = [Arc::clone(&api)].into();
+            match host {
+                Some(host) => drop(policy.hosts.exact.insert(host.into(), vec![api])),
+                None => policy.hosts.any.push(api),
+            }
+            let get = Methods::Listed(["GET".into()].into());
+            let post = Methods::Listed(["POST".into()].into());
+            policy.operations = AHashMap::from_iter([
+                operation("payments.create", post, path),
+                operation("payments.one", get.clone(), "/x/{id}"),
+                operation("payments.list", get, path),
+            ]);
+            let operations = ["payments.create", "payments.one", "payments.list"].map(name).into();
+            policy.products = [Product { name: name("payments-all"), operations }].into();
+            let snapshot = Snapshot::new(Arc::new(policy), inventory.clone());
+            assert_eq!(url(&snapshot, &credential).as_deref(), Some(expected));
+        };
+        let local = "127.0.0.1:8080";
+        check(local, None, "/api", "/payments", "http://127.0.0.1:8080/api/payments");
+        check("0.0.0.0:80", None, "/api", "/", "http://127.0.0.1:80/api");
+        check("[::]:80", None, "/", "/", "http://[::1]:80/");
+        check(local, Some("pay.example"), "/", "/payments", "http://pay.example:8080/payments");
+        check(local, None, "/api", "/{id}", "http://127.0.0.1:8080/");
+        assert_eq!(url(&registry.running().load(), &credential), None, "nothing listens");
+    }
+}

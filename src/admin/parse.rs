@@ -89,7 +89,7 @@ fn new_client(new: &wire::NewClient) -> Result<NewClient, BadValue> {
             .ok_or_else(|| bad("kind", &new.kind, "is none of app, partner, service, agent"))?,
         owner: line("owner", &new.owner)?,
         purpose: line("purpose", &new.purpose)?,
-        expires: expires(new.expires.as_deref(), new.no_expiry)?,
+        expires: expires(new.expires.as_deref(), new.no_expiry.then_some(Expires::Never))?,
         terms: terms(&new.products, &new.scopes, new.plan.as_deref())?,
         profiles: new.profile.iter().map(new_profile).collect::<Result<_, _>>()?,
         credentials: new.credential.iter().map(new_credential).collect::<Result<_, _>>()?,
@@ -165,7 +165,7 @@ fn client_change(change: &wire::ClientChange) -> Result<ClientChange, BadValue> 
         id: name("client", id)?,
         owner: owner.as_deref().map(|owner| line("owner", owner)).transpose()?,
         purpose: purpose.as_deref().map(|purpose| line("purpose", purpose)).transpose()?,
-        expires: expires(change.expires.as_deref(), change.no_expiry)?,
+        expires: expires(change.expires.as_deref(), change.no_expiry.then_some(Expires::Never))?,
         terms,
     };
     let ClientChange { owner: None, purpose: None, expires: None, terms: None, .. } = change else {
@@ -204,12 +204,11 @@ fn target(target: &wire::Target) -> Result<Target, BadValue> {
     })
 }
 
-fn expires(at: Option<&str>, no_expiry: bool) -> Result<Option<Expires>, BadValue> {
-    match (at, no_expiry) {
-        (None, false) => Ok(None),
-        (None, true) => Ok(Some(Expires::Never)),
-        (Some(at), false) => Ok(Some(Expires::At(time("expires", at)?))),
-        (Some(_), true) => Err(BadValue("an expiry is either a date or none".into())),
+fn expires(at: Option<&str>, never: Option<Expires>) -> Result<Option<Expires>, BadValue> {
+    match (at, never) {
+        (None, never) => Ok(never),
+        (Some(at), None) => Ok(Some(Expires::At(time("expires", at)?))),
+        (Some(_), Some(_)) => Err(BadValue("an expiry is either a date or none".into())),
     }
 }
 

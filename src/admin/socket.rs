@@ -106,10 +106,14 @@ pub async fn serve(listener: UnixListener, router: Router, mut stop: oneshot::Re
     }
 }
 
-/// Only root and the gate's own user, whatever the mode of the socket says.
 fn allowed(stream: &UnixStream, own_uid: u32) -> Result<Peer, String> {
     let uid = stream.peer_cred().map_err(|error| error.to_string())?.uid();
-    if uid == 0 || uid == own_uid { Ok(Peer { uid }) } else { Err(format!("it is of uid {uid}")) }
+    if may_connect(uid, own_uid) { Ok(Peer { uid }) } else { Err(format!("it is of uid {uid}")) }
+}
+
+/// Only root and the gate's own user, whatever the mode of the socket says.
+const fn may_connect(uid: u32, own_uid: u32) -> bool {
+    uid == 0 || uid == own_uid
 }
 
 async fn connection(stream: UnixStream, router: Router) {
@@ -123,5 +127,21 @@ async fn connection(stream: UnixStream, router: Router) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => log::debug!("admin socket: {error}"),
         Err(_) => log::warn!("admin socket: a request took too long and was cut off"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_and_the_gates_own_user_may_connect() {
+        let check = |uid: u32, own_uid: u32, expected: bool| {
+            assert_eq!(may_connect(uid, own_uid), expected, "{uid} {own_uid}");
+        };
+        check(0, 998, true);
+        check(998, 998, true);
+        check(1000, 998, false);
+        check(1000, 0, false);
     }
 }

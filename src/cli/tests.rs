@@ -98,7 +98,9 @@ impl Place {
     }
 
     fn stop(self) {
-        self.server.map_or((), AdminServer::stop);
+        if let Some(server) = self.server {
+            server.stop();
+        }
     }
 }
 

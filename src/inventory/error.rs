@@ -271,10 +271,11 @@ impl From<rusqlite::Error> for StoreError {
 
 /// The name that was most likely meant.
 pub fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
-    let scored = names.take(NEAREST_NAMES_MAX).map(|n| (strsim::jaro_winkler(wanted, n), n));
+    let scored =
+        names.take(NEAREST_NAMES_MAX as usize).map(|n| (strsim::jaro_winkler(wanted, n), n));
     let near = scored.filter(|(score, _)| *score > 0.8);
     near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.to_owned())
 }
 
 /// Names that are looked at for a did-you-mean: it must not cost a scan of a million.
-const NEAREST_NAMES_MAX: usize = 10_000;
+pub const NEAREST_NAMES_MAX: u32 = 10_000;

@@ -47,7 +47,8 @@ impl Store {
         let path = data_dir.join(DATABASE_FILE);
         // SQLite gives its side files the mode of the database, so it must be right before.
         private_file(&path).map_err(io_error("open", &path))?;
-        let connection = Connection::open(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
         connection.execute_batch(PRAGMAS)?;
         migrate(&connection)?;
         Ok(Self { connection, _lock: lock })

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::Store;
 use super::read::{name, optional_text, parsed, scopes, text, time};
-use crate::inventory::error::{StoreError, nearest};
+use crate::inventory::error::{NEAREST_NAMES_MAX, StoreError, nearest};
 use crate::model::client::{ClientKind, Status};
 use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use crate::model::time::UnixMicros;
@@ -122,7 +122,7 @@ impl Store {
     /// The client that was most likely meant.
     pub fn near_client(&self, id: &ClientId) -> Result<Option<String>, StoreError> {
         let mut select = self.connection.prepare(IDS)?;
-        let ids = page(&mut select, [ALL_ROWS], ALL_ROWS, |row| {
+        let ids = page(&mut select, [NEAREST_NAMES_MAX], NEAREST_NAMES_MAX, |row| {
             text(row, 0, "client").map(String::from)
         })?;
         Ok(nearest(id.as_str(), ids.rows.iter().map(String::as_str)))

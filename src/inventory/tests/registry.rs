@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use super::*;
 use crate::inventory::actor::Actor;
@@ -235,24 +234,35 @@ fn a_secret_is_nowhere_but_in_the_hands_of_its_holder() {
 
 /// Not timed: it is here to notice a load that is quadratic, by the test runner's own limit.
 #[test]
-fn a_hundred_thousand_credentials_are_applied_and_loaded() {
-    const CLIENTS: u32 = 1000;
-    const KEYS: u32 = 100;
+fn a_hundred_thousand_credentials_are_loaded_and_one_more_is_added() {
     let dir = TempDir::default();
+    drop(Store::open(dir.path()).unwrap());
+    let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
+    let fill = "
+        PRAGMA foreign_keys = ON;
+        BEGIN;
+        CREATE TEMP TABLE number AS
+            WITH RECURSIVE up (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM up LIMIT 100000)
+            SELECT n FROM up;
+        INSERT INTO client
+            SELECT 'c' || n, 'app', 'o', 'p', 'active', NULL, 0 FROM number WHERE n < 1000;
+        INSERT INTO profile
+            SELECT 'c' || n, 'default', 'active', 'agent', 'a b' FROM number WHERE n < 1000;
+        INSERT INTO credential
+            SELECT printf('%012d', n), 'c' || (n / 100), 'default', zeroblob(32), 'active', NULL,
+                   NULL, 0
+            FROM number;
+        COMMIT;";
+    connection.execute_batch(fill).unwrap();
+    drop(connection);
     let (registry, _) = registry(&dir);
-    let id = |number: u32| CredentialId::parse(&format!("{number:012}")).unwrap();
-    let clients = (0..CLIENTS).map(|client| {
-        let keys = (0..KEYS).map(|key| known_key(id(client * KEYS + key))).collect();
-        NewClient { credentials: keys, ..new_client(&format!("client-{client}")) }
-    });
-    let done = make(&registry, &Change::Apply(clients.collect())).unwrap();
-    assert!(done.enforced > Duration::ZERO);
-    let check = |registry: &Registry| {
-        let inventory = &registry.running.load().inventory;
-        assert_eq!((inventory.clients.len(), inventory.credentials.len()), (1000, 100_000));
-        assert_eq!(inventory.credentials.get(&id(99_999)).unwrap().client, name("client-999"));
+    let before = registry.running.load_full();
+    make(&registry, &add_key("c7", "default")).unwrap();
+    let after = registry.running.load_full();
+    let counts = |snapshot: &Snapshot| {
+        (snapshot.inventory.clients.len(), snapshot.inventory.credentials.len())
     };
-    check(&registry);
-    drop(registry);
-    check(&super::registry(&dir).0);
+    assert_eq!((counts(&before), counts(&after)), ((1000, 100_000), (1000, 100_001)));
+    let last = CredentialId::parse("000000099999").unwrap();
+    assert_eq!(after.inventory.credentials.get(&last).unwrap().client, name("c999"));
 }
