@@ -86,7 +86,7 @@ struct Figure {
     start_mib: f64,
     silent_kib: f64,
     after_request_kib: f64,
-    /// What of the latter is still resident when the connections have been closed.
+    /// What of the latter is still resident some time after the connections were closed.
     kept_kib: f64,
 }
 
@@ -130,6 +130,13 @@ fn grow(stage: &Stage, kind: &Kind, connections: u32, before: Before) -> Result<
     let bytes_per_connection = (settled(pid)? - start_bytes) / f64::from(connections);
     drop(opened);
     await_open_files(pid, |open| open <= files + FILES_MORE_OR_LESS)?;
+    // Allocators give back seconds later, and when they are next asked for something.
+    let mut one = open_one(&server, Before::OneRequest)?;
+    let deadline = Deadline::after(GIVEN_BACK_WITHIN);
+    while !deadline.passed() {
+        one.exchange(&server.request)?;
+        interrupt::pause(Duration::from_millis(20))?;
+    }
     let bytes_kept = (settled(pid)? - start_bytes) / f64::from(connections);
     Ok(Growth { about: server.about, start_bytes, bytes_per_connection, bytes_kept })
 }
@@ -224,6 +231,8 @@ fn as_json(figures: &[Figure], options: &Options, limit: u64) -> Value {
 
 /// Files that a server holds besides the connections: its own, and those to its upstream.
 const OTHER_FILES: u64 = 300;
+/// mimalloc and jemalloc give pages back after 10 s.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(15);
 /// The connection that probed the server, and one to its upstream, may come or go meanwhile.
 const FILES_MORE_OR_LESS: usize = 4;
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
