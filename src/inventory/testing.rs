@@ -104,7 +104,11 @@ pub fn registry(dir: &TempDir) -> (Registry, Arc<MemoryAudit>) {
 pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
     let second = Duration::from_secs(1);
     let plan = |text: &&str| {
-        let plan = Plan { name: name(text), rates: [].into(), policy_header: http::HeaderValue::from_static("") };
+        let plan = Plan {
+            name: name(text),
+            rates: [].into(),
+            policy_header: http::HeaderValue::from_static(""),
+        };
         (name(text), Arc::new(plan))
     };
     let product = |text: &&str| Product { name: name(text), operations: [].into() };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::admin::AdminError;
 use crate::audit::{AuditError, Unwritten};
-use crate::inventory::error::{ChangeError, StoreError};
+use crate::inventory::error::StoreError;
 
 use super::listen::BindError;
 
@@ -19,7 +19,7 @@ pub enum StartError {
     },
     Series(prometheus::Error),
     Store(StoreError),
-    Inventory(ChangeError),
+    Inventory(StoreError),
     Audit(AuditError),
     Admin(AdminError),
     Thread(io::Error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
+use http::HeaderValue;
 
 use super::super::names::Names;
 use super::super::section::{Section, Value};
@@ -85,12 +86,14 @@ fn check_arithmetic(rate: &Rate, value: &Value<'_>) {
 
 /// The `RateLimit-Policy` field of draft-ietf-httpapi-ratelimit-headers-11. GCRA has no window;
 /// the nearest thing to say is the burst and the time it takes to come back.
-fn policy_header(rates: &[Rate]) -> Box<str> {
+fn policy_header(rates: &[Rate]) -> HeaderValue {
     let item = |rate: &Rate| {
         let window = refill_ns(rate).div_ceil(1_000_000_000).max(1);
         format!("\"{}\";q={};w={window}", rate.name, rate.burst)
     };
-    rates.iter().map(item).collect::<Vec<_>>().join(", ").into()
+    let text = rates.iter().map(item).collect::<Vec<_>>().join(", ");
+    // Names and numbers are visible ASCII.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Time from an empty bucket to a full one.
