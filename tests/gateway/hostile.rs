@@ -84,6 +84,7 @@ fn paths_with_two_meanings_are_refused() {
         "*",
     ] {
         let response = bench.get(path);
+        assert_eq!(response.status, 400, "{path}");
         let record = bench.check_response(&response, Denial::MalformedRequest, &[]);
         assert!(record["operation"].is_null(), "{path}: {record}");
     }

@@ -88,7 +88,8 @@ fn clients_past_the_budget_share_other() {
 /// threads, a moment after the answer.
 fn wait_for(gate: &Gate, name: &str, labels: &[&str], expected: f64) {
     poll::until(&format!("{name}{labels:?} is {expected}"), || {
-        value(&gate.metrics(), name, labels).total_cmp(&expected).is_eq().then_some(())
+        let off = value(&gate.metrics(), name, labels) - expected;
+        (off.abs() < f64::EPSILON).then_some(())
     });
 }
 

@@ -59,7 +59,7 @@ fn a_broken_config_is_refused_while_the_old_one_serves() {
     let no_path = good.replacen("base_path = \"/lab\"", "base_path = \"lab\"", 1);
     check(&no_path, &format!("{line}:14"), "'/'");
     let no_toml = good.replacen("base_path = \"/lab\"", "base_path = \"/lab", 1);
-    check(&no_toml, &format!("{line}:"), "base_path");
+    check(&no_toml, &format!("{line}:18"), "string");
 
     bench.gate.write_config_text(&good);
     bench.gate.cli(&["check"]).expect_success();

@@ -9,8 +9,7 @@ use super::poll;
 impl Gate {
     /// Records that match the filters now.
     pub fn records_now(&self, filters: &[&str]) -> Vec<Value> {
-        let query = [&["audit", "query", "--limit", "1000000"], filters].concat();
-        self.json(&query)
+        self.json(&[&["audit", "query"], filters].concat())
     }
 
     /// Records that match the filters, once `enough` of them are written.
