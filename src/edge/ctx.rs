@@ -15,7 +15,7 @@ use crate::model::id::{RequestId, UpstreamName};
 use crate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
-use crate::model::upstream::Timeouts;
+use crate::model::upstream::{Timeouts, Upstream};
 use crate::request::Seen;
 use crate::request::limit::Admitted;
 use crate::request::target::Target;
@@ -32,8 +32,8 @@ pub struct Ctx {
     /// None until the head has been seen; then there will be a record.
     pub request: Option<Box<Request>>,
     pub stage: Stage,
-    /// Of the chosen upstream.
-    pub timeouts: Option<Timeouts>,
+    /// The upstream it was routed to.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
 /// How far the request has come. Only `Admitted` can be forwarded.
@@ -136,13 +136,13 @@ impl Request {
 
 impl Ctx {
     pub fn new(shared: Arc<Shared>, flight: Arc<Flight>) -> Self {
-        Self { shared, flight, request: None, stage: Stage::Fresh, timeouts: None }
+        Self { shared, flight, request: None, stage: Stage::Fresh, upstream: None }
     }
 
     /// It is the upstream's turn, for as long as `which` of its timeouts says.
     pub fn awaits_upstream(&self, which: impl Fn(&Timeouts) -> Duration) {
-        if let Some(timeouts) = &self.timeouts {
-            self.flight.begin(&self.shared.flights, Phase::Upstream, which(timeouts));
+        if let Some(upstream) = &self.upstream {
+            self.flight.begin(&self.shared.flights, Phase::Upstream, which(&upstream.timeouts));
         }
     }
 

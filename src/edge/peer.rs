@@ -2,11 +2,12 @@
 //! other way to a peer, so what skipped a stage cannot be forwarded.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::model::denial::Failure;
-use crate::model::upstream::{Timeouts, Upstream};
+use crate::model::upstream::Upstream;
 use crate::request::limit::Admitted;
 
 use super::upstreams::Upstreams;
@@ -16,7 +17,7 @@ use super::upstreams::Upstreams;
 pub struct Route {
     pub peer: Box<HttpPeer>,
     pub address: SocketAddr,
-    pub timeouts: Timeouts,
+    pub upstream: Arc<Upstream>,
 }
 
 /// Chooses an endpoint of the operation's upstream.
@@ -24,7 +25,7 @@ pub fn route(admitted: &Admitted, upstreams: &Upstreams) -> Result<Route, Failur
     let pool = upstreams.pool(&admitted.api().upstream).ok_or(Failure::InternalError)?;
     let address = pool.pick().ok_or(Failure::UpstreamUnreachable)?;
     let peer = Box::new(peer(address, &pool.upstream));
-    Ok(Route { peer, address, timeouts: pool.upstream.timeouts })
+    Ok(Route { peer, address, upstream: Arc::clone(&pool.upstream) })
 }
 
 /// Only what no flight can watch is left to Pingora: connecting, and idle connections in its pool.

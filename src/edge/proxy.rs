@@ -89,11 +89,11 @@ impl ProxyHttp for Gate {
         match peer::route(admitted, &self.shared.upstreams) {
             Ok(route) => {
                 forward.endpoint = Some(route.address);
-                let timeouts = route.timeouts;
                 if forward.attempts == 1 {
-                    ctx.flight.must_end(&self.shared.flights, timeouts.total);
+                    let total = route.upstream.timeouts.total;
+                    ctx.flight.must_end(&self.shared.flights, total);
                 }
-                ctx.timeouts = Some(timeouts);
+                ctx.upstream = Some(route.upstream);
                 Ok(route.peer)
             }
             Err(failure) => {
@@ -155,6 +155,10 @@ impl ProxyHttp for Gate {
                 (&admitted.api().base_path, &admitted.api().upstream_base_path);
             let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
             headers::to_upstream(head, &target, request, admitted.known(), trusted_peer)?;
+        }
+        if ctx.upstream.as_ref().is_some_and(|upstream| upstream.keepalive.is_zero()) {
+            // Pingora takes an idle time of zero for a short one.
+            head.insert_header(header::CONNECTION, "close")?;
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);

@@ -111,8 +111,9 @@ fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Refusal> {
     {
         return Err(malformed("The method is not a token of at most 32 characters."));
     }
-    if target.is_empty() || target.iter().any(|b| *b <= 0x20 || *b == 0x7f) {
-        return Err(malformed("The request target holds a space or a control character."));
+    // A fragment is refused here because Pingora cuts it off.
+    if target.is_empty() || target.iter().any(|b| *b <= 0x20 || *b == 0x7f || *b == b'#') {
+        return Err(malformed("The request target holds a space, a control character or a '#'."));
     }
     Ok((std::str::from_utf8(method).map_err(|_| broken())?, target, version))
 }

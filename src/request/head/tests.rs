@@ -50,6 +50,7 @@ fn heads_pass_or_are_refused() {
     check("GET / HTTP/1.1\r\nHost: a\n\r\n", refused);
     check("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", refused);
     check("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", refused);
+    check("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", refused);
     check("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", refused);
     check("GET /\r HTTP/1.1\r\nHost: a\r\n\r\n", refused);
     check("GET / HTTP/2.0\r\nHost: a\r\n\r\n", refused);
