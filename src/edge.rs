@@ -9,12 +9,14 @@ pub mod ctx;
 pub mod exchange;
 pub mod fault;
 pub mod flight;
+pub mod flights;
 pub mod headers;
 pub mod ids;
 pub mod lane;
 pub mod peer;
 pub mod proxy;
 pub mod refused;
+pub mod stop;
 pub mod upstreams;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use prometheus::IntCounterVec;
 use crate::audit::AuditLog;
 use crate::model::snapshot::Snapshot;
 
-use self::flight::Flights;
+use self::flights::Flights;
 use self::upstreams::Upstreams;
 
 /// What every connection and request shares.

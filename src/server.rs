@@ -27,7 +27,7 @@ use crate::clock;
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
-use crate::edge::flight::{Flights, TICK};
+use crate::edge::flights::{Flights, TICK};
 use crate::edge::proxy::Gate;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;

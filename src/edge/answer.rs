@@ -13,7 +13,7 @@ use crate::model::denial::{Advice, Denial, Refusal, Row};
 use crate::model::id::RequestId;
 use crate::request::limit::Standing;
 
-use super::flight::Fault;
+use super::stop::Fault;
 
 /// An answer, ready to be written.
 #[derive(Debug)]

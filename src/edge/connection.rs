@@ -28,9 +28,10 @@ use crate::request::head::{self, Framing, Scan};
 use super::Shared;
 use super::answer::Answer;
 use super::exchange::{Exchange, FLIGHT};
-use super::flight::{Fault, Flight, Phase, Stop};
+use super::flight::{Flight, Phase};
 use super::lane::{Lane, Transport};
 use super::refused;
+use super::stop::{Fault, Stop};
 
 /// How long a caller may take to read an answer before the connection closes, and how much it may
 /// still send meanwhile.

@@ -21,8 +21,10 @@ use crate::request::limit::Admitted;
 use crate::request::target::Target;
 
 use super::Shared;
-use super::flight::{Fault, Flight, InFlight, Phase};
+use super::flight::{Flight, Phase};
+use super::flights::InFlight;
 use super::ids::Trace;
+use super::stop::Fault;
 
 /// One request, from its head to its record.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::model::denial::{Denial, Failure, Refusal};
 use crate::model::record::End;
 
-use super::flight::Fault;
+use super::stop::Fault;
 
 /// What the caller is told; None when the error is that the caller is gone.
 pub fn of(error: &Error) -> Option<Fault> {

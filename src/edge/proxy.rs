@@ -24,8 +24,9 @@ use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Request, Stage};
 use super::exchange::FLIGHT;
-use super::flight::{Fault, Phase};
+use super::flight::Phase;
 use super::ids::{self, Trace};
+use super::stop::Fault;
 use super::{fault, headers, peer};
 
 /// The gate, as Pingora drives it.

@@ -10,8 +10,9 @@ use crate::model::record::End;
 use super::Shared;
 use super::answer::Answer;
 use super::ctx::{Ctx, Request};
-use super::flight::{Fault, Flight};
+use super::flight::Flight;
 use super::ids::{self, Trace};
+use super::stop::Fault;
 
 /// Records a refused head and gives the answer to write.
 pub fn record(
