@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -23,7 +23,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::model::denial::{Denial, Refusal};
 use crate::model::policy::Bounds;
-use crate::request::head::{self, Framing, Scan};
+use crate::request::head::{self, Framing, Head, Scan};
+use crate::request::target;
 
 use super::Shared;
 use super::answer::Answer;
@@ -203,10 +204,14 @@ async fn fill(transport: &mut Transport, flight: &Flight) -> Filled {
 }
 
 fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arrived, NoHead> {
-    let (framing, upgrade) = match head::check(&transport.ahead[..end], bounds) {
-        Ok(head) => (head.framing, head.upgrade),
+    let (framing, upgrade, rewritten) = match head::check(&transport.ahead[..end], bounds) {
+        Ok(head) => (head.framing, head.upgrade, rewritten(&transport.ahead[..end], &head)),
         Err(refusal) => return Err(refuse(transport, refusal)),
     };
+    if let Some(head) = rewritten {
+        transport.ahead.advance(end);
+        return Ok(Arrived { head, framing, upgrade });
+    }
     // Without bytes ahead the buffer moves whole: splitting it would make it shared.
     let head = if transport.ahead.len() == end {
         mem::take(&mut transport.ahead)
@@ -215,6 +220,24 @@ fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arr
     };
     Ok(Arrived { head, framing, upgrade })
 }
+
+/// A head whose target Pingora would refuse by itself, before any hook and without a record, with
+/// the same target in a form that it takes. None for nearly every head.
+fn rewritten(raw: &[u8], head: &Head<'_>) -> Option<BytesMut> {
+    if target::is_wire_safe(head.target) {
+        return None;
+    }
+    let version = memchr::memchr(b'\n', raw)?.checked_sub(VERSION_AND_CR)?;
+    let mut rewritten = BytesMut::with_capacity(raw.len() + 3 * head.target.len());
+    rewritten.extend_from_slice(head.method.as_bytes());
+    rewritten.extend_from_slice(b" ");
+    rewritten.extend_from_slice(&target::to_wire(head.target));
+    rewritten.extend_from_slice(raw.get(version..)?);
+    Some(rewritten)
+}
+
+/// ` HTTP/1.1` and CR.
+const VERSION_AND_CR: usize = 10;
 
 fn refuse(transport: &mut Transport, refusal: Refusal) -> NoHead {
     NoHead::Refused { refusal, head: mem::take(&mut transport.ahead) }
