@@ -22,10 +22,11 @@ pub fn end_of(error: &Error) -> End {
     match error.esource() {
         ErrorSource::Downstream if downstream(error.etype()).is_none() => End::ClientAbort,
         ErrorSource::Upstream => End::UpstreamError,
-        _ => End::Complete,
+        ErrorSource::Downstream | ErrorSource::Internal | ErrorSource::Unset => End::Complete,
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "Pingora's errors are open: the rest is one")]
 fn upstream(kind: &ErrorType) -> Failure {
     match kind {
         ErrorType::ConnectTimedout
@@ -42,6 +43,7 @@ fn upstream(kind: &ErrorType) -> Failure {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "Pingora's errors are open: the rest is one")]
 fn downstream(kind: &ErrorType) -> Option<Fault> {
     let denied = |denial, reason| Some(Fault::Denied(Refusal::new(denial, reason)));
     match kind {

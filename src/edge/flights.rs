@@ -21,10 +21,12 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Shards of the table, so that connections on different threads do not wait for each other.
 const SHARDS: usize = 16;
 
+type Shard = Mutex<Slab<Arc<Flight>>>;
+
 /// All flights of the process.
 #[derive(Debug)]
 pub struct Flights {
-    shards: [Mutex<Slab<Arc<Flight>>>; SHARDS],
+    shards: [Shard; SHARDS],
     next_shard: AtomicUsize,
     /// Milliseconds of the monotonic clock at the last tick.
     now_ms: AtomicU64,
@@ -83,7 +85,7 @@ impl Flights {
         }
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let flight = Arc::new(Flight::default());
-        let key = self.shard(shard).insert(Arc::clone(&flight));
+        let key = lock(self.shards.get(shard)?).insert(Arc::clone(&flight));
         let port = local.and_then(|local| self.port_of(local));
         if let Some(port) = port.and_then(|at| self.listeners.get(at)) {
             port.connections.fetch_add(1, Ordering::Relaxed);
@@ -174,15 +176,11 @@ impl Flights {
     }
 
     fn each(&self, mut visit: impl FnMut(&Flight)) {
-        for shard in 0..SHARDS {
-            for (_, flight) in self.shard(shard).iter() {
+        for shard in &self.shards {
+            for (_, flight) in lock(shard).iter() {
                 visit(flight);
             }
         }
-    }
-
-    fn shard(&self, at: usize) -> MutexGuard<'_, Slab<Arc<Flight>>> {
-        self.shards[at % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The deadline that is `after` from now, never early: the clock is up to a tick behind.
@@ -194,7 +192,9 @@ impl Flights {
 
 impl Drop for Boarded {
     fn drop(&mut self) {
-        self.flights.shard(self.shard).try_remove(self.key);
+        if let Some(shard) = self.flights.shards.get(self.shard) {
+            lock(shard).try_remove(self.key);
+        }
         self.flights.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(port) = self.port.and_then(|at| self.flights.listeners.get(at)) {
             port.connections.fetch_sub(1, Ordering::Relaxed);
@@ -210,6 +210,10 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn lock(shard: &Shard) -> MutexGuard<'_, Slab<Arc<Flight>>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn clock_ms() -> u64 {

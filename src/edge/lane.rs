@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
@@ -134,10 +134,9 @@ impl AsyncRead for Lane {
         let taken = if transport.ahead.is_empty() {
             ready!(read_some(&mut transport.stream, cx, out, room))?
         } else {
-            let taken = room.min(transport.ahead.len());
-            out.put_slice(&transport.ahead[..taken]);
-            transport.ahead.advance(taken);
-            taken
+            let given = transport.ahead.split_to(room.min(transport.ahead.len()));
+            out.put_slice(&given);
+            given.len()
         };
         if let Rest::Bytes(left) = rest {
             self.rest = Rest::Bytes(left - taken as u64);

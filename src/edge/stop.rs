@@ -46,11 +46,10 @@ impl Stop {
                 (denied(Denial::RequestTimeout, "the caller was too slow"), End::Deadline)
             }
             Self::SlowUpstream => (Fault::Failed(Failure::UpstreamTimeout), End::Deadline),
-            Self::Deadline => (Fault::Failed(Failure::Deadline), End::Deadline),
+            Self::Deadline | Self::Drain => (Fault::Failed(Failure::Deadline), End::Deadline),
             Self::Revoked => {
                 (denied(Denial::CredentialInvalid, "permission was withdrawn"), End::Revoked)
             }
-            Self::Drain => (Fault::Failed(Failure::Deadline), End::Deadline),
         }
     }
 

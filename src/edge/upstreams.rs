@@ -127,15 +127,15 @@ fn literal(endpoint: &Endpoint) -> Option<SocketAddr> {
 /// Smooth weighted round robin, laid out once: heavy endpoints come often, but not in a row.
 fn schedule(endpoints: &[Endpoint]) -> Box<[u16]> {
     let total: i64 = endpoints.iter().map(|endpoint| i64::from(endpoint.weight)).sum();
-    let mut credit = vec![0_i64; endpoints.len()];
+    let mut credits: Vec<(u16, i64)> = (0..).zip(endpoints.iter().map(|_| 0)).collect();
     let turns = (0..total).filter_map(|_| {
-        for (credit, endpoint) in credit.iter_mut().zip(endpoints) {
+        for ((_, credit), endpoint) in credits.iter_mut().zip(endpoints) {
             *credit += i64::from(endpoint.weight);
         }
-        let (at, _) =
-            credit.iter().enumerate().max_by_key(|(at, credit)| (**credit, -(*at as i64)))?;
-        credit[at] -= total;
-        u16::try_from(at).ok()
+        // The first of those with the most.
+        let (at, credit) = credits.iter_mut().rev().max_by_key(|(_, credit)| *credit)?;
+        *credit -= total;
+        Some(*at)
     });
     turns.collect()
 }

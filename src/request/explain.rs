@@ -2,7 +2,7 @@
 //! word in place of a credential and nothing charged.
 
 use crate::model::denial::Refusal;
-use crate::model::id::ClientId;
+use crate::model::id::{ClientId, Scope};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
@@ -55,7 +55,7 @@ fn tell(
 
     let permit = authorize::authorize(identified, api, &operation, now)?;
     fits(api, ask.body_bytes)?;
-    let scopes: Vec<&str> = operation.scopes.iter().map(|scope| scope.as_str()).collect();
+    let scopes: Vec<&str> = operation.scopes.iter().map(Scope::as_str).collect();
     let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(" ") };
     step(
         "authorize",

@@ -119,20 +119,24 @@ pub fn charge(
     let mut cells = meter.lock();
     let mut charges = [Charge::default(); RATES_MAX];
     let mut refused_by: Option<(usize, u64)> = None;
-    for (index, rate) in plan.rates.iter().enumerate().take(RATES_MAX) {
-        cells[index] = gcra::settle(cells[index], rate, now);
-        charges[index] = gcra::charge(cells[index], rate, now);
-        if let Some(wait) = charges[index].wait_ns
+    for (index, rate) in plan.rates.iter().enumerate() {
+        let (Some(cell), Some(charge)) = (cells.get_mut(index), charges.get_mut(index)) else {
+            break;
+        };
+        *cell = gcra::settle(*cell, rate, now);
+        *charge = gcra::charge(*cell, rate, now);
+        if let Some(wait) = charge.wait_ns
             && refused_by.is_none_or(|(_, longest)| wait > longest)
         {
             refused_by = Some((index, wait));
         }
     }
-    for (index, rate) in plan.rates.iter().enumerate().take(RATES_MAX) {
+    let states = cells.iter_mut().zip(charges).zip(standing);
+    for (((cell, charge), standing), rate) in states.zip(&plan.rates) {
         if refused_by.is_none() {
-            cells[index] = charges[index].next;
+            *cell = charge.next;
         }
-        standing[index] = gcra::standing(cells[index], rate, now);
+        *standing = gcra::standing(*cell, rate, now);
     }
     refused_by.map(|(index, wait_ns)| (index, gcra::seconds_up(wait_ns)))
 }
