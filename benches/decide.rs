@@ -1,5 +1,13 @@
 //! The decision core: whole decisions, matching, key lookup and the limiter. Read the ratios
 //! between rows; absolute times are this machine's.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::type_complexity,
+    reason = "a benchmark stops at a surprise, and its numbers are small"
+)]
 
 use std::hint::black_box;
 use std::path::Path;

@@ -114,7 +114,7 @@ impl AdminServer {
     pub fn stop(self) {
         let Self { stop, thread, socket } = self;
         // When the thread is gone already, there is nobody to tell.
-        let _ = stop.send(());
+        stop.send(()).ok();
         if thread.join().is_err() {
             log::error!("admin socket: its thread panicked");
         }

@@ -20,7 +20,6 @@ pub mod run;
 #[cfg(test)]
 mod tests;
 
-use std::env;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -125,7 +124,7 @@ pub fn main() -> ExitCode {
         Err(failure) if failure.exit == Exit::Done => Exit::Done.into(),
         Err(failure) => {
             // Where nobody can read it, the exit code still tells.
-            let _ = writeln!(io::stderr(), "error: {failure}");
+            writeln!(io::stderr(), "error: {failure}").ok();
             failure.exit.into()
         }
     }
@@ -152,9 +151,8 @@ impl ControlCommand {
     fn run(self, source: &Source, output: &mut Output<'_>) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let data_dir = data_dir(source)?;
-        let user = User { login: env::var("LOGNAME").ok(), sudo_user: env::var("SUDO_USER").ok() };
         let beside = || offline::open(source, &data_dir);
-        let control = Control::find(&runtime, &data_dir, user, &beside)?;
+        let control = Control::find(&runtime, &data_dir, User::of_environment(), &beside)?;
         match self {
             Self::Client(command) => command.run(&control, output),
             Self::Profile(command) => command.run(&control, output),

@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::clock;
+use crate::inventory::Done;
 use crate::inventory::actor::Actor;
 use crate::inventory::change::{Change, KeySource, Line, NewClient, NewCredential, Outcome, Terms};
 use crate::inventory::error::ChangeError;
@@ -182,11 +183,10 @@ impl Spec {
         let change = Change::AddClient(self.parse().ok_or(DemoError::Spec(self.id))?);
         let asked = Asked { by: &Actor::gate(), at: clock::wall() };
         let key = match running.registry().change(&change, asked) {
-            Ok(done) => match done.outcome {
-                Outcome::Issued(keys) => keys.first().map(|issued| issued.key.reveal().to_owned()),
-                _ => None,
-            },
-            Err(ChangeError::AlreadyExists { .. }) => None,
+            Ok(Done { outcome: Outcome::Issued(keys), .. }) => {
+                keys.first().map(|issued| issued.key.reveal().to_owned())
+            }
+            Ok(_) | Err(ChangeError::AlreadyExists { .. }) => None,
             Err(error) => return Err(DemoError::Seed(error)),
         };
         Ok(DemoClient { id: self.id, kind: self.kind, key })

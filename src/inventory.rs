@@ -206,8 +206,9 @@ fn refused(change: &Change, error: &ChangeError) -> Act {
 }
 
 fn waits(why: ChangeError) -> Recorded {
-    Recorded::Waits(match why {
-        ChangeError::AuditUnavailable(why) => why,
-        other => AuditUnavailable(other.to_string()),
+    Recorded::Waits(if let ChangeError::AuditUnavailable(why) = why {
+        why
+    } else {
+        AuditUnavailable(why.to_string())
     })
 }

@@ -5,6 +5,8 @@
 
 pub mod serve;
 
+use std::time::Duration;
+
 use ahash::{AHashMap, AHashSet};
 use prometheus::core::Collector;
 use prometheus::{
@@ -56,8 +58,8 @@ pub struct Reading {
 
 impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
         let metrics = Self {
+            registry: Registry::new(),
             requests: counter(
                 "onegate_requests_total",
                 "Requests that have a record.",
@@ -90,7 +92,7 @@ impl Metrics {
             )?,
             in_flight: gauge(
                 "onegate_requests_in_flight",
-                "Requests that are being forwarded.",
+                "Requests being forwarded.",
                 &["client"],
             )?,
             limit_used: GaugeVec::new(
@@ -109,10 +111,7 @@ impl Metrics {
                 "onegate_audit_queue_bytes",
                 "Memory of records that wait to be written, estimated.",
             )?,
-            revision: IntGauge::new(
-                "onegate_snapshot_revision",
-                "Revision of the inventory in force.",
-            )?,
+            revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
             refused_before_request: counter(
                 "onegate_refused_before_request_total",
                 "Connections that ended before they made a request that has a record.",
@@ -123,7 +122,6 @@ impl Metrics {
                 "Reloads of the config, by result: done or refused.",
                 &["result"],
             )?,
-            registry,
         };
         metrics.register()?;
         Ok(metrics)
@@ -241,7 +239,9 @@ impl Fold {
         }
         let series = self.api_series(api);
         let class = usize::from(record.status / 100).min(5);
-        series.responses[class].inc();
+        if let Some(responses) = series.responses.get(class) {
+            responses.inc();
+        }
         let upstream_us = record.upstream_us.unwrap_or(0);
         let gateway_us = record.duration_us.saturating_sub(upstream_us);
         series.gateway_seconds.observe(seconds(gateway_us));
@@ -306,7 +306,7 @@ fn histogram(name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Hist
 }
 
 fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
+    Duration::from_micros(micros).as_secs_f64()
 }
 
 fn signed(count: u64) -> i64 {

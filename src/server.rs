@@ -157,7 +157,7 @@ impl Running {
         let order = self.control.block_on(orders).map_err(StartError::Thread)?;
         log::info!("{order:?}: the gate stops");
         // Listeners close; idle connections end now, busy ones with their request.
-        let _ = self.shutdown.send(true);
+        self.shutdown.send(true).ok();
         shared.flights.drain();
         if order == Order::Drain {
             let deadline = shared.snapshot.load().policy.server.drain_deadline;
@@ -181,8 +181,10 @@ async fn until_empty(shared: &Shared, deadline: Duration) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    // Past the deadline they are ended.
-    let _ = tokio::time::timeout(deadline, empty).await;
+    if tokio::time::timeout(deadline, empty).await.is_err() {
+        let open = shared.flights.connections();
+        log::warn!("{open} connections are open after {deadline:?}, and are ended");
+    }
 }
 
 fn open_audit(policy: &Policy, metrics: &Metrics) -> Result<(AuditLog, Recorder), StartError> {

@@ -17,6 +17,7 @@ pub fn check() -> Result<()> {
 }
 
 /// Waits a moment between two looks at something, unless interrupted.
+#[expect(clippy::disallowed_methods, reason = "no worker is here, and a process tells no event")]
 pub fn pause(time: Duration) -> Result<()> {
     check()?;
     std::thread::sleep(time);

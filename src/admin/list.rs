@@ -15,13 +15,11 @@ pub fn clients(
 
 pub fn client(store: &Store, id: &str) -> Result<wire::ClientDetail, Problem> {
     let id: ClientId = parse::name("client", id)?;
-    match store.client(&id)? {
-        Some(detail) => Ok(show::client_detail(detail)),
-        None => {
-            let (what, name) = (Thing::Client, id.to_string());
-            Err(ChangeError::NotFound { what, name, near: store.near_client(&id)? }.into())
-        }
-    }
+    let Some(detail) = store.client(&id)? else {
+        let (what, name) = (Thing::Client, id.to_string());
+        return Err(ChangeError::NotFound { what, name, near: store.near_client(&id)? }.into());
+    };
+    Ok(show::client_detail(detail))
 }
 
 pub fn grants(store: &Store, query: &wire::ListQuery) -> Result<wire::Page<wire::Grant>, Problem> {

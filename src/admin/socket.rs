@@ -29,7 +29,7 @@ pub struct Peer {
 const CONNECTIONS_MAX: u32 = 32;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// From the first byte to the last, both ways.
-const CONNECTION_DEADLINE: Duration = Duration::from_secs(300);
+const CONNECTION_DEADLINE: Duration = Duration::from_mins(5);
 /// How long requests may go on after the stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 const HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -39,7 +39,7 @@ impl ExplainArgs {
         let client = ClientId::parse(&self.client)
             .map_err(|error| usage(format!("the client's id {error}")))?;
         let (host, target) = self.place()?;
-        let loaded = source.load().map_err(|problems| Failure::problem_found(problems))?;
+        let loaded = source.load().map_err(Failure::problem_found)?;
         let inventory = Store::peek(&loaded.policy.server.data_dir)
             .map_err(|error| Failure::not_done(&error, error.fix()))?;
         let snapshot = Snapshot::new(Arc::new(loaded.policy), inventory);

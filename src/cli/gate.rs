@@ -40,6 +40,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 impl User {
     /// The user that the environment names.
+    #[expect(clippy::disallowed_methods, reason = "who acts is the environment's to say, in cli")]
     pub fn of_environment() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let login = variable("LOGNAME").or_else(|| variable("USER"));
@@ -52,14 +53,12 @@ impl<'r> Gate<'r> {
     pub fn find(runtime: &'r Runtime, socket: &Path, user: User) -> Result<Option<Self>, Failure> {
         match runtime.block_on(UnixStream::connect(socket)) {
             Ok(_) => Ok(Some(Self { runtime, socket: socket.into(), user })),
-            Err(error) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Ok(None),
-                ErrorKind::PermissionDenied => Err(Failure::not_done(
-                    format!("no permission to use {}", socket.display()),
-                    "Run this as root or as the user of the gate.",
-                )),
-                _ => Err(broken(socket, &error)),
-            },
+            Err(error) if is_nobody(error.kind()) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Failure::not_done(
+                format!("no permission to use {}", socket.display()),
+                "Run this as root or as the user of the gate.",
+            )),
+            Err(error) => Err(broken(socket, &error)),
         }
     }
 
@@ -121,6 +120,7 @@ impl<'r> Gate<'r> {
         let answer = async move {
             let response = sender.send_request(request).await?;
             let status = response.status();
+            #[expect(clippy::disallowed_methods, reason = "what is collected is limited")]
             let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?;
             Ok((status, body.to_bytes()))
         };
@@ -128,6 +128,11 @@ impl<'r> Gate<'r> {
         let (answer, _) = tokio::join!(answer, connection);
         answer
     }
+}
+
+/// There is no socket, or a socket that a gate left behind.
+fn is_nobody(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 fn broken(socket: &Path, error: &dyn std::fmt::Display) -> Failure {

@@ -25,7 +25,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let mut files = Files::open(&documents, problems, keys);
 
     let server = server::server(files.section("server"), sources.folder());
-    let audit = server::audit(files.section("audit"));
+    let audit = server::audit(files.section("audit"), &server);
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address);
     let plans = plans::plans(&mut files);

@@ -1,21 +1,21 @@
-//! What a reload cannot change, because it was bound or made at start.
+//! What a reload cannot change, because it was bound, made or read at start.
 
 use crate::model::policy::{Listener, Policy};
 
 /// Names the keys whose change needs a restart; empty when a reload may go on.
 pub fn restart_needed(old: &Policy, new: &Policy) -> Vec<String> {
-    let mut changed = Vec::new();
-    if old.server.threads != new.server.threads {
-        changed.push("server.threads".to_owned());
-    }
-    if old.server.data_dir != new.server.data_dir {
-        changed.push("server.data_dir".to_owned());
-    }
-    if old.metrics.address != new.metrics.address {
-        changed.push("metrics.address".to_owned());
-    }
-    changed.extend(moved_listeners(&old.listeners, &new.listeners));
-    changed
+    let changed = [
+        ("server.threads", old.server.threads != new.server.threads),
+        ("server.data_dir", old.server.data_dir != new.server.data_dir),
+        ("audit.queue_records_max", old.audit.queue_records_max != new.audit.queue_records_max),
+        ("audit.flush_interval", old.audit.flush_interval != new.audit.flush_interval),
+        ("audit.segment_bytes_max", old.audit.segment_bytes_max != new.audit.segment_bytes_max),
+        ("metrics.address", old.metrics.address != new.metrics.address),
+        ("metrics.clients_max", old.metrics.clients_max != new.metrics.clients_max),
+    ];
+    let keys =
+        changed.iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| (*key).to_owned());
+    keys.chain(moved_listeners(&old.listeners, &new.listeners)).collect()
 }
 
 /// Listeners that are new, gone, or elsewhere. Their order in the files means nothing.

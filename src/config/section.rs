@@ -33,7 +33,7 @@ pub(super) struct Value<'s> {
     pub(super) problems: &'s Problems<'s>,
     keys: &'s Keys,
     path: String,
-    value: &'s DeValue<'s>,
+    raw: &'s DeValue<'s>,
 }
 
 /// What may stand where a short form exists.
@@ -79,7 +79,12 @@ impl<'s> Section<'s> {
         let (problems, keys, path) = (self.problems, self.keys, self.path_of(key));
         let value = self.table?.get(key)?;
         let at = Place::new(self.at.file, value.span());
-        Some(Value { at, problems, keys, path, value: value.get_ref() })
+        Some(Value { at, problems, keys, path, raw: value.get_ref() })
+    }
+
+    /// Where a key's value stands, if it does.
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
+        Some(Place::new(self.at.file, self.table?.get(key)?.span()))
     }
 
     /// Whether the section is there without this key.
@@ -189,33 +194,42 @@ impl<'s> Section<'s> {
 
 impl<'s> Value<'s> {
     pub(super) fn text(&self) -> Option<Text<'s>> {
-        match self.value {
+        match self.raw {
             DeValue::String(text) => Some(Text { text, at: self.at }),
             DeValue::Array(_) | DeValue::Table(_) => self.wrong("a string", "write \"…\""),
-            _ => self.wrong("a string", &format!("write \"{}\"", self.problems.text(self.at))),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {
+                self.wrong("a string", &format!("write \"{}\"", self.problems.text(self.at)))
+            }
         }
     }
 
     /// A table written in braces or under a header of its own.
     pub(super) fn table(&self) -> Option<Section<'s>> {
-        let DeValue::Table(table) = self.value else {
+        let DeValue::Table(table) = self.raw else {
             return self.wrong("a table", &format!("write [{}] or {{ … }}", self.path));
         };
         Some(self.section(self.at, table))
     }
 
     pub(super) fn text_or_table(&self, example: &str) -> Option<TextOrTable<'s>> {
-        match self.value {
+        match self.raw {
             DeValue::String(_) => self.text().map(TextOrTable::Text),
             DeValue::Table(_) => self.table().map(TextOrTable::Table),
-            _ => self.wrong("a string or a table", &format!("write {example}")),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => self.wrong("a string or a table", &format!("write {example}")),
         }
     }
 
     /// What the value stands for among a few words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let words = choices.iter().map(|(word, _)| *word);
-        let DeValue::String(text) = self.value else {
+        let DeValue::String(text) = self.raw else {
             return self.wrong("a string", &suggest::fix("", words));
         };
         let known = choices.iter().find(|(word, _)| word == text);
@@ -227,8 +241,8 @@ impl<'s> Value<'s> {
     }
 
     fn quantity<Q: Quantity>(&self, bounds: &RangeInclusive<Q>) -> Option<Q> {
-        let Some(quantity) = self.value.as_str().and_then(unit::parse::<Q>) else {
-            let written = self.value.as_str().unwrap_or_else(|| self.problems.text(self.at));
+        let Some(quantity) = self.raw.as_str().and_then(unit::parse::<Q>) else {
+            let written = self.raw.as_str().unwrap_or_else(|| self.problems.text(self.at));
             let expected = format!("{} with a unit", Q::NOUN);
             return self.wrong(&expected, &unit::correction::<Q>(written));
         };
@@ -247,10 +261,10 @@ impl<'s> Value<'s> {
     where
         T: Copy + Display + PartialOrd + TryFrom<i64>,
     {
-        let DeValue::Integer(digits) = self.value else {
-            let fix = match self.value {
-                DeValue::String(text) if text.parse::<i64>().is_ok() => format!("write {text}"),
-                _ => format!("write a number such as {}", bounds.start()),
+        let DeValue::Integer(digits) = self.raw else {
+            let fix = match self.raw.as_str().filter(|text| text.parse::<i64>().is_ok()) {
+                Some(digits) => format!("write {digits}"),
+                None => format!("write a number such as {}", bounds.start()),
             };
             return self.wrong("a whole number", &fix);
         };
@@ -269,13 +283,13 @@ impl<'s> Value<'s> {
     }
 
     fn list(&self, count: &RangeInclusive<usize>) -> Option<Vec<Self>> {
-        let DeValue::Array(array) = self.value else {
-            let written = if self.value.is_table() { "…" } else { self.problems.text(self.at) };
+        let DeValue::Array(array) = self.raw else {
+            let written = if self.raw.is_table() { "…" } else { self.problems.text(self.at) };
             return self.wrong("a list", &format!("write [{written}]"));
         };
         let entry = |value: &'s toml::Spanned<DeValue<'s>>| {
             let at = Place::new(self.at.file, value.span());
-            Self { at, value: value.get_ref(), ..self.clone() }
+            Self { at, raw: value.get_ref(), ..self.clone() }
         };
         if count.contains(&array.len()) {
             return Some(array.iter().map(entry).collect());
@@ -292,16 +306,14 @@ impl<'s> Value<'s> {
 
     fn array_of_tables(&self) -> Vec<Section<'s>> {
         let path = &self.path;
-        let tables = match self.value {
-            DeValue::Array(array) => array.iter().collect(),
-            _ => Vec::new(),
-        };
+        let tables =
+            if let DeValue::Array(array) = self.raw { array.iter().collect() } else { Vec::new() };
         let section = |value: &'s toml::Spanned<DeValue<'s>>| {
             let at = Place::new(self.at.file, value.span());
             Some(self.section(at, value.get_ref().as_table()?))
         };
         let sections: Vec<_> = tables.iter().copied().filter_map(section).collect();
-        if sections.len() < tables.len() || !self.value.is_array() {
+        if sections.len() < tables.len() || !self.raw.is_array() {
             let message = format!("\"{path}\" must be an array of tables");
             self.problems.error(self.at, message, format!("begin each with [[{path}]]"));
         }
@@ -320,7 +332,7 @@ impl<'s> Value<'s> {
     }
 
     fn wrong<T>(&self, expected: &str, fix: &str) -> Option<T> {
-        let found = match (self.value, self.value.type_str()) {
+        let found = match (self.raw, self.raw.type_str()) {
             (DeValue::String(text), _) => format!("\"{text}\""),
             (_, kind @ ("integer" | "array")) => format!("an {kind}"),
             (_, kind) => format!("a {kind}"),

@@ -3,6 +3,7 @@
 //! Each `tests/config/NAME.toml` (or `NAME/main.toml`, for configs of several files) has its outcome
 //! beside it as `NAME.txt` (or `NAME/main.txt`). `UPDATE=1 cargo test --lib config` writes the
 //! outcomes anew; read the difference before you commit it.
+#![expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
 
 use std::fmt::Write;
 use std::fs;
@@ -25,6 +26,7 @@ fn outcome(path: &Path) -> String {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "UPDATE is for the person at the test, not the gate")]
 fn broken_configs_are_told_in_full() {
     let cases = cases();
     assert!(cases.len() >= 25, "{} cases", cases.len());
@@ -77,7 +79,8 @@ fn a_file_past_the_bound_is_refused() {
     let folder = std::env::temp_dir().join(format!("onegate-config-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder can be made");
     let path = folder.join("large.toml");
-    fs::write(&path, "#".repeat(source::FILE_BYTES_MAX as usize + 1)).expect("it can be written");
+    let past = usize::try_from(source::FILE_BYTES_MAX).expect("it fits a file in memory") + 1;
+    fs::write(&path, "#".repeat(past)).expect("it can be written");
     let shown = load(&path).expect_err("it is too large").to_string();
     fs::remove_dir_all(&folder).expect("the folder can be removed");
     assert!(shown.contains("it is larger than 4 MiB"), "{shown}");
@@ -95,7 +98,12 @@ fn a_reload_names_what_needs_a_restart() {
     check(&format!("[server]\ndrain_deadline = '1s'\n{same}"), &[]);
     check(&format!("[server]\nthreads = 1\n{same}"), &["server.threads"]);
     check(&format!("[server]\ndata_dir = 'x'\n{same}"), &["server.data_dir"]);
+    let queue = "[audit]\nqueue_records_max = 20000\n";
+    check(&format!("{queue}{same}"), &["audit.queue_records_max"]);
+    check(&format!("[audit]\nflush_interval = '1ms'\n{same}"), &["audit.flush_interval"]);
+    check(&format!("[audit]\nsegment_bytes_max = '1MiB'\n{same}"), &["audit.segment_bytes_max"]);
     check(&format!("[metrics]\naddress = '127.0.0.1:2'\n{same}"), &["metrics.address"]);
+    check(&format!("[metrics]\nclients_max = 1\n{same}"), &["metrics.clients_max"]);
     check("[[listener]]\nname = 'a'\naddress = '127.0.0.1:3'\n", &["listener \"a\""]);
     check(
         "[[listener]]\nname = 'b'\naddress = '127.0.0.1:1'\n",
@@ -128,7 +136,7 @@ proptest! {
         let text = reference::all_keys_set();
         let from = text.floor_char_boundary(cut.index(text.len()));
         let to = text.floor_char_boundary(from + length);
-        judge_twice(&format!("{}{put}{}", &text[..from], &text[to..]));
+        judge_twice(&format!("{}{put}{}", text.split_at(from).0, text.split_at(to).1));
     }
 }
 

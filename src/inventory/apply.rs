@@ -137,7 +137,6 @@ impl<'a> Draft<'a> {
 
     /// A profile that may still be changed.
     fn live_profile<'c>(
-        &self,
         client: &'c Client,
         name: &ProfileName,
     ) -> Result<&'c Arc<Profile>, ChangeError> {

@@ -193,8 +193,7 @@ fn migrate(connection: &Connection) -> Result<(), StoreError> {
 /// A directory we make is ours alone. One that exists is left as it is, but for one that others
 /// may write to: they could swap the files.
 fn make_dir(dir: &Path) -> Result<(), StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(io_error("create", dir))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))?;
     let mode = fs::metadata(dir).map_err(io_error("look at", dir))?.permissions().mode() & 0o777;
     if mode & 0o022 != 0 {
         return Err(StoreError::OpenToOthers { dir: dir.into(), mode });

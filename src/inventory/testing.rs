@@ -36,7 +36,7 @@ impl Default for TempDir {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("onegate-test-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
+        fs::remove_dir_all(&path).ok();
         fs::DirBuilder::new().mode(0o700).create(&path).expect("a temporary directory");
         Self(path)
     }
@@ -50,7 +50,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        fs::remove_dir_all(&self.0).ok();
     }
 }
 
@@ -191,10 +191,8 @@ pub fn make(
 
 /// The one key that a change made.
 pub fn issued(done: super::Done) -> IssuedKey {
-    match done.outcome {
-        Outcome::Issued(mut keys) => keys.remove(0),
-        other => panic!("expected a key: {other:?}"),
-    }
+    let Outcome::Issued(mut keys) = done.outcome else { panic!("expected a key: {done:?}") };
+    keys.remove(0)
 }
 
 /// A change of nothing, to be filled in.

@@ -265,6 +265,7 @@ fn keys_are_issued_and_revoked() {
 
 #[test]
 fn clients_are_applied_whole_or_not_at_all() {
+    type Edit = fn(NewClient) -> NewClient;
     let app = || new_client("mobile-app");
     let known = |id| NewClient { credentials: vec![known_key(id)], ..new_client("b") };
     let differs = |how: &str| {
@@ -290,7 +291,6 @@ fn clients_are_applied_whole_or_not_at_all() {
             "inventory.apply inventory",
         ],
     );
-    type Edit = fn(NewClient) -> NewClient;
     let rows: [(Edit, &str); 8] = [
         (|c| NewClient { kind: ClientKind::Agent, ..c }, "kind"),
         (|c| NewClient { owner: line("eve"), ..c }, "owner"),

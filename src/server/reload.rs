@@ -1,7 +1,6 @@
 //! Reload: the files are read again, and either the whole new config is in force for the next
 //! request, or none of it is and everyone is told why.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,8 +79,7 @@ impl Reloader {
         match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
             Ok(ended) => {
                 let mut done = loaded.warnings.to_string();
-                let _ = write!(
-                    done,
+                done += &format!(
                     "config {} is in force; {} live requests ended",
                     policy.digest, ended.requests
                 );
@@ -89,11 +87,8 @@ impl Reloader {
             }
             Err(in_use) => {
                 self.shared.upstreams.adopt(before);
-                let mut refused = String::new();
-                for missing in in_use {
-                    let _ = writeln!(refused, "{missing}");
-                }
-                Err(refused)
+                let missing: Vec<_> = in_use.iter().map(ToString::to_string).collect();
+                Err(missing.join("\n") + "\n")
             }
         }
     }

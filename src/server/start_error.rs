@@ -39,8 +39,7 @@ impl fmt::Display for StartError {
                 write!(f, "[metrics]: cannot listen on {address}: {error}")
             }
             Self::Series(error) => write!(f, "cannot make the metrics: {error}"),
-            Self::Store(error) => write!(f, "{error}. {}", error.fix()),
-            Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
+            Self::Store(error) | Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
             Self::Audit(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "the system refuses a thread or a socket: {error}"),

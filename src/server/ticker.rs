@@ -42,7 +42,7 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // A tick that panicked has said so on standard error.
-            let _ = thread.join();
+            thread.join().ok();
         }
     }
 }

@@ -2,20 +2,15 @@
 
 use crate::admin::{parse, wire};
 use crate::inventory::change::{Change, Expires, KeySource, PlanChoice};
-use crate::model::id::CredentialId;
+use crate::model::id::{CredentialId, Scope};
 
 #[test]
 fn dates_end_with_their_day_and_times_are_exact() {
     let check = |text: &str, expected: Option<&str>| {
         let told = parse::time("expires", text).map(|time| time.to_string());
-        match expected {
-            Some(time) => assert_eq!(told.as_deref(), Ok(time), "{text}"),
-            None => {
-                let why = "is neither a date (2027-01-31) nor a time (RFC 3339)";
-                let error = told.map_err(|error| error.to_string());
-                assert_eq!(error, Err(format!("expires '{text}' {why}")));
-            }
-        }
+        let why = "is neither a date (2027-01-31) nor a time (RFC 3339)";
+        let error = told.as_deref().map_err(ToString::to_string);
+        assert_eq!(error, expected.ok_or_else(|| format!("expires '{text}' {why}")), "{text}");
     };
     check("2027-01-31", Some("2027-01-31T23:59:59.999999Z"));
     check("2028-02-29", Some("2028-02-29T23:59:59.999999Z"));
@@ -90,7 +85,7 @@ fn bad_values_are_named() {
         "credential 'a' is not the id of a credential: 12 of 0-9, A-Z, a-z",
     );
     let short = "secret_sha256 of credential '000000000000' is not 64 hex digits";
-    check(credential(known("000000000000", &hash[1..])), short);
+    check(credential(known("000000000000", hash.split_at(1).1)), short);
     check(credential(known("000000000000", &hash.replace('a', "x"))), short);
     let environment = Some("Live".into());
     let issue = wire::NewCredential { issue: true, environment, ..wire::NewCredential::default() };
@@ -120,7 +115,7 @@ fn good_values_become_changes() {
         panic!("a client is expected");
     };
     assert_eq!(new.expires, Some(Expires::Never));
-    let scopes: Vec<_> = new.terms.scopes.iter().map(|scope| scope.as_str()).collect();
+    let scopes: Vec<_> = new.terms.scopes.iter().map(Scope::as_str).collect();
     assert_eq!(scopes, ["a", "b"], "sorted, each once");
     let KeySource::Known { id, secret_sha256 } = &new.credentials[0].key else {
         panic!("a known key is expected");

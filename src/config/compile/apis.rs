@@ -99,14 +99,14 @@ fn api(
 }
 
 fn api_name<'s>(section: &mut Section<'s>, names: &mut Names) -> Option<Named<'s, kind::Api>> {
-    let named: Named<'s, kind::Api> = section.name("name")?;
-    let text = named.text;
+    let found: Named<'s, kind::Api> = section.name("name")?;
+    let text = found.text;
     names.declare(text.text, text.at, section.problems);
     if text.text == RESERVED {
         let message = format!("the name \"{RESERVED}\" is kept for operations of the gate");
         section.problems.error(text.at, message, "choose another name");
     }
-    Some(named)
+    Some(found)
 }
 
 fn upstream(section: &mut Section<'_>, known: &Names) -> Option<UpstreamName> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::super::section::{Section, Text};
+use super::super::source::Place;
 use super::super::unit::Bytes;
 use crate::model::policy::{AuditSettings, Bounds, MetricsSettings, Server};
 
@@ -15,6 +16,8 @@ use crate::model::policy::{AuditSettings, Bounds, MetricsSettings, Server};
 pub(super) struct ServerPart {
     pub(super) server: Server,
     pub(super) bounds: Bounds,
+    /// None: no file sets it.
+    requests_max_at: Option<Place>,
     pub(super) trusted_proxies: Box<[IpNet]>,
 }
 
@@ -29,12 +32,14 @@ pub(super) fn server(mut section: Section<'_>, folder: &Path) -> ServerPart {
     let trusted_proxies = section.texts("trusted_proxies", 0..=256).unwrap_or_default();
     let trusted_proxies = trusted_proxies.iter().filter_map(|text| network(*text, &section));
     let trusted_proxies = trusted_proxies.collect();
-    let bounds = bounds(section.table("bounds"));
+    let bounds_section = section.table("bounds");
+    let requests_max_at = bounds_section.place("requests_max");
+    let bounds = bounds(bounds_section);
     section.finish();
-    ServerPart { server, bounds, trusted_proxies }
+    ServerPart { server, bounds, requests_max_at, trusted_proxies }
 }
 
-pub(super) fn audit(mut section: Section<'_>) -> AuditSettings {
+pub(super) fn audit(mut section: Section<'_>, server: &ServerPart) -> AuditSettings {
     let settings = AuditSettings {
         queue_records_max: section.integer("queue_records_max", 16..=10_000_000).unwrap_or(65_536),
         flush_interval: section
@@ -45,6 +50,7 @@ pub(super) fn audit(mut section: Section<'_>) -> AuditSettings {
             .unwrap_or(Bytes::mib(256))
             .0,
     };
+    compare_queue(settings.queue_records_max, server, &section);
     section.finish();
     settings
 }
@@ -72,6 +78,22 @@ pub(super) fn socket_address(text: Text<'_>, section: &Section<'_>) -> Option<So
         section.problems.error(text.at, message, fix);
     }
     address
+}
+
+/// A live request holds its place in the queue, so a queue that is not larger than all of them is
+/// the true bound, with the wrong denial. That works, and the defaults are not so: a warning.
+fn compare_queue(records_max: usize, server: &ServerPart, audit: &Section<'_>) {
+    let requests_max = server.bounds.requests_max;
+    let at = audit.place("queue_records_max").or(server.requests_max_at);
+    if let Some(at) = at.filter(|_| records_max <= requests_max) {
+        let message = format!(
+            "\"audit.queue_records_max\" ({records_max}) is not more than \
+             \"server.bounds.requests_max\" ({requests_max}): live requests alone can fill the \
+             queue, and more are then refused as audit_unavailable"
+        );
+        let fix = format!("set queue_records_max above {requests_max}, or requests_max lower");
+        audit.problems.warning(at, message, fix);
+    }
 }
 
 fn bounds(mut section: Section<'_>) -> Bounds {

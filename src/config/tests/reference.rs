@@ -59,7 +59,7 @@ pub(super) fn all_keys_set() -> String {
 fn uncommented(wanted: &[Mark]) -> String {
     let line = |line| match Line::parse(line) {
         Line::Key(mark, key) if wanted.contains(&mark) => format!("{key}\n"),
-        _ => format!("{line}\n"),
+        Line::Key(..) | Line::Comment(_) | Line::Header(_) | Line::Blank => format!("{line}\n"),
     };
     REFERENCE.lines().map(line).collect()
 }

@@ -84,7 +84,7 @@ impl Draft<'_> {
         changed: &mut Changed,
     ) -> Result<(), ChangeError> {
         let TermsChange { profile: name, plan, scopes } = change;
-        let profile = self.live_profile(client, name)?;
+        let profile = Self::live_profile(client, name)?;
         changed.value("profile", name.as_str().into(), name.as_str().into());
         if let Some(plan) = plan {
             let after = match plan {

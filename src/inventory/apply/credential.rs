@@ -18,7 +18,7 @@ impl Draft<'_> {
         new: &NewCredential,
     ) -> Result<Option<IssuedKey>, ChangeError> {
         let client = self.live_client(client)?;
-        self.live_profile(client, &new.profile)?;
+        Self::live_profile(client, &new.profile)?;
         let count = self.tables.count_credentials(&client.id)? as usize + 1;
         at_most(Thing::Credential, CREDENTIALS_MAX, count, &client.id)?;
         self.insert_credential(client, new)
@@ -30,7 +30,7 @@ impl Draft<'_> {
         client: &Client,
         new: &NewCredential,
     ) -> Result<Option<IssuedKey>, ChangeError> {
-        let profile = self.live_profile(client, &new.profile)?;
+        let profile = Self::live_profile(client, &new.profile)?;
         self.in_future("expires", new.expires)?;
         let (key, id, secret_sha256) = match &new.key {
             KeySource::Issued(environment) => {

@@ -13,7 +13,7 @@ impl Draft<'_> {
     pub(super) fn add_grant(&mut self, new: &NewGrant) -> Result<Outcome, ChangeError> {
         let NewGrant { grant, until, reason } = new;
         let client = self.live_client(&grant.client)?;
-        let profile = self.live_profile(client, &grant.profile)?;
+        let profile = Self::live_profile(client, &grant.profile)?;
         let old = find(profile, grant);
         let over = |old: &Grant| old.until.is_some_and(|until| until <= self.asked.at);
         if old.is_some_and(over) {
@@ -35,7 +35,7 @@ impl Draft<'_> {
         reason: &Line,
     ) -> Result<Outcome, ChangeError> {
         let client = self.live_client(&grant.client)?;
-        let profile = self.live_profile(client, &grant.profile)?;
+        let profile = Self::live_profile(client, &grant.profile)?;
         let Some(old) = find(profile, grant) else {
             let granted = profile.grants.iter().map(|grant| grant.product.as_str());
             let near = nearest(grant.product.as_str(), granted);

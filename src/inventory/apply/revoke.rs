@@ -43,7 +43,7 @@ impl Draft<'_> {
         name: &ProfileName,
     ) -> Result<Vec<CredentialId>, ChangeError> {
         let client = self.live_client(client)?;
-        self.live_profile(client, name)?;
+        Self::live_profile(client, name)?;
         let stopped = self.usable(client, |credential| credential.profile == *name)?;
         self.tables.revoke_profile(&client.id, name)?;
         self.resolve(&client.id)?;

@@ -76,7 +76,7 @@ impl<'t> Tables<'t> {
         let (kind, status) = (kind.as_str(), Status::Active.as_str());
         let expires = expires.map(|t| t.0);
         let row = params![id.as_str(), kind, owner, purpose, status, expires, created.0];
-        inserted(self.insert_client.execute(row)?)
+        Ok(inserted(self.insert_client.execute(row)?))
     }
 
     pub fn insert_profile<'s>(
@@ -88,7 +88,7 @@ impl<'t> Tables<'t> {
     ) -> Result<Inserted, StoreError> {
         let (plan, status) = (plan.map(PlanName::as_str), Status::Active.as_str());
         let row = params![client.as_str(), name.as_str(), status, plan, joined(scopes)];
-        inserted(self.insert_profile.execute(row)?)
+        Ok(inserted(self.insert_profile.execute(row)?))
     }
 
     pub fn insert_grant(
@@ -102,7 +102,7 @@ impl<'t> Tables<'t> {
         let (until, reason) = (until.map(|t| t.0), reason.map(Line::as_str));
         let (client, profile, product) = (client.as_str(), profile.as_str(), product.as_str());
         let row = params![client, profile, product, until, reason, actor, created.0];
-        inserted(self.insert_grant.execute(row)?)
+        Ok(inserted(self.insert_grant.execute(row)?))
     }
 
     pub fn insert_credential(
@@ -111,7 +111,7 @@ impl<'t> Tables<'t> {
         created: UnixMicros,
     ) -> Result<Inserted, StoreError> {
         let Credential { id, client, profile, secret_sha256, status, expires, holder } = credential;
-        inserted(self.insert_credential.execute(params![
+        Ok(inserted(self.insert_credential.execute(params![
             id.as_str(),
             client.as_str(),
             profile.as_str(),
@@ -120,7 +120,7 @@ impl<'t> Tables<'t> {
             expires.map(|t| t.0),
             holder.as_deref(),
             created.0,
-        ])?)
+        ])?))
     }
 
     pub fn update_client(
@@ -219,8 +219,8 @@ impl<'t> Tables<'t> {
     }
 }
 
-fn inserted(rows: usize) -> Result<Inserted, StoreError> {
-    Ok(if rows == 0 { Inserted::Taken } else { Inserted::Yes })
+fn inserted(rows: usize) -> Inserted {
+    if rows == 0 { Inserted::Taken } else { Inserted::Yes }
 }
 
 fn joined<'s>(scopes: impl IntoIterator<Item = &'s Scope>) -> String {
