@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, Result};
@@ -19,7 +19,7 @@ use super::stop::Fault;
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    fields: Vec<(&'static str, HeaderValue)>,
+    fields: Vec<(HeaderName, HeaderValue)>,
     body: String,
 }
 
@@ -46,26 +46,26 @@ impl Answer {
             answer.fields.extend([policy, state]);
         }
         match (&refusal.advice, refusal.denial) {
-            (Advice::Allow(methods), _) => answer.field("allow", methods.to_string()),
+            (Advice::Allow(methods), _) => answer.field(header::ALLOW, methods.to_string()),
             (Advice::Retry { after_seconds, .. }, _) => {
-                answer.field("retry-after", after_seconds.to_string());
+                answer.field(header::RETRY_AFTER, after_seconds.to_string());
             }
             (Advice::Scopes(scopes), _) => {
                 let scopes = joined(scopes.iter().map(|scope| scope.as_str()), " ");
                 let challenge = format!(
                     "Bearer realm=\"onegate\", error=\"insufficient_scope\", scope=\"{scopes}\""
                 );
-                answer.field("www-authenticate", challenge);
+                answer.field(header::WWW_AUTHENTICATE, challenge);
             }
             (_, Denial::CredentialMissing) => {
-                answer.field("www-authenticate", "Bearer realm=\"onegate\"".into());
+                answer.field(header::WWW_AUTHENTICATE, "Bearer realm=\"onegate\"".into());
             }
             (_, Denial::CredentialInvalid) => {
                 let challenge = "Bearer realm=\"onegate\", error=\"invalid_token\"";
-                answer.field("www-authenticate", challenge.into());
+                answer.field(header::WWW_AUTHENTICATE, challenge.into());
             }
             (_, Denial::AuditUnavailable | Denial::Overloaded) => {
-                answer.field("retry-after", "1".into());
+                answer.field(header::RETRY_AFTER, "1".into());
             }
             (Advice::None | Advice::Detail(_), _) => {}
         }
@@ -98,15 +98,15 @@ impl Answer {
         };
         body.push_str("}\n");
         let fields = vec![
-            ("content-type", HeaderValue::from_static("application/problem+json")),
-            ("content-length", HeaderValue::from(body.len())),
-            ("cache-control", HeaderValue::from_static("no-store")),
-            ("x-request-id", HeaderValue::try_from(id.to_string()).unwrap_or(EMPTY)),
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+            (header::CONTENT_LENGTH, HeaderValue::from(body.len())),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (X_REQUEST_ID, HeaderValue::try_from(id.to_string()).unwrap_or(EMPTY)),
         ];
         Self { status: row.status, fields, body }
     }
 
-    fn field(&mut self, name: &'static str, value: String) {
+    fn field(&mut self, name: HeaderName, value: String) {
         self.fields.push((name, HeaderValue::try_from(value).unwrap_or(EMPTY)));
     }
 
@@ -142,7 +142,7 @@ impl Answer {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
-pub fn limit_fields(standing: &Standing) -> [(&'static str, HeaderValue); 2] {
+pub fn limit_fields(standing: &Standing) -> [(HeaderName, HeaderValue); 2] {
     let mut state = String::with_capacity(96);
     let mut number = itoa::Buffer::new();
     for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
@@ -155,12 +155,13 @@ pub fn limit_fields(standing: &Standing) -> [(&'static str, HeaderValue); 2] {
     }
     [
         (RATELIMIT_POLICY, standing.plan.policy_header.clone()),
-        (RATELIMIT, HeaderValue::from_maybe_shared(Bytes::from(state)).unwrap_or(EMPTY)),
+        (RATELIMIT, HeaderValue::from_str(&state).unwrap_or(EMPTY)),
     ]
 }
 
-const RATELIMIT_POLICY: &str = "ratelimit-policy";
-const RATELIMIT: &str = "ratelimit";
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// An error that stops Pingora's pipeline; the fault itself is in the context.

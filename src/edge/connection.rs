@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::socket::SocketAddr as SocketAddress;
@@ -28,7 +28,7 @@ use crate::request::target;
 
 use super::Shared;
 use super::answer::Answer;
-use super::exchange::{Exchange, FLIGHT};
+use super::exchange::Exchange;
 use super::flight::{Flight, Phase};
 use super::lane::{Lane, Transport};
 use super::refused;
@@ -84,7 +84,7 @@ impl ServerApp for Connections {
     }
 
     async fn cleanup(&self) {
-        self.exchange.http_cleanup().await;
+        self.exchange.clean_up().await;
     }
 }
 
@@ -113,8 +113,7 @@ impl Connections {
             session.set_pipelined_prefix(head);
             let keep = !self.shared.flights.is_draining();
             session.set_keepalive(keep.then_some(bounds.idle_timeout.as_secs().max(1)));
-            let exchange = self.exchange.process_new_http(session, shutdown);
-            let reused = FLIGHT.scope(Arc::clone(flight), exchange).await;
+            let reused = self.exchange.run(session, flight, shutdown).await;
             match reused.map(|reused| reused.consume().0).and_then(Lane::reclaim) {
                 Some(back) => transport = back,
                 None => return self.close_landed(flight).await,

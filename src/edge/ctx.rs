@@ -3,7 +3,6 @@
 //! The context observes: apart from [`Stage`], which is a token, no decision reads it. However the
 //! request ends, its record is completed once, in `logging` or in `Drop`; dropping only sends.
 
-use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,16 +25,14 @@ use super::flights::InFlight;
 use super::ids::Trace;
 use super::stop::Fault;
 
-/// One request, from its head to its record.
+/// One request, from its head to its record. Three words, because Pingora's future holds it by
+/// value several times and is copied whole.
 #[derive(Debug)]
 pub struct Ctx {
     pub shared: Arc<Shared>,
     pub flight: Arc<Flight>,
     /// None until the head has been seen; then there will be a record.
     pub request: Option<Box<Request>>,
-    pub stage: Stage,
-    /// The upstream it was routed to.
-    pub upstream: Option<Arc<Upstream>>,
 }
 
 /// How far the request has come. Only `Admitted` can be forwarded.
@@ -61,6 +58,7 @@ pub struct Request {
     pub peer_ip: Option<IpAddr>,
     pub source_ip: Option<IpAddr>,
     pub parent_request_id: Option<Box<str>>,
+    pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
     /// What went wrong, whoever noticed it first.
@@ -83,6 +81,8 @@ pub struct Forward {
     pub endpoint: Option<SocketAddr>,
     pub began: Option<MonoNs>,
     pub attempts: u8,
+    /// The chosen upstream, once there is a peer.
+    pub routed: Option<Arc<Upstream>>,
 }
 
 impl Request {
@@ -91,8 +91,8 @@ impl Request {
         self.fault.get_or_insert(fault);
     }
 
-    fn into_record(mut self, end: End, now: Now) -> (Option<Slot>, RequestRecord) {
-        let seen = mem::take(&mut self.seen);
+    fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {
+        let seen = self.seen;
         let (outcome, reason, limit) = match self.fault {
             None => (Outcome::Allowed, self.reason, None),
             Some(Fault::Failed(failure)) => (Outcome::Failed(failure), self.reason, None),
@@ -104,7 +104,7 @@ impl Request {
                 (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
             }
         };
-        let record = RequestRecord {
+        let record = Box::new(RequestRecord {
             id: self.id,
             time: self.started.wall,
             surface: Surface::Rest,
@@ -113,7 +113,7 @@ impl Request {
             source_ip: self.source_ip,
             method: self.method,
             host: self.host,
-            path: self.target.map(|target| target.path().into()).unwrap_or_default(),
+            path: self.target.map(Target::into_path).unwrap_or_default(),
             api: seen.api.map(|api| api.name.clone()),
             operation: seen.operation,
             product: seen.product,
@@ -124,26 +124,27 @@ impl Request {
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
             end,
-            duration_us: micros(now.mono, self.started.mono),
-            upstream_us: self.forward.began.map(|began| micros(now.mono, began)),
+            duration_us: micros(now, self.started.mono),
+            upstream_us: self.forward.began.map(|began| micros(now, began)),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             policy: Arc::clone(&self.snapshot.label),
             trace_id: self.trace.trace_id,
             parent_request_id: self.parent_request_id,
-        };
+        });
         (self.slot, record)
     }
 }
 
 impl Ctx {
     pub fn new(shared: Arc<Shared>, flight: Arc<Flight>) -> Self {
-        Self { shared, flight, request: None, stage: Stage::Fresh, upstream: None }
+        Self { shared, flight, request: None }
     }
 
     /// It is the upstream's turn, for as long as `which` of its timeouts says.
     pub fn awaits_upstream(&self, which: impl Fn(&Timeouts) -> Duration) {
-        if let Some(upstream) = &self.upstream {
+        let request = self.request.as_ref();
+        if let Some(upstream) = request.and_then(|request| request.forward.routed.as_ref()) {
             self.flight.begin(&self.shared.flights, Phase::Upstream, which(&upstream.timeouts));
         }
     }
@@ -151,9 +152,9 @@ impl Ctx {
     /// Completes the record. Later calls find nothing left to complete.
     pub fn finish(&mut self, end: End) {
         let Some(request) = self.request.take() else { return };
-        let (slot, record) = request.into_record(end, clock::now());
+        let (slot, record) = request.into_record(end, clock::mono());
         match slot {
-            Some(slot) => slot.complete(Entry::Request(Box::new(record))),
+            Some(slot) => slot.complete(Entry::Request(record)),
             None => self.shared.audit.refused(),
         }
     }

@@ -8,8 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
@@ -27,17 +26,17 @@ pub struct Exchange {
     pub proxy: Arc<HttpProxy<Gate>>,
 }
 
-#[async_trait]
-impl HttpServerApp for Exchange {
+impl Exchange {
     /// None when the connection must not be used again, also when the exchange was ended or
     /// panicked: dropping the pipeline then completes the record and lands the transport.
-    async fn process_new_http(
-        self: &Arc<Self>,
+    pub async fn run(
+        &self,
         session: ServerSession,
+        flight: &Arc<Flight>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let flight = FLIGHT.try_with(Arc::clone).unwrap_or_default();
-        let mut pipeline = pin!(self.proxy.process_new_http(session, shutdown));
+        let pipeline = self.proxy.process_new_http(session, shutdown);
+        let mut pipeline = pin!(FLIGHT.scope(Arc::clone(flight), pipeline));
         poll_fn(|cx| {
             if flight.poll_stopped(cx).is_ready() {
                 return Poll::Ready(None);
@@ -51,11 +50,8 @@ impl HttpServerApp for Exchange {
         .await
     }
 
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options()
-    }
-
-    async fn http_cleanup(&self) {
+    /// The service ends: no exchange begins any more.
+    pub async fn clean_up(&self) {
         self.proxy.http_cleanup().await;
     }
 }

@@ -6,7 +6,7 @@ use std::mem;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType::InternalError, OrErr, Result};
@@ -102,11 +102,15 @@ pub fn parent_request_id(headers: &HeaderMap) -> Option<Box<str>> {
     ((1..=128).contains(&id.len())).then(|| id.into())
 }
 
+/// Pingora keeps a second map beside the fields, for the letter case of their names, and copies and
+/// searches both. Without it names go out in lower case, as HTTP/2 has them, or as Pingora titles
+/// the best known.
+pub fn forget_case(head: &mut RequestHeader) {
+    *head = take_parts(head).into();
+}
+
 /// Makes a caller's head into the upstream's: `target` replaces its own, and its fields are the
 /// caller's without what is ours or secret, and ours.
-///
-/// The map of fields is taken out of Pingora's header, which would keep a second one beside it for
-/// the letter case of names; so names go out in lower case, as HTTP/2 has them.
 pub fn to_upstream(
     head: &mut RequestHeader,
     target: &str,
@@ -115,20 +119,60 @@ pub fn to_upstream(
     trusted_peer: bool,
 ) -> Result<()> {
     let same_target = head.raw_path() == target.as_bytes();
-    let nothing = http::Request::new(()).into_parts().0;
-    let mut parts: request::Parts = mem::replace(head, nothing.into()).into();
+    let mut parts = take_parts(head);
     if !same_target {
         parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
-    rewrite(&mut parts.headers, request, known, trusted_peer);
+    parts.headers = passing(mem::take(&mut parts.headers), trusted_peer);
+    add_ours(&mut parts.headers, request, known, trusted_peer);
     *head = parts.into();
     Ok(())
 }
 
-fn rewrite(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, trusted_peer: bool) {
-    remove_forged(fields, trusted_peer);
-    remove_credentials(fields);
-    fields.reserve(OURS.len());
+fn take_parts(head: &mut RequestHeader) -> request::Parts {
+    let nothing = http::Request::new(()).into_parts().0;
+    mem::replace(head, nothing.into()).into()
+}
+
+/// What may pass, with room for what is ours: no field that the gate sets, and no value that is a
+/// gate credential, wherever it stands.
+fn passing(fields: HeaderMap, trusted_peer: bool) -> HeaderMap {
+    let mut passing = HeaderMap::with_capacity(fields.len() + OURS.len());
+    let mut passes = None;
+    for (name, value) in fields {
+        // A field's further values come without its name.
+        if let Some(name) = name {
+            passes = (!is_forged(name.as_str(), trusted_peer)).then_some(name);
+        }
+        if let Some(name) = &passes
+            && !carries_credential(value.as_bytes())
+        {
+            passing.append(name, value);
+        }
+    }
+    passing
+}
+
+fn is_forged(name: &str, trusted_peer: bool) -> bool {
+    // All of ours begin with one of these; most fields do not.
+    if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v' | b't')) {
+        return false;
+    }
+    let ours = OURS.iter().any(|ours| same_name(name, ours));
+    ours && !(trusted_peer && PROXY_MAY_SET.contains(&name))
+}
+
+/// Equal when `_` counts as `-`.
+fn same_name(name: &str, ours: &str) -> bool {
+    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
+    name.len() == ours.len() && name.bytes().map(dashed).eq(ours.bytes())
+}
+
+fn carries_credential(value: &[u8]) -> bool {
+    identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
+}
+
+fn add_ours(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, trusted_peer: bool) {
     let mut id = [0; 36];
     fields.insert(X_REQUEST_ID, value(request.id.encode(&mut id)));
     fields.insert(TRACEPARENT, value_of(&request.trace.to_traceparent()));
@@ -136,14 +180,14 @@ fn rewrite(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, tru
         fields.insert(X_FORWARDED_FOR, forwarded_for(fields, peer_ip));
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_PROTO) {
-        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        fields.insert(X_FORWARDED_PROTO, HTTP);
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_HOST) {
         let host = fields.get(header::HOST).cloned().unwrap_or(EMPTY);
         fields.insert(X_FORWARDED_HOST, host);
     }
-    fields.insert(header::VIA, HeaderValue::from_static("1.1 onegate"));
-    fields.insert(X_ONEGATE_SURFACE, HeaderValue::from_static("rest"));
+    fields.insert(header::VIA, VIA_ONEGATE);
+    fields.insert(X_ONEGATE_SURFACE, REST);
     if let Some(known) = known {
         fields.insert(X_ONEGATE_CLIENT, value(known.client.id.as_str()));
         fields.insert(X_ONEGATE_PROFILE, value(known.profile.name.as_str()));
@@ -151,19 +195,34 @@ fn rewrite(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, tru
 }
 
 /// Adds what every answer carries: our id, whatever the upstream said, and how the limits stand.
-pub fn to_caller(head: &mut ResponseHeader, request: &Request) -> Result<()> {
-    let mut text = [0; 36];
-    let id = HeaderValue::from_str(request.id.encode(&mut text)).unwrap_or(EMPTY);
-    head.insert_header(X_REQUEST_ID, id)?;
+/// The letter case of names is forgotten here too; a reason phrase of the upstream's own is not.
+pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
+    let canonical = head.status.canonical_reason();
+    let own_reason = head.get_reason_phrase().filter(|reason| Some(*reason) != canonical);
+    let own_reason = own_reason.map(str::to_owned);
+    let nothing = http::Response::new(()).into_parts().0;
+    let mut parts: response::Parts = mem::replace(head, nothing.into()).into();
+    let fields = &mut parts.headers;
+    // Room for Pingora's two as well.
+    fields.reserve(5);
+    let mut id = [0; 36];
+    fields.insert(X_REQUEST_ID, value(request.id.encode(&mut id)));
     if let Some(standing) = &request.seen.standing {
         for (name, value) in answer::limit_fields(standing) {
-            head.insert_header(name, value)?;
+            fields.insert(name, value);
         }
     }
-    Ok(())
+    *head = parts.into();
+    if own_reason.is_some() {
+        // It was in a header before, so it can be in one again.
+        let _ = head.set_reason_phrase(own_reason.as_deref());
+    }
 }
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+const REST: HeaderValue = HeaderValue::from_static("rest");
+const VIA_ONEGATE: HeaderValue = HeaderValue::from_static("1.1 onegate");
 
 /// Texts of ours are printable ASCII.
 fn value(text: &str) -> HeaderValue {
@@ -200,44 +259,6 @@ fn push_ip(text: &mut String, ip: IpAddr) {
     }
 }
 
-fn remove_forged(fields: &mut HeaderMap, trusted_peer: bool) {
-    let forged = |name: &str| {
-        // All of ours begin with one of these; most fields do not.
-        if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v' | b't')) {
-            return false;
-        }
-        let ours = OURS.iter().any(|ours| same_name(name, ours));
-        ours && !(trusted_peer && PROXY_MAY_SET.contains(&name))
-    };
-    let names: Vec<HeaderName> =
-        fields.keys().filter(|name| forged(name.as_str())).cloned().collect();
-    for name in names {
-        fields.remove(name);
-    }
-}
-
-/// Equal when `_` counts as `-`.
-fn same_name(name: &str, ours: &str) -> bool {
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    name.len() == ours.len() && name.bytes().map(dashed).eq(ours.bytes())
-}
-
-/// Takes out every value that is a gate credential, wherever it stands, and nothing else.
-fn remove_credentials(fields: &mut HeaderMap) {
-    let carries = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
-    };
-    let carriers = fields.iter().filter(|(_, value)| carries(value));
-    let names: Vec<HeaderName> = carriers.map(|(name, _)| name.clone()).collect();
-    for name in names {
-        let others = fields.get_all(&name).iter().filter(|value| !carries(value));
-        let kept: Vec<HeaderValue> = others.cloned().collect();
-        fields.remove(&name);
-        kept.into_iter().for_each(|value| drop(fields.append(name.clone(), value)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,8 +284,7 @@ mod tests {
             ("cookie", "stays"),
         ];
         let check = |trusted: bool, expected: &[&str]| {
-            let mut map = map(&fields);
-            remove_forged(&mut map, trusted);
+            let map = passing(map(&fields), trusted);
             let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
             names.sort_unstable();
             assert_eq!(names, expected);
@@ -275,14 +295,14 @@ mod tests {
 
     #[test]
     fn only_gate_credentials_are_taken_out() {
-        let mut map = map(&[
+        let map = map(&[
             ("Authorization", "Bearer og_live_abc"),
             ("Authorization", "Basic dTpw"),
             ("X-API-Key", "og_live_abc"),
             ("X-Other", "og_live_abc"),
             ("Cookie", "session=1"),
         ]);
-        remove_credentials(&mut map);
+        let map = passing(map, false);
         let mut left: Vec<&[u8]> = map.values().map(HeaderValue::as_bytes).collect();
         left.sort_unstable();
         assert_eq!(left, [&b"Basic dTpw"[..], b"session=1"]);

@@ -6,10 +6,17 @@ use rand::RngCore;
 use crate::model::id::RequestId;
 use crate::model::time::UnixMicros;
 
-pub fn request_id(at: UnixMicros) -> RequestId {
-    let mut random = [0; 10];
-    rand::rng().fill_bytes(&mut random);
-    RequestId::from_parts(u64::try_from(at.millis()).unwrap_or(0), random)
+/// The id and the trace of a request that came `at` this time, perhaps with a `traceparent` field.
+pub fn fresh(at: UnixMicros, traceparent: Option<&[u8]>) -> (RequestId, Trace) {
+    let mut rng = rand::rng();
+    let mut words = || u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    let [random @ .., _, _, _, _, _, _] = words().to_be_bytes();
+    let trace_id = words().to_be_bytes();
+    let span_id = rng.next_u64().to_be_bytes();
+    let id = RequestId::from_parts(u64::try_from(at.millis()).unwrap_or(0), random);
+    // W3C Trace Context, 3.2: a valid field is continued, by a span of our own.
+    let (trace_id, flags) = traceparent.and_then(parse).unwrap_or((trace_id, 0));
+    (id, Trace { trace_id, span_id, flags })
 }
 
 /// The W3C trace context of one request: the caller's trace when it sent a valid one, and a span
@@ -22,16 +29,6 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Continues the trace of a `traceparent` field (W3C Trace Context, 3.2), or begins one.
-    pub fn from_traceparent(field: Option<&[u8]>) -> Self {
-        let mut random = [0; 24];
-        rand::rng().fill_bytes(&mut random);
-        let [trace_id @ .., _, _, _, _, _, _, _, _] = random;
-        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, span_id @ ..] = random;
-        let (trace_id, flags) = field.and_then(parse).unwrap_or((trace_id, 0));
-        Self { trace_id, span_id, flags }
-    }
-
     /// Our `traceparent` for the upstream.
     pub fn to_traceparent(self) -> [u8; 55] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
@@ -86,7 +83,7 @@ mod tests {
     #[test]
     fn a_valid_trace_goes_on_and_others_begin() {
         let check = |field: &str, continued: bool| {
-            let trace = Trace::from_traceparent(Some(field.as_bytes()));
+            let (_, trace) = fresh(UnixMicros(0), Some(field.as_bytes()));
             let sent = String::from_utf8(trace.to_traceparent().to_vec()).expect("ASCII");
             assert_eq!(sent.len(), 55);
             let same = field.len() >= 36 && sent[..36] == field[..36];

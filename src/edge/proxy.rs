@@ -25,9 +25,8 @@ use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Request, Stage};
 use super::exchange::FLIGHT;
 use super::flight::Phase;
-use super::ids::{self, Trace};
 use super::stop::Fault;
-use super::{fault, headers, peer};
+use super::{fault, headers, ids, peer};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -49,29 +48,34 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        let request = self.begin(session.req_header(), session.client_addr(), ctx);
+        let request = self.begin(session.req_header(), session.client_addr());
         ctx.flight.live().id = Some(request.id);
-        ctx.request = Some(Box::new(request));
+        ctx.request = Some(request);
+        // Our side of the exchange writes names as it likes, so nothing need remember and copy them.
+        headers::forget_case(session.req_header_mut());
         Ok(())
     }
 
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        ctx.stage = match self.decide(session, ctx) {
-            Ok(admitted) => Stage::Admitted(admitted),
-            Err(fault) => {
-                self.answer(session, ctx, fault).await?;
-                Stage::Refused
-            }
+        let (stage, fault) = match self.decide(session, ctx) {
+            Ok(admitted) => (Stage::Admitted(admitted), None),
+            Err(fault) => (Stage::Refused, Some(fault)),
         };
-        Ok(matches!(ctx.stage, Stage::Refused))
+        if let Some(request) = &mut ctx.request {
+            request.stage = stage;
+        }
+        let refused = fault.is_some();
+        if let Some(fault) = fault {
+            self.answer(session, ctx, fault).await?;
+        }
+        Ok(refused)
     }
 
     /// Routes: only an `Admitted` yields a peer.
     async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let (Stage::Admitted(admitted), Some(request)) = (&ctx.stage, &mut ctx.request) else {
-            return Err(stop_pipeline(&Fault::Failed(Failure::InternalError)));
-        };
+        let Some(request) = &mut ctx.request else { return Err(skipped()) };
+        let Stage::Admitted(admitted) = &request.stage else { return Err(skipped()) };
         // Registered first, judged second: a change of policy in between finds it or is found.
         ctx.flight.live().call = Some(admitted.call());
         let current = self.shared.snapshot.load();
@@ -94,7 +98,7 @@ impl ProxyHttp for Gate {
                     let total = route.upstream.timeouts.total;
                     ctx.flight.must_end(&self.shared.flights, total);
                 }
-                ctx.upstream = Some(route.upstream);
+                forward.routed = Some(route.upstream);
                 Ok(route.peer)
             }
             Err(failure) => {
@@ -146,9 +150,8 @@ impl ProxyHttp for Gate {
         head: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let (Stage::Admitted(admitted), Some(request)) = (&ctx.stage, &ctx.request) else {
-            return Err(stop_pipeline(&Fault::Failed(Failure::InternalError)));
-        };
+        let Some(request) = &ctx.request else { return Err(skipped()) };
+        let Stage::Admitted(admitted) = &request.stage else { return Err(skipped()) };
         let trusted = &request.snapshot.policy.trusted_proxies;
         let trusted_peer = headers::is_trusted(request.peer_ip, trusted);
         if let Some(target) = &request.target {
@@ -157,7 +160,7 @@ impl ProxyHttp for Gate {
             let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
             headers::to_upstream(head, &target, request, admitted.known(), trusted_peer)?;
         }
-        if ctx.upstream.as_ref().is_some_and(|upstream| upstream.keepalive.is_zero()) {
+        if request.forward.routed.as_ref().is_some_and(|upstream| upstream.keepalive.is_zero()) {
             // Pingora takes an idle time of zero for a short one.
             head.insert_header(header::CONNECTION, "close")?;
         }
@@ -180,7 +183,7 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        let bound = match &ctx.stage {
+        let bound = match &request.stage {
             Stage::Admitted(admitted) => admitted.api().body_bytes_max,
             Stage::Fresh | Stage::Refused => 0,
         };
@@ -231,7 +234,8 @@ impl ProxyHttp for Gate {
             return Ok(());
         }
         request.status = head.status.as_u16();
-        headers::to_caller(head, request)
+        headers::to_caller(head, request);
+        Ok(())
     }
 
     fn response_body_filter(
@@ -313,8 +317,7 @@ impl Gate {
         &self,
         head: &RequestHeader,
         client: Option<&pingora::protocols::l4::socket::SocketAddr>,
-        ctx: &Ctx,
-    ) -> Request {
+    ) -> Box<Request> {
         let started = clock::now();
         let snapshot = self.shared.snapshot.load_full();
         let peer_ip =
@@ -332,17 +335,18 @@ impl Gate {
             Ok(target) => (Some(target), None),
             Err(refusal) => (None, Some(Fault::Denied(refusal))),
         };
-        debug_assert!(matches!(ctx.stage, Stage::Fresh));
-        Request {
-            id: ids::request_id(started.wall),
+        let (id, trace) = ids::fresh(started.wall, headers::traceparent(&head.headers));
+        Box::new(Request {
+            id,
             started,
-            trace: Trace::from_traceparent(headers::traceparent(&head.headers)),
+            trace,
             method: head.method.as_str().into(),
             host,
             target,
             peer_ip,
             source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
             parent_request_id,
+            stage: Stage::Fresh,
             seen: Default::default(),
             forward: Default::default(),
             fault,
@@ -353,7 +357,7 @@ impl Gate {
             slot: self.shared.audit.reserve(),
             in_flight: self.shared.flights.enter(snapshot.policy.bounds.requests_max),
             snapshot,
-        }
+        })
     }
 
     /// Everything that must hold before a request is judged, then `request::decide`.
@@ -406,6 +410,11 @@ impl Gate {
         let pool = request.forward.upstream.as_ref().and_then(|n| self.shared.upstreams.pool(n));
         pool.is_some_and(|pool| request.forward.attempts <= pool.upstream.retries)
     }
+}
+
+/// A stage before this one did not run. It cannot be: but then the answer is a failure, no forward.
+fn skipped() -> Box<Error> {
+    stop_pipeline(&Fault::Failed(Failure::InternalError))
 }
 
 /// Body bytes of a refused request that are read away to keep its connection.

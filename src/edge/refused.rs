@@ -9,9 +9,9 @@ use crate::model::record::End;
 
 use super::Shared;
 use super::answer::Answer;
-use super::ctx::{Ctx, Request};
+use super::ctx::{Ctx, Request, Stage};
 use super::flight::Flight;
-use super::ids::{self, Trace};
+use super::ids;
 use super::stop::Fault;
 
 /// Records a refused head and gives the answer to write.
@@ -22,20 +22,21 @@ pub fn record(
     peer_ip: Option<IpAddr>,
 ) -> Answer {
     let started = clock::now();
-    let id = ids::request_id(started.wall);
+    let (id, trace) = ids::fresh(started.wall, None);
     let fault = Fault::Denied(refusal);
     let answer = Answer::of(&fault, id, None);
     let request = Request {
         id,
         started,
         snapshot: shared.snapshot.load_full(),
-        trace: Trace::from_traceparent(None),
+        trace,
         method: method_of(head).into(),
         host: Box::default(),
         target: None,
         peer_ip,
         source_ip: peer_ip,
         parent_request_id: None,
+        stage: Stage::Refused,
         seen: Default::default(),
         forward: Default::default(),
         status: answer.status,

@@ -202,7 +202,11 @@ impl CredentialId {
 
     /// None unless the text is 12 base62 bytes.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 12] = text.as_bytes().try_into().ok()?;
+        Self::from_bytes(text.as_bytes().try_into().ok()?)
+    }
+
+    /// As `parse`, for text that was not checked to be UTF-8.
+    pub fn from_bytes(bytes: [u8; 12]) -> Option<Self> {
         bytes.iter().all(u8::is_ascii_alphanumeric).then_some(Self(bytes))
     }
 

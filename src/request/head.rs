@@ -99,14 +99,13 @@ enum Version {
 
 fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Refusal> {
     let broken = || malformed("The request line must be METHOD SP TARGET SP HTTP/1.1.");
-    let first = memchr::memchr(b' ', line).ok_or_else(broken)?;
-    let last = memchr::memrchr(b' ', line).filter(|last| *last > first).ok_or_else(broken)?;
-    let (method, target) = (&line[..first], &line[first + 1..last]);
-    let version = match &line[last + 1..] {
-        b"HTTP/1.1" => Version::Http11,
-        b"HTTP/1.0" => Version::Http10,
+    let (rest, version) = match line.split_last_chunk() {
+        Some((rest, b" HTTP/1.1")) => (rest, Version::Http11),
+        Some((rest, b" HTTP/1.0")) => (rest, Version::Http10),
         _ => return Err(broken()),
     };
+    let first = rest.iter().position(|b| *b == b' ').ok_or_else(broken)?;
+    let (method, target) = (&rest[..first], &rest[first + 1..]);
     if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.iter().all(|b| is_token(*b))
     {
         return Err(malformed("The method is not a token of at most 32 characters."));
@@ -150,9 +149,9 @@ impl<'a> Fields<'a> {
             return Err(malformed("A field goes on over more than one line."));
         }
         let no_colon = || malformed("A line of the head is no field: it has no colon.");
-        let colon = memchr::memchr(b':', line).ok_or_else(no_colon)?;
+        let colon = line.iter().position(|b| !is_token(*b)).ok_or_else(no_colon)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+        if name.is_empty() || line[colon] != b':' {
             return Err(malformed("A field name holds a character that is not allowed."));
         }
         // Folded without early exit, so that the compiler can look at many bytes at once.
@@ -225,16 +224,12 @@ fn host_name(raw: &[u8]) -> Option<&[u8]> {
             std::str::from_utf8(raw.get(1..end)?).ok()?.parse::<Ipv6Addr>().ok()?;
             (raw.get(..=end)?, raw.get(end + 1..)?)
         }
-        _ => raw.split_at(memchr::memchr(b':', raw).unwrap_or(raw.len())),
+        // What ends the name must be a port, or nothing.
+        _ => raw.split_at(raw.iter().position(|b| !is_host_byte(*b)).unwrap_or(raw.len())),
     };
-    if !is_port(port) {
-        return None;
-    }
     let name = host.strip_suffix(b".").unwrap_or(host);
-    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    let literal = name.first() == Some(&b'[');
     let fits = (1..=HOST_BYTES_MAX).contains(&name.len());
-    (fits && (literal || name.iter().all(good))).then_some(name)
+    (fits && is_port(port)).then_some(name)
 }
 
 /// The longest name that DNS has.
@@ -252,22 +247,28 @@ fn is_port(text: &[u8]) -> bool {
 
 /// RFC 9110, 5.6.2.
 const fn is_token(byte: u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        let marks = b"!#$%&'*+-.^_`|~";
-        let mut at = 0;
-        while at < 256 {
-            table[at] = (at as u8).is_ascii_alphanumeric();
-            at += 1;
-        }
-        let mut at = 0;
-        while at < marks.len() {
-            table[marks[at] as usize] = true;
-            at += 1;
-        }
-        table
-    };
+    const TABLE: [bool; 256] = alphanumeric_and(b"!#$%&'*+-.^_`|~");
     TABLE[byte as usize]
+}
+
+const fn is_host_byte(byte: u8) -> bool {
+    const TABLE: [bool; 256] = alphanumeric_and(b"-._~");
+    TABLE[byte as usize]
+}
+
+const fn alphanumeric_and(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 const fn malformed(detail: &'static str) -> Refusal {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::model::api::{Access, Api, CredentialLocation};
 use crate::model::client::{Client, Credential, Profile, Status};
@@ -183,7 +183,7 @@ fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Cred
         .ok_or_else(|| invalid("the key is malformed: its check digits do not fit"))?;
     let credential = snapshot.inventory.credentials.get(&key.id);
     let expected = credential.map_or([0; 32], |credential| credential.secret_sha256);
-    let equal = bool::from(key.secret_sha256().ct_eq(&expected));
+    let equal = equal(&key.secret_sha256(), &expected);
     match credential {
         Some(credential) if equal => Ok(Arc::clone(credential)),
         known => {
@@ -191,6 +191,14 @@ fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Cred
             Err(invalid(if known.is_some() { "the key's secret is wrong" } else { "no such key" }))
         }
     }
+}
+
+/// In constant time; word by word, because `subtle` guards every comparison and four are fewer
+/// than 32.
+fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let both = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    both.fold(Choice::from(1), |equal, (a, b)| equal & word(a).ct_eq(&word(b))).into()
 }
 
 /// The client behind a proven credential, when both may be used now.

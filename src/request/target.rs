@@ -22,14 +22,15 @@ impl Target {
         if raw.len() > bytes_max {
             return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
         }
-        let (path, query) = match memchr::memchr(b'?', raw) {
+        let (path, query) = match raw.iter().position(|byte| *byte == b'?') {
             Some(at) => (&raw[..at], Some(&raw[at + 1..])),
             None => (raw, None),
         };
         if path.first() != Some(&b'/') {
             return Err(malformed("The request target must be a path that starts with '/'."));
         }
-        let mut text = String::with_capacity(raw.len() + 16);
+        // Nearly every target is canonical as it comes, and then the text is not shrunk to fit.
+        let mut text = String::with_capacity(raw.len());
         push_path(&mut text, path)?;
         check_segments(&text)?;
         let path_len = text.len();
@@ -43,6 +44,13 @@ impl Target {
     /// Canonical, without the query.
     pub fn path(&self) -> &str {
         self.text.get(..self.path_len).unwrap_or_default()
+    }
+
+    /// The path alone, for good.
+    pub fn into_path(self) -> Box<str> {
+        let mut text = self.text.into_string();
+        text.truncate(self.path_len);
+        text.into()
     }
 
     /// `?` and the query, or nothing.
@@ -132,7 +140,6 @@ const fn classes() -> [Class; 256] {
 }
 
 fn push_path(text: &mut String, path: &[u8]) -> Result<(), Refusal> {
-    // Nearly every path is canonical as it comes.
     if path.iter().all(|byte| CLASSES[usize::from(*byte)] == Class::Plain)
         && let Ok(path) = std::str::from_utf8(path)
     {
@@ -197,13 +204,13 @@ fn push_query_byte(text: &mut String, byte: u8) {
 /// Refuses segments that a server behind the gate might resolve away. `/..;x/` counts: some
 /// servers cut parameters off segments first.
 fn check_segments(path: &str) -> Result<(), Refusal> {
-    let pairs = || path.as_bytes().windows(2);
+    let pairs = || path.as_bytes().array_windows();
+    // Most paths have no segment that is empty or starts with a dot.
+    if !pairs().any(|[a, b]| *a == b'/' && (*b == b'/' || *b == b'.')) {
+        return Ok(());
+    }
     if pairs().any(|pair| pair == b"//") {
         return Err(malformed("The path holds an empty segment ('//')."));
-    }
-    // Most paths have no segment that starts with a dot.
-    if !pairs().any(|pair| pair == b"/.") {
-        return Ok(());
     }
     for segment in path.split('/') {
         let name = segment.split(';').next().unwrap_or_default();
