@@ -18,11 +18,11 @@ use crate::inventory::Done;
 use crate::inventory::actor::Actor;
 use crate::inventory::change::{Change, KeySource, Line, NewClient, NewCredential, Outcome, Terms};
 use crate::inventory::error::ChangeError;
-use crate::inventory::store::Asked;
+use crate::inventory::store::{Asked, Store};
 use crate::model::client::ClientKind;
 use crate::model::id::{ClientId, PlanName, ProductName, ProfileName, Scope};
 use crate::model::key::Environment;
-use crate::server::{self, Running, Source};
+use crate::server::{self, Running, Source, StartError};
 
 /// A demo that serves.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub fn start(
         return Err(DemoError::NotADemo(data_dir));
     }
     fs::create_dir_all(&data_dir).map_err(DemoError::Io)?;
+    // Another demo may run on it: its lock says so before its config is written over.
+    Store::open(&data_dir).map_err(|error| DemoError::Start(StartError::Store(error)))?;
     let upstream = start_upstream().map_err(DemoError::Io)?;
     let config = write_config(&data_dir, listen, metrics, upstream).map_err(DemoError::Io)?;
     let source = Source { path: config.clone(), data_dir: Some(data_dir.clone()) };
@@ -111,7 +113,7 @@ fn write_config(
     metrics: SocketAddr,
     upstream: SocketAddr,
 ) -> io::Result<PathBuf> {
-    let text = CONFIG
+    let text = format!("[server]\ndata_dir = \".\"\n\n{CONFIG}")
         .replace("127.0.0.1:8080", &listen.to_string())
         .replace("127.0.0.1:9464", &metrics.to_string())
         .replace("127.0.0.1:9000", &upstream.to_string());

@@ -4,8 +4,10 @@
 //! a Pingora type, but `server`, which starts this one.
 
 pub mod answer;
+pub mod arrival;
 pub mod connection;
 pub mod ctx;
+mod drain;
 pub mod exchange;
 pub mod fault;
 pub mod flight;
@@ -22,7 +24,7 @@ pub mod upstreams;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 
 use crate::audit::AuditLog;
 use crate::model::snapshot::Snapshot;
@@ -40,4 +42,6 @@ pub struct Shared {
     pub upstreams: Arc<Upstreams>,
     /// `onegate_refused_before_request_total`, by reason.
     pub refused_before_request: IntCounterVec,
+    /// `onegate_denials_total` of requests that have no record to be counted by.
+    pub unrecorded: IntCounter,
 }

@@ -14,6 +14,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::model::denial::Denial;
 use crate::model::id::ClientId;
 use crate::model::record::{Outcome, RequestRecord};
 
@@ -149,6 +150,13 @@ impl Metrics {
         }
         let process = prometheus::process_collector::ProcessCollector::for_self();
         self.registry.register(Box::new(process))
+    }
+
+    /// Requests that were refused because they could not be recorded, and so have no record to be
+    /// counted by.
+    pub fn unrecorded(&self) -> IntCounter {
+        let labels = [ClientId::ANONYMOUS, Denial::AuditUnavailable.code()];
+        self.denials.with_label_values(&labels)
     }
 
     /// Begins a fold: the part of the metrics that lives on the recorder's thread.

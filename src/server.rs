@@ -86,6 +86,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         flights: Arc::clone(&flights),
         upstreams: Arc::clone(&upstreams),
         refused_before_request: metrics.refused_before_request.clone(),
+        unrecorded: metrics.unrecorded(),
     });
 
     let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;

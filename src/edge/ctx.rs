@@ -155,7 +155,10 @@ impl Ctx {
         let (slot, record) = request.into_record(end, clock::mono());
         match slot {
             Some(slot) => slot.complete(Entry::Request(record)),
-            None => self.shared.audit.refused(),
+            None => {
+                self.shared.audit.refused();
+                self.shared.unrecorded.inc();
+            }
         }
     }
 }
@@ -171,11 +174,19 @@ impl Drop for Ctx {
         } else {
             (Fault::Failed(Failure::InternalError), End::ClientAbort)
         };
-        if !self.flight.was_answered() {
-            // The connection gives this answer after the exchange is gone.
-            request.status = fault.status();
+        match fault {
+            // The decision stands: it was allowed, and the answer had begun. How it ended says why.
+            Fault::Denied(refusal) if self.flight.was_answered() => {
+                request.reason = Some(refusal.reason);
+            }
+            fault => {
+                if !self.flight.was_answered() {
+                    // The connection gives this answer after the exchange is gone.
+                    request.status = fault.status();
+                }
+                request.fail(fault);
+            }
         }
-        request.fail(fault);
         self.finish(end);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -17,16 +17,15 @@ use pingora::{Error, Result};
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::record::End;
-use crate::request::target::Target;
 use crate::request::{self, Ask};
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
-use super::ctx::{Ctx, Request, Stage};
+use super::ctx::{Ctx, Stage};
 use super::exchange::FLIGHT;
 use super::flight::Phase;
 use super::stop::Fault;
-use super::{fault, headers, ids, peer};
+use super::{arrival, drain, fault, headers, peer};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        let request = self.begin(session.req_header(), session.client_addr());
+        let request = arrival::request(&self.shared, session.req_header(), session.client_addr());
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
         // Our side of the exchange writes names as it likes, so nothing need remember and copy them.
@@ -219,6 +218,10 @@ impl ProxyHttp for Gate {
             }
             return Err(stop);
         }
+        if head.version == Version::HTTP_10 {
+            // What an old upstream speaks is between it and the gate.
+            head.set_version(Version::HTTP_11);
+        }
         ctx.awaits_upstream(|timeouts| timeouts.idle);
         Ok(())
     }
@@ -313,53 +316,6 @@ impl ProxyHttp for Gate {
 }
 
 impl Gate {
-    fn begin(
-        &self,
-        head: &RequestHeader,
-        client: Option<&pingora::protocols::l4::socket::SocketAddr>,
-    ) -> Box<Request> {
-        let started = clock::now();
-        let snapshot = self.shared.snapshot.load_full();
-        let peer_ip =
-            client.and_then(|address| address.as_inet()).map(|inet| inet.ip().to_canonical());
-        let trusted = &snapshot.policy.trusted_proxies;
-        let parent_request_id = headers::is_trusted(peer_ip, trusted)
-            .then(|| headers::parent_request_id(&head.headers))
-            .flatten();
-        let raw = request::target::split_absolute(head.raw_path());
-        let raw = raw.map_or(head.raw_path(), |(_, target)| target);
-        let target = Target::parse(raw, snapshot.policy.bounds.uri_bytes_max);
-        let host = headers::field(&head.headers, &header::HOST);
-        let host = host.and_then(request::head::parse_host).unwrap_or_default();
-        let (target, fault) = match target {
-            Ok(target) => (Some(target), None),
-            Err(refusal) => (None, Some(Fault::Denied(refusal))),
-        };
-        let (id, trace) = ids::fresh(started.wall, headers::traceparent(&head.headers));
-        Box::new(Request {
-            id,
-            started,
-            trace,
-            method: head.method.as_str().into(),
-            host,
-            target,
-            peer_ip,
-            source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
-            parent_request_id,
-            stage: Stage::Fresh,
-            seen: Default::default(),
-            forward: Default::default(),
-            fault,
-            reason: None,
-            status: 0,
-            request_bytes: 0,
-            response_bytes: 0,
-            slot: self.shared.audit.reserve(),
-            in_flight: self.shared.flights.enter(snapshot.policy.bounds.requests_max),
-            snapshot,
-        })
-    }
-
     /// Everything that must hold before a request is judged, then `request::decide`.
     fn decide(
         &self,
@@ -397,7 +353,7 @@ impl Gate {
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
         let body_timeout = self.shared.snapshot.load().policy.bounds.body_timeout;
         ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
-        let after = drain(session).await;
+        let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
         let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());
         request.status = answer.status;
@@ -415,28 +371,4 @@ impl Gate {
 /// A stage before this one did not run. It cannot be: but then the answer is a failure, no forward.
 fn skipped() -> Box<Error> {
     stop_pipeline(&Fault::Failed(Failure::InternalError))
-}
-
-/// Body bytes of a refused request that are read away to keep its connection.
-const DRAIN_BYTES_MAX: usize = 64 * 1024;
-
-/// Reads a refused request's body away when it is small and on its way, so that the connection can
-/// go on. A caller that waits for `100 Continue` will not send it, or might: the connection closes.
-async fn drain(session: &mut Session) -> After {
-    if session.as_mut().is_body_done() {
-        return After::KeepAlive;
-    }
-    let head = session.req_header();
-    let expects = head.headers.contains_key(header::EXPECT);
-    if expects || head.method == Method::CONNECT {
-        return After::Close;
-    }
-    let mut drained = 0;
-    while let Ok(Some(bytes)) = session.read_request_body().await {
-        drained += bytes.len();
-        if drained > DRAIN_BYTES_MAX {
-            return After::Close;
-        }
-    }
-    if session.as_mut().is_body_done() { After::KeepAlive } else { After::Close }
 }

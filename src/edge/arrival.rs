@@ -1,0 +1,59 @@
+//! The facts of a request, taken from its head once, before anything is decided: snapshot, ids, the
+//! one canonical target, the host, addresses, and the promise of a record.
+
+use http::header;
+use pingora::http::RequestHeader;
+use pingora::protocols::l4::socket::SocketAddr;
+
+use crate::clock;
+use crate::request::Seen;
+use crate::request::head::parse_host;
+use crate::request::target::{self, Target};
+
+use super::ctx::{Forward, Request, Stage};
+use super::stop::Fault;
+use super::{Shared, headers, ids};
+
+/// A target without a canonical form, and a missing promise, are found again by the decision: every
+/// request gets as far as its record.
+pub fn request(shared: &Shared, head: &RequestHeader, client: Option<&SocketAddr>) -> Box<Request> {
+    let started = clock::now();
+    let snapshot = shared.snapshot.load_full();
+    let peer_ip = client.and_then(|address| address.as_inet()).map(|inet| inet.ip().to_canonical());
+    let trusted = &snapshot.policy.trusted_proxies;
+    let parent_request_id = headers::is_trusted(peer_ip, trusted)
+        .then(|| headers::parent_request_id(&head.headers))
+        .flatten();
+    let raw = target::split_absolute(head.raw_path());
+    let raw = raw.map_or(head.raw_path(), |(_, target)| target);
+    let target = Target::parse(raw, snapshot.policy.bounds.uri_bytes_max);
+    let host = headers::field(&head.headers, &header::HOST);
+    let host = host.and_then(parse_host).unwrap_or_default();
+    let (target, fault) = match target {
+        Ok(target) => (Some(target), None),
+        Err(refusal) => (None, Some(Fault::Denied(refusal))),
+    };
+    let (id, trace) = ids::fresh(started.wall, headers::traceparent(&head.headers));
+    Box::new(Request {
+        id,
+        started,
+        trace,
+        method: head.method.as_str().into(),
+        host,
+        target,
+        peer_ip,
+        source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
+        parent_request_id,
+        stage: Stage::Fresh,
+        seen: Seen::default(),
+        forward: Forward::default(),
+        fault,
+        reason: None,
+        status: 0,
+        request_bytes: 0,
+        response_bytes: 0,
+        slot: shared.audit.reserve(),
+        in_flight: shared.flights.enter(snapshot.policy.bounds.requests_max),
+        snapshot,
+    })
+}
