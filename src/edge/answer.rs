@@ -1,8 +1,6 @@
 //! The one writer of answers that the gate makes itself: denials and failures, as
 //! `application/problem+json` (RFC 9457), through a Pingora session or onto a bare connection.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
@@ -10,7 +8,7 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, Scope};
 use crate::request::limit::Standing;
 
 use super::stop::Fault;
@@ -51,7 +49,7 @@ impl Answer {
                 answer.field(header::RETRY_AFTER, after_seconds.to_string());
             }
             (Advice::Scopes(scopes), _) => {
-                let scopes = joined(scopes.iter().map(|scope| scope.as_str()), " ");
+                let scopes = joined(scopes.iter().map(Scope::as_str), " ");
                 let challenge = format!(
                     "Bearer realm=\"onegate\", error=\"insufficient_scope\", scope=\"{scopes}\""
                 );
@@ -76,26 +74,27 @@ impl Answer {
     fn from_row(row: &Row, advice: &Advice, id: RequestId) -> Self {
         let detail = match advice {
             Advice::Detail(detail) => detail.0,
-            _ => row.detail.0,
+            Advice::None | Advice::Allow(_) | Advice::Scopes(_) | Advice::Retry { .. } => {
+                row.detail.0
+            }
         };
         let mut body = String::with_capacity(384);
         let kind = if row.status == 429 { QUOTA_EXCEEDED } else { PROBLEMS };
         let suffix = if row.status == 429 { "" } else { row.code };
-        let _ = write!(
-            body,
+        body.push_str(&format!(
             r#"{{"type":"{kind}{suffix}","title":"{}","status":{},"detail":"{detail}","code":"{}","request_id":"{id}""#,
             row.title.0, row.status, row.code,
-        );
-        let _ = match advice {
+        ));
+        match advice {
             Advice::Scopes(scopes) => {
-                let scopes = joined(scopes.iter().map(|scope| scope.as_str()), "\",\"");
-                write!(body, r#","missing_scopes":["{scopes}"]"#)
+                let scopes = joined(scopes.iter().map(Scope::as_str), "\",\"");
+                body.push_str(&format!(r#","missing_scopes":["{scopes}"]"#));
             }
             Advice::Retry { limit: Some(limit), .. } => {
-                write!(body, r#","violated-policies":["{limit}"]"#)
+                body.push_str(&format!(r#","violated-policies":["{limit}"]"#));
             }
-            _ => Ok(()),
-        };
+            Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Retry { .. } => {}
+        }
         body.push_str("}\n");
         let fields = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
@@ -133,7 +132,7 @@ impl Answer {
         let reason = status.and_then(|status| status.canonical_reason()).unwrap_or("Error");
         let mut wire = format!("HTTP/1.1 {} {reason}\r\n", self.status);
         for (name, value) in &self.fields {
-            let _ = write!(wire, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+            wire.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
         }
         wire.push_str("connection: close\r\n\r\n");
         wire.push_str(&self.body);

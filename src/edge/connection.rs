@@ -203,8 +203,9 @@ async fn fill(transport: &mut Transport, flight: &Flight) -> Filled {
 }
 
 fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arrived, NoHead> {
-    let (framing, upgrade, rewritten) = match head::check(&transport.ahead[..end], bounds) {
-        Ok(head) => (head.framing, head.upgrade, rewritten(&transport.ahead[..end], &head)),
+    let (raw, _) = transport.ahead.split_at(end);
+    let (framing, upgrade, rewritten) = match head::check(raw, bounds) {
+        Ok(head) => (head.framing, head.upgrade, rewritten(raw, &head)),
         Err(refusal) => return Err(refuse(transport, refusal)),
     };
     if let Some(head) = rewritten {
@@ -245,7 +246,7 @@ fn refuse(transport: &mut Transport, refusal: Refusal) -> NoHead {
 /// RFC 9112, 2.2: empty lines before a request line are skipped.
 fn skip_empty_lines(transport: &mut Transport, scanned: usize) {
     while scanned == 0 && transport.ahead.starts_with(b"\r\n") {
-        let _ = transport.ahead.split_to(2);
+        transport.ahead.advance(2);
     }
 }
 
@@ -278,7 +279,7 @@ async fn close_with(mut transport: Transport, answer: Option<Answer>) {
         io::Result::Ok(())
     };
     // The caller may be gone already; there is nobody left to tell.
-    let _ = tokio::time::timeout(LINGER, close).await;
+    tokio::time::timeout(LINGER, close).await.ok();
 }
 
 /// The peer's and our own address.

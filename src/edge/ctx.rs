@@ -99,7 +99,7 @@ impl Request {
             Some(Fault::Denied(refusal)) => {
                 let limit = match refusal.advice {
                     Advice::Retry { limit, .. } => limit,
-                    _ => None,
+                    Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Scopes(_) => None,
                 };
                 (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
             }
@@ -153,12 +153,11 @@ impl Ctx {
     pub fn finish(&mut self, end: End) {
         let Some(request) = self.request.take() else { return };
         let (slot, record) = request.into_record(end, clock::mono());
-        match slot {
-            Some(slot) => slot.complete(Entry::Request(record)),
-            None => {
-                self.shared.audit.refused();
-                self.shared.unrecorded.inc();
-            }
+        if let Some(slot) = slot {
+            slot.complete(Entry::Request(record));
+        } else {
+            self.shared.audit.refused();
+            self.shared.unrecorded.inc();
         }
     }
 }
@@ -179,7 +178,7 @@ impl Drop for Ctx {
             Fault::Denied(refusal) if self.flight.was_answered() => {
                 request.reason = Some(refusal.reason);
             }
-            fault => {
+            fault @ (Fault::Denied(_) | Fault::Failed(_)) => {
                 if !self.flight.was_answered() {
                     // The connection gives this answer after the exchange is gone.
                     request.status = fault.status();

@@ -1,7 +1,6 @@
 //! Header fields towards the upstream (INTERFACES.md 3): credentials and forged copies out,
 //! identity in. And the two facts that are read from what trusted proxies send.
 
-use std::fmt::Write as _;
 use std::mem;
 use std::net::IpAddr;
 
@@ -215,7 +214,7 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
     *head = parts.into();
     if own_reason.is_some() {
         // It was in a header before, so it can be in one again.
-        let _ = head.set_reason_phrase(own_reason.as_deref());
+        head.set_reason_phrase(own_reason.as_deref()).ok();
     }
 }
 
@@ -247,7 +246,7 @@ fn forwarded_for(fields: &HeaderMap, peer_ip: IpAddr) -> HeaderValue {
 /// As Display writes it, but IPv4 without the machinery of formatting.
 fn push_ip(text: &mut String, ip: IpAddr) {
     let IpAddr::V4(ip) = ip else {
-        let _ = write!(text, "{ip}");
+        text.push_str(&ip.to_string());
         return;
     };
     let mut number = itoa::Buffer::new();
@@ -269,7 +268,9 @@ mod tests {
             (name, HeaderValue::from_static(value))
         };
         let mut map = HeaderMap::new();
-        fields.iter().map(pair).for_each(|(name, value)| drop(map.append(name, value)));
+        for (name, value) in fields.iter().map(pair) {
+            map.append(name, value);
+        }
         map
     }
 

@@ -42,8 +42,7 @@ impl Trace {
 /// Trace id and flags of a valid field of version 00.
 fn parse(field: &[u8]) -> Option<([u8; 16], u8)> {
     let field: &[u8; 55] = field.try_into().ok()?;
-    let dashes = [2, 35, 52].iter().all(|at| field[*at] == b'-');
-    if !dashes || field[..2] != *b"00" {
+    if field[..3] != *b"00-" || field[35] != b'-' || field[52] != b'-' {
         return None;
     }
     let mut trace_id = [0; 16];
@@ -56,10 +55,9 @@ fn parse(field: &[u8]) -> Option<([u8; 16], u8)> {
 }
 
 fn hex(bytes: &[u8], text: &mut [u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    for (byte, [high, low]) in bytes.iter().zip(text.as_chunks_mut::<2>().0) {
+        (*high, *low) = (digit(byte >> 4), digit(byte & 15));
     }
 }
 
@@ -70,8 +68,8 @@ fn unhex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
         b'a'..=b'f' => Some(b - b'a' + 10),
         _ => None,
     };
-    for (pair, byte) in text.chunks_exact(2).zip(bytes) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    for ([high, low], byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
     }
     Some(())
 }
@@ -86,7 +84,7 @@ mod tests {
             let (_, trace) = fresh(UnixMicros(0), Some(field.as_bytes()));
             let sent = String::from_utf8(trace.to_traceparent().to_vec()).expect("ASCII");
             assert_eq!(sent.len(), 55);
-            let same = field.len() >= 36 && sent[..36] == field[..36];
+            let same = field.len() >= 36 && sent.as_bytes()[..36] == field.as_bytes()[..36];
             assert_eq!(same, continued, "{field} -> {sent}");
             assert_ne!(sent, field, "a span of our own");
         };

@@ -17,13 +17,14 @@ use pingora::{Error, Result};
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::record::End;
+use crate::request::limit::Admitted;
 use crate::request::{self, Ask};
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Stage};
 use super::exchange::FLIGHT;
-use super::flight::Phase;
+use super::flight::{Live, Phase};
 use super::stop::Fault;
 use super::{arrival, drain, fault, headers, peer};
 
@@ -57,7 +58,7 @@ impl ProxyHttp for Gate {
 
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        let (stage, fault) = match self.decide(session, ctx) {
+        let (stage, fault) = match Self::decide(session, ctx) {
             Ok(admitted) => (Stage::Admitted(admitted), None),
             Err(fault) => (Stage::Refused, Some(fault)),
         };
@@ -275,7 +276,7 @@ impl ProxyHttp for Gate {
                 let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
                 request.status = answer.status;
                 // The caller may leave while it is told; the record has the fault.
-                let _ = answer.write_to(session, After::Close).await;
+                answer.write_to(session, After::Close).await.ok();
                 request.status
             }
             _ => 0,
@@ -294,7 +295,7 @@ impl ProxyHttp for Gate {
             request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
-        *ctx.flight.live() = Default::default();
+        *ctx.flight.live() = Live::default();
     }
 
     /// The record says it, with the reason; Pingora's own lines would flood the log under scans.
@@ -317,11 +318,7 @@ impl ProxyHttp for Gate {
 
 impl Gate {
     /// Everything that must hold before a request is judged, then `request::decide`.
-    fn decide(
-        &self,
-        session: &mut Session,
-        ctx: &mut Ctx,
-    ) -> Result<request::limit::Admitted, Fault> {
+    fn decide(session: &Session, ctx: &mut Ctx) -> Result<Admitted, Fault> {
         let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
         if request.slot.is_none() {
             let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
@@ -369,6 +366,7 @@ impl Gate {
 }
 
 /// A stage before this one did not run. It cannot be: but then the answer is a failure, no forward.
+#[expect(clippy::unnecessary_box_returns, reason = "Pingora's results hold boxed errors")]
 fn skipped() -> Box<Error> {
     stop_pipeline(&Fault::Failed(Failure::InternalError))
 }

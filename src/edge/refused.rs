@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::clock;
 use crate::model::denial::Refusal;
 use crate::model::record::End;
+use crate::request::Seen;
 
 use super::Shared;
 use super::answer::Answer;
-use super::ctx::{Ctx, Request, Stage};
+use super::ctx::{Ctx, Forward, Request, Stage};
 use super::flight::Flight;
 use super::ids;
 use super::stop::Fault;
@@ -37,8 +38,8 @@ pub fn record(
         source_ip: peer_ip,
         parent_request_id: None,
         stage: Stage::Refused,
-        seen: Default::default(),
-        forward: Default::default(),
+        seen: Seen::default(),
+        forward: Forward::default(),
         status: answer.status,
         fault: Some(fault),
         reason: None,

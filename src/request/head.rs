@@ -72,9 +72,8 @@ pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
     if raw_target.len() > bounds.uri_bytes_max {
         return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
     }
-    let host = match fields.host {
-        Some(host) => host,
-        None => return Err(malformed("The request has no Host field.")),
+    let Some(host) = fields.host else {
+        return Err(malformed("The request has no Host field."));
     };
     if host_name(host).is_none() {
         return Err(malformed("The Host field is not a host name with an optional port."));
@@ -104,8 +103,8 @@ fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Refusal> {
         Some((rest, b" HTTP/1.0")) => (rest, Version::Http10),
         _ => return Err(broken()),
     };
-    let first = rest.iter().position(|b| *b == b' ').ok_or_else(broken)?;
-    let (method, target) = (&rest[..first], &rest[first + 1..]);
+    let mut parts = rest.splitn(2, |b| *b == b' ');
+    let (method, target) = (parts.next().unwrap_or_default(), parts.next().ok_or_else(broken)?);
     if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.iter().all(|b| is_token(*b))
     {
         return Err(malformed("The method is not a token of at most 32 characters."));
@@ -150,13 +149,14 @@ impl<'a> Fields<'a> {
         }
         let no_colon = || malformed("A line of the head is no field: it has no colon.");
         let colon = line.iter().position(|b| !is_token(*b)).ok_or_else(no_colon)?;
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if name.is_empty() || line[colon] != b':' {
+        let (name, rest) = line.split_at(colon);
+        let value = rest.strip_prefix(b":").unwrap_or_default();
+        if name.is_empty() || rest.first() != Some(&b':') {
             return Err(malformed("A field name holds a character that is not allowed."));
         }
-        // Folded without early exit, so that the compiler can look at many bytes at once.
-        let bad = |found, b: &u8| found | ((*b < 0x20 && *b != b'\t') | (*b == 0x7f));
-        if value.iter().fold(false, bad) {
+        // Counted without early exit, so that the compiler can look at many bytes at once.
+        let bad = |b: &&u8| (**b < 0x20 && **b != b'\t') || **b == 0x7f;
+        if value.iter().filter(bad).count() > 0 {
             return Err(malformed("A field value holds a control character."));
         }
         match name.len() {
@@ -246,16 +246,19 @@ fn is_port(text: &[u8]) -> bool {
 }
 
 /// RFC 9110, 5.6.2.
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
 const fn is_token(byte: u8) -> bool {
     const TABLE: [bool; 256] = alphanumeric_and(b"!#$%&'*+-.^_`|~");
     TABLE[byte as usize]
 }
 
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
 const fn is_host_byte(byte: u8) -> bool {
     const TABLE: [bool; 256] = alphanumeric_and(b"-._~");
     TABLE[byte as usize]
 }
 
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "bounded, and const")]
 const fn alphanumeric_and(marks: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut at = 0;

@@ -22,10 +22,8 @@ impl Target {
         if raw.len() > bytes_max {
             return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
         }
-        let (path, query) = match raw.iter().position(|byte| *byte == b'?') {
-            Some(at) => (&raw[..at], Some(&raw[at + 1..])),
-            None => (raw, None),
-        };
+        let mut parts = raw.splitn(2, |byte| *byte == b'?');
+        let (path, query) = (parts.next().unwrap_or_default(), parts.next());
         if path.first() != Some(&b'/') {
             return Err(malformed("The request target must be a path that starts with '/'."));
         }
@@ -86,7 +84,7 @@ pub fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Whether a target that passed the strict head may go to a URI parser as it is: the bytes that this
 /// file percent-encodes are refused by some.
 pub fn is_wire_safe(raw: &[u8]) -> bool {
-    raw.iter().all(|byte| CLASSES[usize::from(*byte)] != Class::Encode)
+    raw.iter().all(|byte| class(*byte) != Class::Encode)
 }
 
 /// The same target with those bytes percent-encoded. Its canonical form is the same.
@@ -97,7 +95,7 @@ pub fn to_wire(raw: &[u8]) -> Vec<u8> {
         None => (raw, &[][..]),
     };
     for &byte in path {
-        match CLASSES[usize::from(byte)] {
+        match class(byte) {
             Class::Encode => push_encoded(&mut text, byte),
             Class::Plain | Class::Percent | Class::Refuse => text.push(char::from(byte)),
         }
@@ -121,6 +119,12 @@ enum Class {
 
 const CLASSES: [Class; 256] = classes();
 
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+const fn class(byte: u8) -> Class {
+    CLASSES[byte as usize]
+}
+
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "bounded, and const")]
 const fn classes() -> [Class; 256] {
     let mut table = [Class::Refuse; 256];
     let mut byte = 0;
@@ -140,7 +144,7 @@ const fn classes() -> [Class; 256] {
 }
 
 fn push_path(text: &mut String, path: &[u8]) -> Result<(), Refusal> {
-    if path.iter().all(|byte| CLASSES[usize::from(*byte)] == Class::Plain)
+    if path.iter().all(|byte| class(*byte) == Class::Plain)
         && let Ok(path) = std::str::from_utf8(path)
     {
         text.push_str(path);
@@ -149,7 +153,7 @@ fn push_path(text: &mut String, path: &[u8]) -> Result<(), Refusal> {
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        match CLASSES[usize::from(byte)] {
+        match class(byte) {
             Class::Plain => text.push(char::from(byte)),
             Class::Encode => push_encoded(text, byte),
             Class::Percent => {
@@ -224,16 +228,21 @@ fn check_segments(path: &str) -> Result<(), Refusal> {
 fn percent(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {
     let broken = || malformed("The path holds a '%' without two hexadecimal digits after it.");
     let (&[high, low], after) = rest.split_first_chunk::<2>().ok_or_else(broken)?;
-    let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(broken);
-    let byte = digit(high)? * 16 + digit(low)?;
-    Ok((byte as u8, after))
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Ok(b - b'0'),
+        b'a'..=b'f' => Ok(b - b'a' + 10),
+        b'A'..=b'F' => Ok(b - b'A' + 10),
+        _ => Err(broken()),
+    };
+    Ok((digit(high)? << 4 | digit(low)?, after))
 }
 
 fn push_encoded(text: &mut String, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    text.push('%');
-    text.push(char::from(HEX[usize::from(byte >> 4)]));
-    text.push(char::from(HEX[usize::from(byte & 15)]));
+    let digit = |nibble: u8| match nibble {
+        0..=9 => char::from(b'0' + nibble),
+        _ => char::from(b'A' + nibble - 10),
+    };
+    text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
 }
 
 const fn malformed(detail: &'static str) -> Refusal {

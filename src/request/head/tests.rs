@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
-    idle_timeout: Duration::from_secs(60),
+    idle_timeout: Duration::from_mins(1),
     head_deadline: Duration::from_secs(10),
     body_timeout: Duration::from_secs(30),
     head_bytes_max: 4096,

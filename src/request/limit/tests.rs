@@ -30,6 +30,7 @@ fn call(plan: &Plan, meter: &Meter, now_ns: u64) -> Option<(usize, u64)> {
 }
 
 /// A token bucket that keeps its level instead of a point in time.
+#[expect(clippy::struct_field_names, reason = "the unit is in the name")]
 struct Bucket {
     interval_ns: u64,
     size_ns: u64,
@@ -72,7 +73,9 @@ proptest! {
             let filled = buckets.iter_mut().map(|bucket| bucket.has_one(now_ns));
             let expected = filled.fold(true, |all, one| all & one);
             if expected {
-                buckets.iter_mut().for_each(|bucket| bucket.level_ns -= bucket.interval_ns);
+                for bucket in &mut buckets {
+                    bucket.level_ns -= bucket.interval_ns;
+                }
             }
             prop_assert_eq!(call(&plan, &meter, now_ns).is_none(), expected);
         }
