@@ -124,7 +124,7 @@ pub fn main() -> ExitCode {
         Err(failure) if failure.exit == Exit::Done => Exit::Done.into(),
         Err(failure) => {
             // Where nobody can read it, the exit code still tells.
-            writeln!(io::stderr(), "error: {failure}").ok();
+            writeln!(io::stderr(), "{failure}").ok();
             failure.exit.into()
         }
     }
@@ -191,6 +191,6 @@ fn data_dir(source: &Source) -> Result<PathBuf, Failure> {
     if let Some(data_dir) = &source.data_dir {
         return Ok(data_dir.clone());
     }
-    let loaded = source.load().map_err(Failure::problem_found)?;
+    let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
     Ok(loaded.policy.server.data_dir)
 }

@@ -1,16 +1,11 @@
 //! `onegate check`: every problem of the config, with its place and a fix.
 
-use super::Exit;
 use super::output::{Failure, Output};
 use crate::server::Source;
 
 /// Prints the problems, or what the config holds.
 pub fn run(source: &Source, output: &mut Output<'_>) -> Result<(), Failure> {
-    let loaded = source.load().map_err(|problems| Failure {
-        exit: Exit::ProblemFound,
-        detail: problems.to_string(),
-        fix: None,
-    })?;
+    let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
     write!(output.out, "{}", loaded.warnings)?;
     let policy = &loaded.policy;
     writeln!(

@@ -75,10 +75,7 @@ impl<'a> Control<'a> {
             return Ok(Reader::Gate(gate));
         }
         if !self.data_dir.join(DATABASE_FILE).exists() {
-            return Err(Failure::not_done(
-                format!("there is no inventory in {}", self.data_dir.display()),
-                "Name its directory with --data-dir, or add a client: onegate client add",
-            ));
+            return Err(no_inventory(&self.data_dir));
         }
         self.own_uid()?;
         Ok(Reader::Store(self.open()?))
@@ -179,4 +176,12 @@ fn refused(problem: Problem) -> Failure {
 
 fn problem(error: impl Into<Problem>) -> Failure {
     refused(error.into())
+}
+
+/// Nothing is made where somebody only wants to look.
+pub fn no_inventory(data_dir: &Path) -> Failure {
+    Failure::not_done(
+        format!("there is no inventory in {}", data_dir.display()),
+        "Name its directory with --data-dir, or add a client: onegate client add",
+    )
 }

@@ -23,7 +23,7 @@ pub struct DemoArgs {
 impl DemoArgs {
     /// Starts the demo and serves until a signal ends it.
     pub fn run(self, data_dir: Option<PathBuf>, output: &mut Output<'_>) -> Result<(), Failure> {
-        let failed = |error| Failure { exit: Exit::NotDone, detail: format!("{error}"), fix: None };
+        let failed = |error| Failure::plain(Exit::NotDone, error);
         let demo = demo::start(self.listen, self.metrics, data_dir).map_err(failed)?;
         match output.format {
             Format::Json => output.json(&as_json(&demo))?,

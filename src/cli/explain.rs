@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
+use super::control::no_inventory;
 use super::output::{Failure, Format, Output};
 use crate::clock;
-use crate::inventory::store::Store;
+use crate::inventory::store::{DATABASE_FILE, Store};
 use crate::model::denial::Refusal;
 use crate::model::id::ClientId;
 use crate::model::snapshot::Snapshot;
@@ -39,9 +40,13 @@ impl ExplainArgs {
         let client = ClientId::parse(&self.client)
             .map_err(|error| usage(format!("the client's id {error}")))?;
         let (host, target) = self.place()?;
-        let loaded = source.load().map_err(Failure::problem_found)?;
-        let inventory = Store::peek(&loaded.policy.server.data_dir)
-            .map_err(|error| Failure::not_done(&error, error.fix()))?;
+        let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
+        let data_dir = &loaded.policy.server.data_dir;
+        if !data_dir.join(DATABASE_FILE).exists() {
+            return Err(no_inventory(data_dir));
+        }
+        let inventory =
+            Store::peek(data_dir).map_err(|error| Failure::not_done(&error, error.fix()))?;
         let snapshot = Snapshot::new(Arc::new(loaded.policy), inventory);
         let ask = Ask {
             method: &self.method,
@@ -63,9 +68,9 @@ impl ExplainArgs {
             b"" => Some(Box::default()),
             _ => head::parse_host(authority),
         };
-        let host = host.ok_or_else(|| usage("the URL's host is not a host name".into()))?;
+        let host = host.ok_or_else(|| usage("the URL's host is not a host name"))?;
         let target = Target::parse(path, raw.len())
-            .map_err(|refusal| usage(refusal.reason.as_log_text().to_owned()))?;
+            .map_err(|refusal| usage(refusal.reason.as_log_text()))?;
         Ok((host, target))
     }
 }
@@ -94,6 +99,6 @@ fn sentence(refusal: &Refusal) -> String {
     format!("denied: {denial} ({status}): {}", refusal.reason.as_log_text())
 }
 
-fn usage(detail: String) -> Failure {
-    Failure { exit: Exit::Usage, detail, fix: None }
+fn usage(detail: impl std::fmt::Display) -> Failure {
+    Failure::plain(Exit::Usage, detail)
 }

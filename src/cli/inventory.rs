@@ -31,7 +31,7 @@ impl InventoryCommand {
         let apply: wire::Apply = toml::from_str(&text).map_err(|error| in_file(&error))?;
         let made = control.change(&wire::Change::Apply(apply)).map_err(|failure| {
             // A bad value is the file's, not the command line's.
-            if failure.exit == Exit::Usage { in_file(&failure.detail) } else { failure }
+            if failure.exit == Exit::Usage { in_file(&failure.sentence()) } else { failure }
         })?;
         made::show(made, &format!("{told} is applied."), output)
     }

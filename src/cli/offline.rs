@@ -22,14 +22,10 @@ struct Offline {
 
 /// Loads the config and opens the audit. The caller holds the store's lock.
 pub fn open(source: &Source, data_dir: &Path) -> Result<(Arc<Policy>, Arc<dyn ActSink>), Failure> {
-    let policy = source.load().map_err(Failure::problem_found)?.policy;
+    let policy = source.load().map_err(|problems| Failure::config(&problems))?.policy;
     let directory = audit::directory(data_dir);
     let opened = audit::open(&directory, policy.audit, &server::node(), |_| {});
-    let (log, recorder) = opened.map_err(|error| Failure {
-        exit: Exit::NotDone,
-        detail: error.to_string(),
-        fix: None,
-    })?;
+    let (log, recorder) = opened.map_err(|error| Failure::plain(Exit::NotDone, error))?;
     Ok((Arc::new(policy), Arc::new(Offline { log, _recorder: recorder })))
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use serde::Serialize;
 
 use super::Exit;
+use crate::config::diagnostic::Diagnostics;
 
 use crate::admin::parse::BadValue;
 use crate::admin::wire;
@@ -26,28 +27,38 @@ pub enum Format {
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
-    pub detail: String,
-    pub fix: Option<String>,
+    /// What is printed, whole.
+    text: String,
 }
 
 impl Failure {
-    pub fn not_done(detail: impl ToString, fix: impl ToString) -> Self {
-        Self { exit: Exit::NotDone, detail: detail.to_string(), fix: Some(fix.to_string()) }
+    /// One sentence on what is wrong, and nothing that would mend it.
+    pub fn plain(exit: Exit, detail: impl fmt::Display) -> Self {
+        Self { exit, text: format!("error: {detail}") }
     }
 
-    pub fn problem_found(detail: impl ToString) -> Self {
-        Self { exit: Exit::ProblemFound, detail: detail.to_string(), fix: None }
+    pub fn not_done(detail: impl fmt::Display, fix: impl fmt::Display) -> Self {
+        Self { exit: Exit::NotDone, text: format!("error: {detail}\n  {fix}") }
+    }
+
+    pub fn problem_found(detail: impl fmt::Display) -> Self {
+        Self::plain(Exit::ProblemFound, detail)
+    }
+
+    /// What is wrong, to be told as part of something else.
+    pub fn sentence(&self) -> &str {
+        self.text.strip_prefix("error: ").unwrap_or(&self.text)
+    }
+
+    /// Problems of a config, which say by themselves where they are and that they are errors.
+    pub fn config(problems: &Diagnostics) -> Self {
+        Self { exit: Exit::ProblemFound, text: problems.to_string().trim_end().to_owned() }
     }
 }
 
-/// `error: what. Fix on its own line.`
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)?;
-        match &self.fix {
-            Some(fix) => write!(f, "\n  {fix}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.text)
     }
 }
 
@@ -59,7 +70,7 @@ impl From<wire::Problem> for Failure {
 
 impl From<BadValue> for Failure {
     fn from(error: BadValue) -> Self {
-        Self { exit: Exit::Usage, detail: error.to_string(), fix: None }
+        Self::plain(Exit::Usage, error)
     }
 }
 
@@ -67,7 +78,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // Whoever read the answer has read enough.
         let exit = if error.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::NotDone };
-        Self { exit, detail: format!("cannot write: {error}"), fix: None }
+        Self::plain(exit, format!("cannot write: {error}"))
     }
 }
 

@@ -5,14 +5,10 @@ use super::output::{Failure, Output};
 use crate::server::{self, Source};
 
 pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
-    let loaded = source.load().map_err(|problems| Failure {
-        exit: Exit::ProblemFound,
-        detail: problems.to_string(),
-        fix: None,
-    })?;
+    let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
     write!(output.out, "{}", loaded.warnings)?;
     let data_dir = loaded.policy.server.data_dir.clone();
-    let failed = |error| Failure { exit: Exit::NotDone, detail: format!("{error}"), fix: None };
+    let failed = |error| Failure::plain(Exit::NotDone, error);
     let running = server::start(loaded.policy, source.clone()).map_err(failed)?;
     for (name, address) in &running.listeners {
         writeln!(output.out, "listener {name} on http://{address}")?;

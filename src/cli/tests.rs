@@ -94,7 +94,7 @@ impl Place {
     fn failure(&self, words: &str) -> (Exit, String) {
         let words: Vec<_> = words.split(' ').collect();
         let failure = self.run(&words, Format::Human).expect_err("the command fails");
-        (failure.exit, failure.to_string())
+        (failure.exit, failure.sentence().to_owned())
     }
 
     fn stop(self) {

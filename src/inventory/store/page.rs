@@ -135,13 +135,16 @@ const CLIENTS: &str = "
     SELECT c.id, c.kind, c.owner, c.purpose, c.status, c.expires, c.created,
            (SELECT count(*) FROM profile p WHERE p.client = c.id),
            (SELECT count(*) FROM grant_ g WHERE g.client = c.id),
-           (SELECT count(*) FROM credential k WHERE k.client = c.id AND k.status = 'active')
+           (SELECT count(*) FROM credential k JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
+            WHERE k.client = c.id AND c.status = 'active' AND p.status = 'active'
+              AND k.status = 'active')
     FROM client c";
 
 const BY_ID: &str = "ORDER BY c.id LIMIT ?2";
 
 const PROFILES: &str = "
-    SELECT name, status, plan, scopes FROM profile WHERE client = ?1 ORDER BY name";
+    SELECT p.name, CASE WHEN c.status <> 'active' THEN c.status ELSE p.status END, p.plan, p.scopes
+    FROM profile p JOIN client c ON c.id = p.client WHERE p.client = ?1 ORDER BY p.name";
 
 const GRANTS: &str = "
     SELECT client, profile, product, until, reason, actor, created FROM grant_
@@ -153,13 +156,24 @@ const GRANTS_OF_CLIENT: &str = "
     WHERE client = ?1 AND (profile, product) > (?2, ?3)
     ORDER BY profile, product LIMIT ?4";
 
+/// The status is what it comes to: a key of a revoked client or profile is refused too.
 const CREDENTIALS: &str = "
-    SELECT id, client, profile, status, expires, holder, created FROM credential
-    WHERE id > ?1 ORDER BY id LIMIT ?2";
+    SELECT k.id, k.client, k.profile,
+           CASE WHEN c.status <> 'active' THEN c.status
+                WHEN p.status <> 'active' THEN p.status ELSE k.status END,
+           k.expires, k.holder, k.created
+    FROM credential k JOIN client c ON c.id = k.client
+         JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
+    WHERE k.id > ?1 ORDER BY k.id LIMIT ?2";
 
 const CREDENTIALS_OF_CLIENT: &str = "
-    SELECT id, client, profile, status, expires, holder, created FROM credential
-    WHERE client = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
+    SELECT k.id, k.client, k.profile,
+           CASE WHEN c.status <> 'active' THEN c.status
+                WHEN p.status <> 'active' THEN p.status ELSE k.status END,
+           k.expires, k.holder, k.created
+    FROM credential k JOIN client c ON c.id = k.client
+         JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
+    WHERE k.client = ?3 AND k.id > ?1 ORDER BY k.id LIMIT ?2";
 
 fn grants(
     connection: &Connection,
