@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::audit::Slot;
 use crate::clock;
 use crate::model::denial::{Advice, Failure, Reason};
@@ -80,6 +82,8 @@ pub struct Forward {
     pub began: Option<MonoNs>,
     pub attempts: u8,
     pub timeouts: Option<Timeouts>,
+    /// The request's id as the upstream was sent it.
+    pub id: Option<HeaderValue>,
 }
 
 impl Request {

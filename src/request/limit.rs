@@ -13,7 +13,7 @@ use crate::model::id::{PlanName, ProductName};
 use crate::model::plan::{Meter, Plan, RATES_MAX};
 use crate::model::time::MonoNs;
 
-use self::gcra::Charge;
+use self::gcra::{Charge, Pace};
 use super::authorize::Permit;
 use super::identify::Known;
 use super::{Call, Seen};
@@ -117,22 +117,25 @@ pub fn charge(
     standing: &mut [RateStanding; RATES_MAX],
 ) -> Option<(usize, u64)> {
     let mut cells = meter.lock();
+    let mut paces = [Pace::default(); RATES_MAX];
     let mut charges = [Charge::default(); RATES_MAX];
     let mut refused_by: Option<(usize, u64)> = None;
     for (index, rate) in plan.rates.iter().enumerate().take(RATES_MAX) {
-        cells[index] = gcra::settle(cells[index], rate, now);
-        charges[index] = gcra::charge(cells[index], rate, now);
+        let pace = Pace::of(rate);
+        paces[index] = pace;
+        cells[index] = gcra::settle(cells[index], pace, now);
+        charges[index] = gcra::charge(cells[index], pace, now);
         if let Some(wait) = charges[index].wait_ns
             && refused_by.is_none_or(|(_, longest)| wait > longest)
         {
             refused_by = Some((index, wait));
         }
     }
-    for (index, rate) in plan.rates.iter().enumerate().take(RATES_MAX) {
+    for index in 0..plan.rates.len().min(RATES_MAX) {
         if refused_by.is_none() {
             cells[index] = charges[index].next;
         }
-        standing[index] = gcra::standing(cells[index], rate, now);
+        standing[index] = gcra::standing(cells[index], paces[index], now);
     }
     refused_by.map(|(index, wait_ns)| (index, gcra::seconds_up(wait_ns)))
 }
