@@ -19,6 +19,7 @@ use onegate::model::id::{
     UpstreamName,
 };
 use onegate::model::policy::AuditSettings;
+use onegate::model::proof::Proof;
 use onegate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
 use onegate::model::template::Template;
 use onegate::model::time::UnixMicros;
@@ -110,6 +111,7 @@ impl Sample {
             client: ClientId::parse("mobile-app").expect("a name"),
             profile: ProfileName::parse("default").expect("a name"),
             secret_sha256: [7; 32],
+            proof: Proof::default(),
             status: Status::Active,
             expires: None,
             holder: None,

@@ -21,6 +21,7 @@ use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Sta
 use onegate::model::id::{ClientId, LimitName, PlanName, ProductName, ProfileName, Scope};
 use onegate::model::key::{Environment, NewKey};
 use onegate::model::plan::{Meter, Plan, Rate};
+use onegate::model::proof::Proof;
 use onegate::model::snapshot::{Inventory, Snapshot};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::identify::Presented;
@@ -102,6 +103,7 @@ fn snapshot(operations: usize, clients: usize) -> Snapshot {
                 client: client.id.clone(),
                 profile: ProfileName::parse("default").expect("valid"),
                 secret_sha256: key.secret_sha256,
+                proof: Proof::default(),
                 status: Status::Active,
                 expires: None,
                 holder: None,

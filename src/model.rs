@@ -11,6 +11,7 @@ pub mod id;
 pub mod key;
 pub mod plan;
 pub mod policy;
+pub mod proof;
 pub mod record;
 pub mod snapshot;
 pub mod template;

@@ -17,6 +17,7 @@ use crate::model::id::{
     ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
     UpstreamName,
 };
+use crate::model::proof::Proof;
 use crate::model::record::{ActRecord, Caller, End, Entry, JsonText, Outcome, Surface};
 use crate::model::template::Template;
 use crate::model::time::UnixMicros;
@@ -127,6 +128,7 @@ pub fn credential(client: &str) -> Arc<Credential> {
         client: ClientId::parse(client).expect("a name"),
         profile: ProfileName::parse("default").expect("a name"),
         secret_sha256: [7; 32],
+        proof: Proof::default(),
         status: Status::Active,
         expires: None,
         holder: Some("Ann \"the\" Holder\n".into()),

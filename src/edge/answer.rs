@@ -1,6 +1,8 @@
 //! The one writer of answers that the gate makes itself: denials and failures, as
 //! `application/problem+json` (RFC 9457), through a Pingora session or onto a bare connection.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
@@ -8,7 +10,8 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
-use crate::model::id::{RequestId, Scope};
+use crate::model::id::{NAME_BYTES_MAX, RequestId, Scope};
+use crate::model::plan::RATES_MAX;
 use crate::request::limit::Standing;
 
 use super::stop::Fault;
@@ -142,22 +145,31 @@ impl Answer {
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
 pub fn limit_fields(standing: &Standing) -> [(HeaderName, HeaderValue); 2] {
-    let mut state = String::with_capacity(96);
+    let mut state = [0; RATELIMIT_BYTES_MAX];
+    let mut room = state.as_mut_slice();
+    // There is room for all, so writing cannot fail.
+    let mut write = |text: &str| drop(room.write_all(text.as_bytes()));
     let mut number = itoa::Buffer::new();
+    let mut separator = "\"";
     for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
-        state.push_str(if state.is_empty() { "\"" } else { ", \"" });
-        state.push_str(rate.name.as_str());
-        state.push_str("\";r=");
-        state.push_str(number.format(standing.remaining));
-        state.push_str(";t=");
-        state.push_str(number.format(standing.more_after_seconds));
+        write(separator);
+        write(rate.name.as_str());
+        write("\";r=");
+        write(number.format(standing.remaining));
+        write(";t=");
+        write(number.format(standing.more_after_seconds));
+        separator = ", \"";
     }
+    let written = RATELIMIT_BYTES_MAX - room.len();
+    let state = state.get(..written).unwrap_or_default();
     [
         (RATELIMIT_POLICY, standing.plan.policy_header.clone()),
-        (RATELIMIT, HeaderValue::from_str(&state).unwrap_or(EMPTY)),
+        (RATELIMIT, HeaderValue::from_bytes(state).unwrap_or(EMPTY)),
     ]
 }
 
+/// Of each rate: a name, two numbers, and at most ten characters around them.
+const RATELIMIT_BYTES_MAX: usize = RATES_MAX * (NAME_BYTES_MAX + 10 + 20 + 10);
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

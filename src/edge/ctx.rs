@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::audit::Slot;
 use crate::clock;
 use crate::model::denial::{Advice, Failure, Reason};
@@ -83,6 +85,8 @@ pub struct Forward {
     pub attempts: u8,
     /// The chosen upstream, once there is a peer.
     pub routed: Option<Arc<Upstream>>,
+    /// The request's id as the upstream was sent it.
+    pub id: Option<HeaderValue>,
 }
 
 impl Request {

@@ -1,10 +1,10 @@
 //! The request layer: one exchange around Pingora's whole pipeline. It ends what was told to end
 //! and keeps a panic to the request that caused it.
 
+use std::cell::Cell;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -16,9 +16,15 @@ use pingora::server::ShutdownWatch;
 use super::flight::Flight;
 use super::proxy::Gate;
 
-tokio::task_local! {
-    /// The flight of the request that this task serves.
-    pub static FLIGHT: Arc<Flight>;
+thread_local! {
+    /// While a pipeline is polled that has no context yet: the flight it belongs to.
+    static FLIGHT: Cell<Option<Arc<Flight>>> = const { Cell::new(None) };
+}
+
+/// The flight of the request whose context is being made. Pingora hands nothing of ours to its
+/// pipeline, and makes the context while it is polled.
+pub fn flight_of_new_context() -> Arc<Flight> {
+    FLIGHT.take().unwrap_or_default()
 }
 
 /// Runs Pingora's pipeline for one request.
@@ -29,25 +35,28 @@ pub struct Exchange {
 impl Exchange {
     /// None when the connection must not be used again, also when the exchange was ended or
     /// panicked: dropping the pipeline then completes the record and lands the transport.
-    pub async fn run(
-        &self,
+    pub fn run<'a>(
+        &'a self,
         session: ServerSession,
         flight: &Arc<Flight>,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let pipeline = self.proxy.process_new_http(session, shutdown);
-        let mut pipeline = pin!(FLIGHT.scope(Arc::clone(flight), pipeline));
-        poll_fn(|cx| {
+        shutdown: &'a ShutdownWatch,
+    ) -> impl Future<Output = Option<ReusedHttpStream>> + use<'a> {
+        // Not an async function: that would take a copy of the session first.
+        let mut pipeline = self.proxy.process_new_http(session, shutdown);
+        let mut handed_over = Some(Arc::clone(flight));
+        let flight = Arc::clone(flight);
+        poll_fn(move |cx| {
             if flight.poll_stopped(cx).is_ready() {
                 return Poll::Ready(None);
             }
+            FLIGHT.set(handed_over.take());
             let polled = catch_unwind(AssertUnwindSafe(|| pipeline.as_mut().poll(cx)));
+            handed_over = FLIGHT.take();
             polled.unwrap_or_else(|_| {
                 log::error!("a request panicked; its record says so");
                 Poll::Ready(None)
             })
         })
-        .await
     }
 
     /// The service ends: no exchange begins any more.

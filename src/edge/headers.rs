@@ -3,6 +3,7 @@
 
 use std::mem;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
@@ -101,42 +102,36 @@ pub fn parent_request_id(headers: &HeaderMap) -> Option<Box<str>> {
     ((1..=128).contains(&id.len())).then(|| id.into())
 }
 
-/// Pingora keeps a second map beside the fields, for the letter case of their names, and copies and
-/// searches both. Without it names go out in lower case, as HTTP/2 has them, or as Pingora titles
-/// the best known.
-pub fn forget_case(head: &mut RequestHeader) {
-    *head = take_parts(head).into();
-}
-
 /// Makes a caller's head into the upstream's: `target` replaces its own, and its fields are the
-/// caller's without what is ours or secret, and ours.
+/// caller's without what is ours or secret, and ours. Gives the id as it is sent, for the answer.
+///
+/// The map of fields is taken out of Pingora's header, which would keep a second one beside it for
+/// the letter case of names; so names go out in lower case, as HTTP/2 has them, or as Pingora
+/// titles the best known.
 pub fn to_upstream(
     head: &mut RequestHeader,
     target: &str,
     request: &Request,
     known: Option<&Known>,
     trusted_peer: bool,
-) -> Result<()> {
+) -> Result<HeaderValue> {
     let same_target = head.raw_path() == target.as_bytes();
-    let mut parts = take_parts(head);
+    let nothing = http::Request::new(()).into_parts().0;
+    let mut parts: request::Parts = mem::replace(head, nothing.into()).into();
     if !same_target {
         parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
     parts.headers = passing(mem::take(&mut parts.headers), trusted_peer);
-    add_ours(&mut parts.headers, request, known, trusted_peer);
+    let id = add_ours(&mut parts.headers, request, known, trusted_peer);
     *head = parts.into();
-    Ok(())
-}
-
-fn take_parts(head: &mut RequestHeader) -> request::Parts {
-    let nothing = http::Request::new(()).into_parts().0;
-    mem::replace(head, nothing.into()).into()
+    Ok(id)
 }
 
 /// What may pass, with room for what is ours: no field that the gate sets, and no value that is a
 /// gate credential, wherever it stands.
 fn passing(fields: HeaderMap, trusted_peer: bool) -> HeaderMap {
-    let mut passing = HeaderMap::with_capacity(fields.len() + OURS.len());
+    // Room for the nine of ours; the caller's key leaves.
+    let mut passing = HeaderMap::with_capacity(fields.len() + 8);
     let mut passes = None;
     for (name, value) in fields {
         // A field's further values come without its name.
@@ -171,12 +166,27 @@ fn carries_credential(value: &[u8]) -> bool {
     identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
 }
 
-fn add_ours(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, trusted_peer: bool) {
-    let mut id = [0; 36];
-    fields.insert(X_REQUEST_ID, value(request.id.encode(&mut id)));
-    fields.insert(TRACEPARENT, value_of(&request.trace.to_traceparent()));
-    if let Some(peer_ip) = request.peer_ip {
-        fields.insert(X_FORWARDED_FOR, forwarded_for(fields, peer_ip));
+fn add_ours(
+    fields: &mut HeaderMap,
+    request: &Request,
+    known: Option<&Known>,
+    trusted_peer: bool,
+) -> HeaderValue {
+    let mut texts = Texts(Vec::with_capacity(TEXTS_BYTES));
+    let id = texts.add(request.id.encode(&mut [0; 36]).as_bytes());
+    let trace = texts.add(&request.trace.to_traceparent());
+    let forwarded_for = request.peer_ip.map(|ip| texts.add_forwarded_for(fields, ip, trusted_peer));
+    let names = known.map(|known| {
+        let client = texts.add(known.client.id.as_str().as_bytes());
+        (client, texts.add(known.profile.name.as_str().as_bytes()))
+    });
+    let texts = Bytes::from(texts.0);
+    let value = |at| HeaderValue::from_maybe_shared(texts.slice(at)).unwrap_or(EMPTY);
+    let id = value(id);
+    fields.insert(X_REQUEST_ID, id.clone());
+    fields.insert(TRACEPARENT, value(trace));
+    if let Some(forwarded_for) = forwarded_for {
+        fields.insert(X_FORWARDED_FOR, value(forwarded_for));
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_PROTO) {
         fields.insert(X_FORWARDED_PROTO, HTTP);
@@ -187,9 +197,57 @@ fn add_ours(fields: &mut HeaderMap, request: &Request, known: Option<&Known>, tr
     }
     fields.insert(header::VIA, VIA_ONEGATE);
     fields.insert(X_ONEGATE_SURFACE, REST);
-    if let Some(known) = known {
-        fields.insert(X_ONEGATE_CLIENT, value(known.client.id.as_str()));
-        fields.insert(X_ONEGATE_PROFILE, value(known.profile.name.as_str()));
+    if let Some((client, profile)) = names {
+        fields.insert(X_ONEGATE_CLIENT, value(client));
+        fields.insert(X_ONEGATE_PROFILE, value(profile));
+    }
+    id
+}
+
+/// The texts of several values, in one allocation.
+struct Texts(Vec<u8>);
+
+/// An id, a trace, an address and two names, mostly.
+const TEXTS_BYTES: usize = 256;
+
+impl Texts {
+    fn add(&mut self, text: &[u8]) -> Range<usize> {
+        let start = self.0.len();
+        self.0.extend_from_slice(text);
+        start..self.0.len()
+    }
+
+    /// What stands in `X-Forwarded-For` (a trusted proxy's, or it would not pass), and the peer.
+    fn add_forwarded_for(
+        &mut self,
+        fields: &HeaderMap,
+        peer_ip: IpAddr,
+        trusted_peer: bool,
+    ) -> Range<usize> {
+        let start = self.0.len();
+        if trusted_peer {
+            for field in fields.get_all(X_FORWARDED_FOR) {
+                self.0.extend_from_slice(field.to_str().unwrap_or_default().as_bytes());
+                self.0.extend_from_slice(b", ");
+            }
+        }
+        self.add_ip(peer_ip);
+        start..self.0.len()
+    }
+
+    /// As Display writes it, but IPv4 without the machinery of formatting.
+    fn add_ip(&mut self, ip: IpAddr) {
+        let IpAddr::V4(ip) = ip else {
+            self.0.extend_from_slice(ip.to_string().as_bytes());
+            return;
+        };
+        let mut number = itoa::Buffer::new();
+        for (at, octet) in ip.octets().into_iter().enumerate() {
+            if at > 0 {
+                self.0.push(b'.');
+            }
+            self.0.extend_from_slice(number.format(octet).as_bytes());
+        }
     }
 }
 
@@ -204,8 +262,8 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
     let fields = &mut parts.headers;
     // Room for Pingora's two as well.
     fields.reserve(5);
-    let mut id = [0; 36];
-    fields.insert(X_REQUEST_ID, value(request.id.encode(&mut id)));
+    let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
+    fields.insert(X_REQUEST_ID, id.unwrap_or(EMPTY));
     if let Some(standing) = &request.seen.standing {
         for (name, value) in answer::limit_fields(standing) {
             fields.insert(name, value);
@@ -222,41 +280,6 @@ const EMPTY: HeaderValue = HeaderValue::from_static("");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const REST: HeaderValue = HeaderValue::from_static("rest");
 const VIA_ONEGATE: HeaderValue = HeaderValue::from_static("1.1 onegate");
-
-/// Texts of ours are printable ASCII.
-fn value(text: &str) -> HeaderValue {
-    value_of(text.as_bytes())
-}
-
-fn value_of(bytes: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(bytes).unwrap_or(EMPTY)
-}
-
-/// What stands in `X-Forwarded-For` (by now only a trusted proxy's), and the peer.
-fn forwarded_for(fields: &HeaderMap, peer_ip: IpAddr) -> HeaderValue {
-    let mut text = String::with_capacity(48);
-    for field in fields.get_all(X_FORWARDED_FOR) {
-        text.push_str(field.to_str().unwrap_or_default());
-        text.push_str(", ");
-    }
-    push_ip(&mut text, peer_ip);
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(EMPTY)
-}
-
-/// As Display writes it, but IPv4 without the machinery of formatting.
-fn push_ip(text: &mut String, ip: IpAddr) {
-    let IpAddr::V4(ip) = ip else {
-        text.push_str(&ip.to_string());
-        return;
-    };
-    let mut number = itoa::Buffer::new();
-    for (at, octet) in ip.octets().into_iter().enumerate() {
-        if at > 0 {
-            text.push('.');
-        }
-        text.push_str(number.format(octet));
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ use crate::request::{self, Ask};
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Stage};
-use super::exchange::FLIGHT;
+use super::exchange::flight_of_new_context;
 use super::flight::{Live, Phase};
 use super::stop::Fault;
 use super::{arrival, drain, fault, headers, peer};
@@ -39,8 +39,7 @@ impl ProxyHttp for Gate {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        let flight = FLIGHT.try_with(Arc::clone).unwrap_or_default();
-        Ctx::new(Arc::clone(&self.shared), flight)
+        Ctx::new(Arc::clone(&self.shared), flight_of_new_context())
     }
 
     /// None: Pingora would install compression by default, which asks something of every request.
@@ -51,8 +50,6 @@ impl ProxyHttp for Gate {
         let request = arrival::request(&self.shared, session.req_header(), session.client_addr());
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
-        // Our side of the exchange writes names as it likes, so nothing need remember and copy them.
-        headers::forget_case(session.req_header_mut());
         Ok(())
     }
 
@@ -150,7 +147,7 @@ impl ProxyHttp for Gate {
         head: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let Some(request) = &ctx.request else { return Err(skipped()) };
+        let Some(request) = &mut ctx.request else { return Err(skipped()) };
         let Stage::Admitted(admitted) = &request.stage else { return Err(skipped()) };
         let trusted = &request.snapshot.policy.trusted_proxies;
         let trusted_peer = headers::is_trusted(request.peer_ip, trusted);
@@ -158,7 +155,9 @@ impl ProxyHttp for Gate {
             let (base, upstream_base) =
                 (&admitted.api().base_path, &admitted.api().upstream_base_path);
             let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
-            headers::to_upstream(head, &target, request, admitted.known(), trusted_peer)?;
+            let known = admitted.known();
+            let id = headers::to_upstream(head, &target, request, known, trusted_peer)?;
+            request.forward.id = Some(id);
         }
         if request.forward.routed.as_ref().is_some_and(|upstream| upstream.keepalive.is_zero()) {
             // Pingora takes an idle time of zero for a short one.

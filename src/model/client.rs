@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use super::plan::Meter;
+use super::proof::Proof;
 use super::time::UnixMicros;
 
 /// Who calls.
@@ -100,6 +101,8 @@ pub struct Credential {
     pub client: ClientId,
     pub profile: ProfileName,
     pub secret_sha256: [u8; 32],
+    /// That a request had the secret.
+    pub proof: Proof,
     pub status: Status,
     pub expires: Option<UnixMicros>,
     /// The person who has it.

@@ -207,7 +207,8 @@ impl CredentialId {
 
     /// As `parse`, for text that was not checked to be UTF-8.
     pub fn from_bytes(bytes: [u8; 12]) -> Option<Self> {
-        bytes.iter().all(u8::is_ascii_alphanumeric).then_some(Self(bytes))
+        let good = bytes.iter().fold(true, |good, b| good & b.is_ascii_alphanumeric());
+        good.then_some(Self(bytes))
     }
 
     pub fn as_str(&self) -> &str {

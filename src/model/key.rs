@@ -66,6 +66,11 @@ impl<'a> PresentedKey<'a> {
         Some(Self { id, secret })
     }
 
+    /// For `proof`, which keeps no copy of it.
+    pub(super) const fn secret(&self) -> &[u8] {
+        self.secret
+    }
+
     pub fn secret_sha256(&self) -> [u8; 32] {
         Sha256::digest(self.secret).into()
     }

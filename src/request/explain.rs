@@ -75,7 +75,7 @@ fn tell(
     };
     let cells = *meter.lock();
     for (rate, cell) in plan.rates.iter().zip(cells) {
-        let remaining = gcra::standing(cell, rate, now.mono).remaining;
+        let remaining = gcra::standing(cell, gcra::Pace::of(rate), now.mono).remaining;
         let (name, burst) = (&rate.name, rate.burst);
         step("limit", format!("plan {}, rate {name}: burst {burst}, {remaining} left", plan.name));
     }

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use subtle::{Choice, ConstantTimeEq};
-
 use crate::model::api::{Access, Api, CredentialLocation};
 use crate::model::client::{Client, Credential, Profile, Status};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{ClientId, CredentialId};
 use crate::model::key::PresentedKey;
+use crate::model::proof::Proof;
 use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Now, UnixMicros};
@@ -50,6 +49,8 @@ impl<'a> Presented<'a> {
 
 /// The token of `Bearer TOKEN` (RFC 6750, 2.1; the scheme in any case).
 pub fn bearer(value: &[u8]) -> Option<&[u8]> {
+    // Nearly every value that is looked at is none, by its first byte.
+    let (b'b' | b'B') = value.first()? else { return None };
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
@@ -169,6 +170,7 @@ pub fn assumed(
             None => return Err(unknown("the client has no such profile")),
         },
         secret_sha256: [0; 32],
+        proof: Proof::default(),
         status: Status::Active,
         expires: None,
         holder: None,
@@ -176,14 +178,19 @@ pub fn assumed(
     admissible(snapshot, Arc::new(credential), now)
 }
 
-/// The credential whose secret the token holds. Unknown ids cost the same hash and comparison.
+/// The credential whose secret the token holds. Unknown ids cost the same hashes and comparisons as
+/// wrong secrets.
 fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Credential>, Refusal> {
     let invalid = |reason| Refusal::new(Denial::CredentialInvalid, reason);
     let key = PresentedKey::parse(token)
         .ok_or_else(|| invalid("the key is malformed: its check digits do not fit"))?;
     let credential = snapshot.inventory.credentials.get(&key.id);
-    let expected = credential.map_or([0; 32], |credential| credential.secret_sha256);
-    let equal = equal(&key.secret_sha256(), &expected);
+    let nobody = (Proof::default(), [0; 32]);
+    let (proof, expected) = match credential {
+        Some(credential) => (&credential.proof, &credential.secret_sha256),
+        None => (&nobody.0, &nobody.1),
+    };
+    let equal = proof.is_right(&key, expected);
     match credential {
         Some(credential) if equal => Ok(Arc::clone(credential)),
         known => {
@@ -191,14 +198,6 @@ fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Cred
             Err(invalid(if known.is_some() { "the key's secret is wrong" } else { "no such key" }))
         }
     }
-}
-
-/// In constant time; word by word, because `subtle` guards every comparison and four are fewer
-/// than 32.
-fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let both = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
-    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
-    both.fold(Choice::from(1), |equal, (a, b)| equal & word(a).ct_eq(&word(b))).into()
 }
 
 /// The client behind a proven credential, when both may be used now.

@@ -13,7 +13,7 @@ use crate::model::id::{PlanName, ProductName};
 use crate::model::plan::{Meter, Plan, RATES_MAX};
 use crate::model::time::MonoNs;
 
-use self::gcra::Charge;
+use self::gcra::{Charge, Pace};
 use super::authorize::Permit;
 use super::identify::Known;
 use super::{Call, Seen};
@@ -117,26 +117,27 @@ pub fn charge(
     standing: &mut [RateStanding; RATES_MAX],
 ) -> Option<(usize, u64)> {
     let mut cells = meter.lock();
+    let mut paces = [Pace::default(); RATES_MAX];
     let mut charges = [Charge::default(); RATES_MAX];
     let mut refused_by: Option<(usize, u64)> = None;
     for (index, rate) in plan.rates.iter().enumerate() {
-        let (Some(cell), Some(charge)) = (cells.get_mut(index), charges.get_mut(index)) else {
-            break;
-        };
-        *cell = gcra::settle(*cell, rate, now);
-        *charge = gcra::charge(*cell, rate, now);
+        let slots = (cells.get_mut(index), charges.get_mut(index), paces.get_mut(index));
+        let (Some(cell), Some(charge), Some(pace)) = slots else { break };
+        *pace = Pace::of(rate);
+        *cell = gcra::settle(*cell, *pace, now);
+        *charge = gcra::charge(*cell, *pace, now);
         if let Some(wait) = charge.wait_ns
             && refused_by.is_none_or(|(_, longest)| wait > longest)
         {
             refused_by = Some((index, wait));
         }
     }
-    let states = cells.iter_mut().zip(charges).zip(standing);
-    for (((cell, charge), standing), rate) in states.zip(&plan.rates) {
+    let states = cells.iter_mut().zip(charges).zip(paces).zip(standing);
+    for (((cell, charge), pace), standing) in states.take(plan.rates.len()) {
         if refused_by.is_none() {
             *cell = charge.next;
         }
-        *standing = gcra::standing(*cell, rate, now);
+        *standing = gcra::standing(*cell, pace, now);
     }
     refused_by.map(|(index, wait_ns)| (index, gcra::seconds_up(wait_ns)))
 }

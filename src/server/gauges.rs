@@ -73,7 +73,7 @@ fn limits_of(snapshot: &Snapshot, client: &Client, now: MonoNs) -> Vec<(String, 
         let Some(plan) = plan else { continue };
         let cells = *profile.meter.lock();
         for (rate, cell) in plan.rates.iter().zip(cells).filter(|(_, cell)| *cell > now) {
-            let left = f64::from(gcra::standing(cell, rate, now).remaining);
+            let left = f64::from(gcra::standing(cell, gcra::Pace::of(rate), now).remaining);
             let ratio = 1.0 - left / f64::from(rate.burst.max(1));
             used.insert(format!("{}/{}", plan.name, rate.name), ratio);
         }

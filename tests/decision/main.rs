@@ -18,6 +18,7 @@ use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Sta
 use onegate::model::denial::{Advice, Denial, Refusal};
 use onegate::model::id::{ClientId, PlanName, ProductName, ProfileName, Scope};
 use onegate::model::key::{Environment, NewKey};
+use onegate::model::proof::Proof;
 use onegate::model::snapshot::{Inventory, Snapshot};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::identify::Presented;
@@ -202,6 +203,7 @@ fn credential(key: &NewKey, client: &ClientId) -> Credential {
         client: client.clone(),
         profile: ProfileName::parse("default").expect("valid"),
         secret_sha256: key.secret_sha256,
+        proof: Proof::default(),
         status: Status::Active,
         expires: None,
         holder: None,

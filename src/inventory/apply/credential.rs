@@ -10,6 +10,7 @@ use crate::inventory::store::Inserted;
 use crate::model::client::{Client, Credential, Status};
 use crate::model::id::ClientId;
 use crate::model::key::NewKey;
+use crate::model::proof::Proof;
 
 impl Draft<'_> {
     pub(super) fn add_credential(
@@ -45,6 +46,7 @@ impl Draft<'_> {
             client: client.id.clone(),
             profile: profile.name.clone(),
             secret_sha256,
+            proof: Proof::default(),
             status: Status::Active,
             expires: new.expires,
             holder: new.holder.as_ref().map(|holder| Line::as_str(holder).into()),

@@ -9,6 +9,7 @@ use crate::inventory::describe;
 use crate::inventory::error::{ChangeError, Thing};
 use crate::model::client::{Client, Credential, Status};
 use crate::model::id::{ClientId, CredentialId, ProfileName};
+use crate::model::proof::Proof;
 use crate::model::time::UnixMicros;
 
 impl Draft<'_> {
@@ -67,6 +68,7 @@ impl Draft<'_> {
             client: old.client.clone(),
             profile: old.profile.clone(),
             secret_sha256: old.secret_sha256,
+            proof: Proof::default(),
             status: Status::Revoked,
             expires: old.expires,
             holder: old.holder.clone(),

@@ -10,6 +10,7 @@ use crate::inventory::error::StoreError;
 use crate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
 use crate::model::id::{ClientId, CredentialId, Name, PlanName, ProductName, ProfileName, Scope};
 use crate::model::plan::Meter;
+use crate::model::proof::Proof;
 use crate::model::snapshot::{Inventory, SharedMap};
 use crate::model::time::UnixMicros;
 
@@ -230,6 +231,7 @@ fn credential(row: &Row<'_>, client: &Client) -> Result<Credential, StoreError> 
         client: client.id.clone(),
         profile: profile.name.clone(),
         secret_sha256: row.get(3)?,
+        proof: Proof::default(),
         status: parsed(row, 4, table, Status::parse)?,
         expires: time(row, 5)?,
         holder: optional_text(row, 6, table)?.map(Into::into),

@@ -110,7 +110,8 @@ impl<'t> Tables<'t> {
         credential: &Credential,
         created: UnixMicros,
     ) -> Result<Inserted, StoreError> {
-        let Credential { id, client, profile, secret_sha256, status, expires, holder } = credential;
+        let Credential { id, client, profile, secret_sha256, proof: _, status, expires, holder } =
+            credential;
         Ok(inserted(self.insert_credential.execute(params![
             id.as_str(),
             client.as_str(),

@@ -16,28 +16,42 @@ pub struct Charge {
     pub wait_ns: Option<u64>,
 }
 
+/// A rate as times, worked out once for all that is asked of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    /// Between two calls at the steady rate.
+    interval_ns: u64,
+    /// The debt that a full burst makes.
+    room_ns: u64,
+}
+
+impl Pace {
+    pub fn of(rate: &Rate) -> Self {
+        let interval_ns = rate.interval_ns();
+        Self { interval_ns, room_ns: interval_ns.saturating_mul(u64::from(rate.burst.max(1))) }
+    }
+}
+
 /// Judges one call; changes nothing.
-pub fn charge(cell: MonoNs, rate: &Rate, now: MonoNs) -> Charge {
-    let interval = rate.interval_ns();
-    let room = room_ns(rate);
-    let next = cell.0.max(now.0).saturating_add(interval);
-    let wait_ns = (next - now.0).checked_sub(room).filter(|wait| *wait > 0);
+pub fn charge(cell: MonoNs, pace: Pace, now: MonoNs) -> Charge {
+    let next = cell.0.max(now.0).saturating_add(pace.interval_ns);
+    let wait_ns = (next - now.0).checked_sub(pace.room_ns).filter(|wait| *wait > 0);
     Charge { next: MonoNs(next), wait_ns }
 }
 
 /// A cell that another definition of the plan left behind, cut down to this one: a plan made
 /// smaller by a reload must not lock its clients for the time of the old one. The second of grace
 /// keeps readings of the clock that overtake each other from giving anything back.
-pub fn settle(cell: MonoNs, rate: &Rate, now: MonoNs) -> MonoNs {
-    let fullest = now.0.saturating_add(room_ns(rate));
+pub fn settle(cell: MonoNs, pace: Pace, now: MonoNs) -> MonoNs {
+    let fullest = now.0.saturating_add(pace.room_ns);
     if cell.0 > fullest.saturating_add(1_000_000_000) { MonoNs(fullest) } else { cell }
 }
 
 /// What a cell has left.
-pub fn standing(cell: MonoNs, rate: &Rate, now: MonoNs) -> RateStanding {
-    let interval = rate.interval_ns();
-    let debt = cell.0.saturating_sub(now.0).min(room_ns(rate));
-    let free = room_ns(rate) - debt;
+pub fn standing(cell: MonoNs, pace: Pace, now: MonoNs) -> RateStanding {
+    let interval = pace.interval_ns;
+    let debt = cell.0.saturating_sub(now.0).min(pace.room_ns);
+    let free = pace.room_ns - debt;
     let remaining = u32::try_from(free / interval).unwrap_or(u32::MAX);
     let more_after_seconds = seconds_up(interval - free % interval);
     RateStanding { remaining, more_after_seconds }
@@ -47,9 +61,4 @@ pub fn standing(cell: MonoNs, rate: &Rate, now: MonoNs) -> RateStanding {
 pub const fn seconds_up(ns: u64) -> u64 {
     let seconds = ns.div_ceil(1_000_000_000);
     if seconds == 0 { 1 } else { seconds }
-}
-
-/// The debt that a full burst makes.
-fn room_ns(rate: &Rate) -> u64 {
-    rate.interval_ns().saturating_mul(u64::from(rate.burst.max(1)))
 }
