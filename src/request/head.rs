@@ -103,8 +103,8 @@ fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Refusal> {
         Some((rest, b" HTTP/1.0")) => (rest, Version::Http10),
         _ => return Err(broken()),
     };
-    let mut parts = rest.splitn(2, |b| *b == b' ');
-    let (method, target) = (parts.next().unwrap_or_default(), parts.next().ok_or_else(broken)?);
+    let (method, rest) = rest.split_at(rest.iter().position(|b| *b == b' ').ok_or_else(broken)?);
+    let target = rest.get(1..).unwrap_or_default();
     if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.iter().all(|b| is_token(*b))
     {
         return Err(malformed("The method is not a token of at most 32 characters."));
@@ -143,6 +143,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    #[expect(clippy::needless_bitwise_bool, reason = "so that many bytes are looked at at once")]
     fn read(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
         if line.first().is_some_and(|b| *b == b' ' || *b == b'\t') {
             return Err(malformed("A field goes on over more than one line."));
@@ -150,13 +151,11 @@ impl<'a> Fields<'a> {
         let no_colon = || malformed("A line of the head is no field: it has no colon.");
         let colon = line.iter().position(|b| !is_token(*b)).ok_or_else(no_colon)?;
         let (name, rest) = line.split_at(colon);
-        let value = rest.strip_prefix(b":").unwrap_or_default();
-        if name.is_empty() || rest.first() != Some(&b':') {
+        let (&[b':', ref value @ ..], false) = (rest, name.is_empty()) else {
             return Err(malformed("A field name holds a character that is not allowed."));
-        }
-        // Counted without early exit, so that the compiler can look at many bytes at once.
-        let bad = |b: &&u8| (**b < 0x20 && **b != b'\t') || **b == 0x7f;
-        if value.iter().filter(bad).count() > 0 {
+        };
+        let bad = |found, b: &u8| found | ((*b < 0x20) & (*b != b'\t')) | (*b == 0x7f);
+        if value.iter().fold(false, bad) {
             return Err(malformed("A field value holds a control character."));
         }
         match name.len() {
