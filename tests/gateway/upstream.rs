@@ -73,8 +73,12 @@ fn idle_connections_are_not_kept_longer() {
     assert_eq!(upstream.connections().made, 3);
 
     let some = Gate::start(&Setup { upstream: "keepalive = \"2s\"", ..Setup::before(&upstream) });
-    (0..3).for_each(|n| call(&some, n));
-    assert_eq!(upstream.connections().made, 4, "one is kept for three calls");
+    // The caller may have its answer a moment before the connection is kept for the next.
+    poll::until("a kept connection is used again", || {
+        let before = upstream.connections().made;
+        call(&some, 4);
+        (before > 3 && upstream.connections().made == before).then_some(())
+    });
     poll::until("it is closed again", || (upstream.connections().open == 0).then_some(()));
 }
 
