@@ -18,6 +18,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use onegate::config;
 use onegate::model::api::CredentialLocation;
 use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
+use onegate::model::denial::Denial;
 use onegate::model::id::{ClientId, LimitName, PlanName, ProductName, ProfileName, Scope};
 use onegate::model::key::{Environment, NewKey};
 use onegate::model::plan::{Meter, Plan, Rate};
@@ -43,11 +44,14 @@ rates = [
     { limit = 1000000, per = "1s", burst = 1000000000 },
     { limit = 1000000, per = "2s", burst = 1000000000 },
 ]
+[[plan]]
+name = "slow"
+rates = [{ limit = 1, per = "1h" }]
 "#,
     );
     text.push_str("[[product]]\nname = \"all\"\noperations = [");
     (0..operations).for_each(|at| text.push_str(&format!("\"api.op{at}\",")));
-    text.push_str("]\n[[api]]\nname = \"api\"\nbase_path = \"/api\"\nupstream = \"service\"\n");
+    text.push_str("]\n[[api]]\nname = \"api\"\nhosts = [\"a.example\"]\nbase_path = \"/api\"\nupstream = \"service\"\n");
     text.push_str("access = \"granted\"\nbody_bytes_max = \"1KiB\"\n");
     for at in 0..operations {
         text.push_str(&format!(
@@ -69,8 +73,15 @@ fn key(serial: usize) -> NewKey {
     NewKey::from_random(&Environment::default(), id, secret)
 }
 
+/// Clients that something is wrong with, by serial number; all others are in order.
+const UNGRANTED: usize = 1;
+const SCOPELESS: usize = 2;
+const REVOKED: usize = 3;
+const EXPIRED: usize = 4;
+const SLOW: usize = 5;
+
 fn client(serial: usize) -> Client {
-    let profile = Profile {
+    let mut profile = Profile {
         name: ProfileName::parse("default").expect("valid"),
         status: Status::Active,
         plan: Some(PlanName::parse("wide").expect("valid")),
@@ -81,13 +92,19 @@ fn client(serial: usize) -> Client {
             until: None,
         }]),
     };
+    match serial {
+        UNGRANTED => profile.grants = Box::new([]),
+        SCOPELESS => profile.scopes = Box::new([]),
+        SLOW => profile.plan = PlanName::parse("slow").ok(),
+        _ => {}
+    }
     Client {
         id: ClientId::parse(&format!("client-{serial}")).expect("valid"),
         kind: ClientKind::App,
         owner: "owner".into(),
         purpose: "purpose".into(),
-        status: Status::Active,
-        expires: None,
+        status: if serial == REVOKED { Status::Revoked } else { Status::Active },
+        expires: (serial == EXPIRED).then_some(UnixMicros(0)),
         profiles: Box::new([Arc::new(profile)]),
     }
 }
@@ -124,29 +141,42 @@ fn decisions(c: &mut Criterion) {
     let good = key(77).reveal().to_owned();
     let unknown = key(9_999_999).reveal().to_owned();
     let now = Now { mono: MonoNs(1), wall: UnixMicros::from_seconds(1_800_000_000) };
-    let rows: [(&str, &str, &str, Option<&str>, Option<u64>); 8] = [
-        ("allowed", "GET", "/api/r7/42/s7", Some(&good), None),
-        ("not_found", "GET", "/api/none", Some(&good), None),
-        ("method_not_allowed", "PUT", "/api/r7/42/s7", Some(&good), None),
-        ("credential_missing", "GET", "/api/r7/42/s7", None, None),
-        ("credential_invalid_unknown", "GET", "/api/r7/42/s7", Some(&unknown), None),
-        ("credential_invalid_malformed", "GET", "/api/r7/42/s7", Some("og_live_x"), None),
-        ("no_api", "GET", "/elsewhere", Some(&good), None),
-        ("body_too_large", "GET", "/api/r7/42/s7", Some(&good), Some(5000)),
+    let of = |serial: usize| key(serial).reveal().to_owned();
+    let path = "/api/r7/42/s7";
+    let rows: [(&str, &str, &str, Vec<String>, Option<u64>); 15] = [
+        ("allowed", "GET", path, vec![good.clone()], None),
+        ("not_found", "GET", "/api/none", vec![good.clone()], None),
+        ("not_found_no_api", "GET", "/elsewhere", vec![good.clone()], None),
+        ("method_not_allowed", "PUT", path, vec![good.clone()], None),
+        ("credential_missing", "GET", path, vec![], None),
+        ("credential_invalid_unknown", "GET", path, vec![unknown], None),
+        ("credential_invalid_malformed", "GET", path, vec!["og_live_x".to_owned()], None),
+        ("credential_invalid_revoked", "GET", path, vec![of(REVOKED)], None),
+        ("credential_conflict", "GET", path, vec![good.clone(), of(78)], None),
+        ("client_suspended", "GET", path, vec![of(EXPIRED)], None),
+        ("not_granted", "GET", path, vec![of(UNGRANTED)], None),
+        ("insufficient_scope", "GET", path, vec![of(SCOPELESS)], None),
+        ("rate_limited", "GET", path, vec![of(SLOW)], None),
+        ("body_too_large", "GET", path, vec![good.clone()], Some(5000)),
+        ("misdirected", "GET", path, vec![good], None),
     ];
     let mut group = c.benchmark_group("decide");
-    for (name, method, path, key, body_bytes) in rows {
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let mut presented = Presented::default();
-                if let Some(key) = key {
-                    presented.push(CredentialLocation::XApiKey, key.as_bytes());
-                }
-                let ask = Ask { method, host: "a.example", path, presented, body_bytes };
-                let mut seen = Seen::default();
-                black_box(decide(&snapshot, black_box(&ask), now, &mut seen)).is_ok()
-            });
-        });
+    for (name, method, path, keys, body_bytes) in &rows {
+        let host = if *name == "misdirected" { "b.example" } else { "a.example" };
+        let run = || {
+            let mut presented = Presented::default();
+            for key in keys {
+                presented.push(CredentialLocation::XApiKey, key.as_bytes());
+            }
+            let ask = Ask { method, host, path, presented, body_bytes: *body_bytes };
+            let mut seen = Seen::default();
+            black_box(decide(&snapshot, black_box(&ask), now, &mut seen)).map_err(|r| r.denial)
+        };
+        // The first call of the slow client is its last; then every row is what it is called.
+        drop(run());
+        let outcome = run().map_or_else(Denial::code, |_| "allowed");
+        assert!(name.starts_with(outcome), "{name} is {outcome}");
+        group.bench_function(*name, |b| b.iter(|| run().is_ok()));
     }
     group.finish();
 }
