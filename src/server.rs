@@ -238,8 +238,9 @@ fn start_workers(
 /// Pingora's bound on attempts; the upstream's own `retries` is at most 5 and comes first.
 const ATTEMPTS_MAX: usize = 6;
 
-/// The audit of the running gate, for acts of administration.
-struct AuditSink(AuditLog);
+/// An audit log, for acts of administration.
+#[derive(Debug)]
+pub struct AuditSink(pub AuditLog);
 
 impl ActSink for AuditSink {
     fn record(&self, act: ActRecord) -> Result<(), AuditUnavailable> {

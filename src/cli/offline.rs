@@ -3,20 +3,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Exit;
 use super::output::Failure;
-use crate::audit::{self, AuditLog, Recorder};
+use crate::audit::{self, Recorder};
 use crate::inventory::ActSink;
 use crate::inventory::error::AuditUnavailable;
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
-use crate::server::{self, Source};
+use crate::server::{self, AuditSink, Source};
 
 /// An audit log that is closed, and so synced, when the command ends.
 struct Offline {
-    log: AuditLog,
+    sink: AuditSink,
     _recorder: Recorder,
 }
 
@@ -26,19 +25,15 @@ pub fn open(source: &Source, data_dir: &Path) -> Result<(Arc<Policy>, Arc<dyn Ac
     let directory = audit::directory(data_dir);
     let opened = audit::open(&directory, policy.audit, &server::node(), |_| {});
     let (log, recorder) = opened.map_err(|error| Failure::plain(Exit::NotDone, error))?;
-    Ok((Arc::new(policy), Arc::new(Offline { log, _recorder: recorder })))
+    Ok((Arc::new(policy), Arc::new(Offline { sink: AuditSink(log), _recorder: recorder })))
 }
 
 impl ActSink for Offline {
     fn record(&self, act: ActRecord) -> Result<(), AuditUnavailable> {
-        let full = |_| AuditUnavailable("the audit queue is full".to_owned());
-        self.log.record_act(act).map_err(full)
+        self.sink.record(act)
     }
 
     fn flush(&self) -> Result<(), AuditUnavailable> {
-        let late = |_| AuditUnavailable("the audit was not written in time".to_owned());
-        self.log.flush(FLUSH_DEADLINE).map_err(late)
+        self.sink.flush()
     }
 }
-
-const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
