@@ -125,7 +125,7 @@ denied = requests.get(url + "/small", timeout=20)
 assert denied.status_code == 401 and denied.json()["code"] == "credential_missing", denied.text
 print("ok")
 "#;
-    let mut python = Command::new(tools::python_with_requests());
+    let mut python = Command::new(tools::python());
     python.args(["-c", script]).env("URL", bench.url("")).env("KEY", &bench.key.text);
     assert_eq!(tools::run(&mut python, b"").expect_success(), "ok\n");
     assert_eq!(bench.nginx.uploaded("of-python"), pattern(SMALL_BYTES).repeat(3));

@@ -1,6 +1,8 @@
 //! Programs from packages, run to their end. A missing one fails: `ci/setup` installs it.
 
+use std::env;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// What a program said.
@@ -34,21 +36,20 @@ impl Said {
     }
 }
 
-/// The first Python that has `requests`: a user's own may lack what Debian's has.
-pub fn python_with_requests() -> &'static str {
-    let has = |python: &&str| {
-        run(Command::new(python).args(["-c", "import requests"]), b"").code == Some(0)
-    };
-    ["python3", "/usr/bin/python3"]
-        .into_iter()
-        .find(has)
-        .expect("ci/setup installs python3-requests")
+/// The Python that `ci/setup` makes, with the libraries of `ci/python.txt`.
+pub fn python() -> PathBuf {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = cache.or_else(home).expect("HOME is set");
+    let python = cache.join("onegate/python/bin/python");
+    assert!(python.exists(), "{} is missing: `ci/setup` makes it", python.display());
+    python
 }
 
 /// A program of `/usr/sbin`, which is not on everyone's path.
 pub fn daemon(name: &str) -> Command {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut path: Vec<_> = std::env::split_paths(&path).collect();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut path: Vec<_> = env::split_paths(&path).collect();
     path.push("/usr/sbin".into());
     let program = path.iter().map(|folder| folder.join(name)).find(|program| program.exists());
     Command::new(program.unwrap_or_else(|| panic!("{name} is missing: `ci/setup` installs it")))
