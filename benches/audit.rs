@@ -159,6 +159,7 @@ impl Sample {
             policy: Arc::clone(&self.policy),
             trace_id: [0xab; 16],
             parent_request_id: None,
+            access: None,
         }))
     }
 }

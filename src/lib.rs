@@ -6,6 +6,7 @@ pub mod model;
 
 pub mod request;
 
+pub mod access_log;
 pub mod audit;
 pub mod clock;
 pub mod config;

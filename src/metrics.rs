@@ -3,6 +3,7 @@
 //! Counters and histograms are a fold over the audit's records, on the recorder's thread: what has
 //! a record is counted once, and no worker thread resolves a label. Gauges are read when scraped.
 
+mod gate;
 pub mod serve;
 
 use std::time::Duration;
@@ -10,13 +11,15 @@ use std::time::Duration;
 use ahash::{AHashMap, AHashSet};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::model::denial::Denial;
 use crate::model::id::ClientId;
 use crate::model::record::{Outcome, RequestRecord};
+
+pub use self::gate::GateSeries;
 
 /// The label of clients past `clients_max`.
 const OTHER: &str = "_other";
@@ -35,12 +38,7 @@ pub struct Metrics {
     upstream_seconds: HistogramVec,
     in_flight: IntGaugeVec,
     limit_used: GaugeVec,
-    connections: IntGaugeVec,
-    audit_records: IntCounter,
-    audit_queue_bytes: IntGauge,
-    revision: IntGauge,
-    pub refused_before_request: IntCounterVec,
-    pub reloads: IntCounterVec,
+    pub gate: GateSeries,
 }
 
 /// What gauges show at the moment of a scrape.
@@ -103,33 +101,14 @@ impl Metrics {
                 ),
                 &["client", "limit"],
             )?,
-            connections: gauge("onegate_connections", "Open connections.", &["listener"])?,
-            audit_records: IntCounter::new(
-                "onegate_audit_records_total",
-                "Records written to the audit.",
-            )?,
-            audit_queue_bytes: IntGauge::new(
-                "onegate_audit_queue_bytes",
-                "Memory of records that wait to be written, estimated.",
-            )?,
-            revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
-            refused_before_request: counter(
-                "onegate_refused_before_request_total",
-                "Connections that ended before they made a request that has a record.",
-                &["reason"],
-            )?,
-            reloads: counter(
-                "onegate_config_reloads_total",
-                "Reloads of the config, by result: done or refused.",
-                &["result"],
-            )?,
+            gate: GateSeries::new()?,
         };
         metrics.register()?;
         Ok(metrics)
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 14] = [
+        let all: [Box<dyn Collector>; 8] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
@@ -138,14 +117,8 @@ impl Metrics {
             Box::new(self.upstream_seconds.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.limit_used.clone()),
-            Box::new(self.connections.clone()),
-            Box::new(self.audit_records.clone()),
-            Box::new(self.audit_queue_bytes.clone()),
-            Box::new(self.revision.clone()),
-            Box::new(self.refused_before_request.clone()),
-            Box::new(self.reloads.clone()),
         ];
-        for collector in all {
+        for collector in all.into_iter().chain(self.gate.collectors()) {
             self.registry.register(collector)?;
         }
         let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -185,14 +158,7 @@ impl Metrics {
         for (client, limit, used) in &reading.limit_used {
             self.limit_used.with_label_values(&[client, limit]).set(*used);
         }
-        for (listener, count) in &reading.connections {
-            self.connections.with_label_values(&[listener]).set(signed(*count));
-        }
-        // The recorder counts; this follows it.
-        let behind = reading.audit_records.saturating_sub(self.audit_records.get());
-        self.audit_records.inc_by(behind);
-        self.audit_queue_bytes.set(signed(reading.audit_queue_bytes));
-        self.revision.set(signed(reading.revision));
+        self.gate.set(reading);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -5,6 +5,7 @@
 //! the admin socket have threads of their own.
 
 mod gauges;
+mod life;
 mod listen;
 mod reload;
 mod signals;
@@ -21,6 +22,7 @@ use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
+use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
@@ -42,7 +44,6 @@ use crate::request;
 use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
-use self::signals::{Order, Orders};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
 
@@ -59,6 +60,7 @@ pub struct Running {
     shutdown: watch::Sender<bool>,
     admin: AdminServer,
     recorder: Recorder,
+    access_log: Arc<AccessLog>,
     _tickers: [Ticker; 2],
 }
 
@@ -70,7 +72,10 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let metrics_socket = serve::bind(policy.metrics.address)
         .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;
     let metrics = Arc::new(Metrics::new().map_err(StartError::Series)?);
-    let (log, recorder) = open_audit(&policy, &metrics)?;
+    let access_log = AccessLog::start(metrics.gate.access_log_dropped.clone());
+    let access_log = Arc::new(access_log.map_err(StartError::Thread)?);
+    access_log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    let (log, recorder) = open_audit(&policy, &metrics, access_log.feed())?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
     let upstreams = Arc::new(Upstreams::default());
@@ -85,7 +90,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         audit: log,
         flights: Arc::clone(&flights),
         upstreams: Arc::clone(&upstreams),
-        refused_before_request: metrics.refused_before_request.clone(),
+        refused_before_request: metrics.gate.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
     });
 
@@ -103,6 +108,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         registry: Arc::clone(&registry),
         shared: Arc::clone(&shared),
         metrics,
+        access_log: Arc::clone(&access_log),
         turn: Mutex::new(()),
     });
     let admin_reloader = Arc::clone(&reloader);
@@ -124,6 +130,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         shutdown,
         admin,
         recorder,
+        access_log,
         _tickers: [sweeper, resolver],
     })
 }
@@ -137,62 +144,20 @@ impl Running {
     pub fn is_without_clients(&self) -> bool {
         self.shared.snapshot.load().inventory.clients.is_empty()
     }
-
-    /// Serves until a signal ends it; then everything recorded is on disk.
-    pub fn run(self) -> Result<(), StartError> {
-        let (shared, reloader) = (Arc::clone(&self.shared), Arc::clone(&self.reloader));
-        let orders = async {
-            let mut orders = Orders::listen()?;
-            loop {
-                match orders.next().await {
-                    Order::Reload => {
-                        let reloader = Arc::clone(&reloader);
-                        // Off this thread: names may take their time to resolve.
-                        let reload = move || reloader.obey_signal();
-                        tokio::task::spawn_blocking(reload).await.unwrap_or_default();
-                    }
-                    order @ (Order::Drain | Order::End) => return Ok(order),
-                }
-            }
-        };
-        let order = self.control.block_on(orders).map_err(StartError::Thread)?;
-        log::info!("{order:?}: the gate stops");
-        // Listeners close; idle connections end now, busy ones with their request.
-        self.shutdown.send(true).ok();
-        shared.flights.drain();
-        if order == Order::Drain {
-            let deadline = shared.snapshot.load().policy.server.drain_deadline;
-            self.control.block_on(until_empty(&shared, deadline));
-        }
-        shared.flights.end_all();
-        self.control.block_on(until_empty(&shared, LAST_WORDS));
-        self.workers.shutdown_timeout(LAST_WORDS);
-        self.admin.stop();
-        self.recorder.close().map_err(StartError::Unwritten)
-    }
 }
 
-/// How long an ended request may take to say so.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Connections end by themselves; this looks until they have.
-async fn until_empty(shared: &Shared, deadline: Duration) {
-    let empty = async {
-        while shared.flights.connections() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(deadline, empty).await.is_err() {
-        let open = shared.flights.connections();
-        log::warn!("{open} connections are open after {deadline:?}, and are ended");
-    }
-}
-
-fn open_audit(policy: &Policy, metrics: &Metrics) -> Result<(AuditLog, Recorder), StartError> {
+fn open_audit(
+    policy: &Policy,
+    metrics: &Metrics,
+    mut feed: Feed,
+) -> Result<(AuditLog, Recorder), StartError> {
     let mut fold = metrics.fold(policy.metrics.clients_max);
     let directory = audit::directory(&policy.server.data_dir);
-    audit::open(&directory, policy.audit, &node(), move |record| fold.count(record))
-        .map_err(StartError::Audit)
+    audit::open(&directory, policy.audit, &node(), move |record| {
+        fold.count(record);
+        feed.show(record);
+    })
+    .map_err(StartError::Audit)
 }
 
 /// The host's name, as records say it.

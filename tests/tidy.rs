@@ -13,13 +13,14 @@ use std::collections::BTreeSet;
 use source::Tree;
 
 /// What each layer may import of ours, besides itself.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("request", &["model"]),
     ("config", &["model", "clock", "request::target"]),
     ("inventory", &["model", "clock"]),
     ("audit", &["model", "clock"]),
+    ("access_log", &["audit::json", "audit::tests", "model", "clock"]),
     ("metrics", &["model", "clock"]),
     ("admin", &["inventory", "audit", "metrics", "config", "model", "clock"]),
     ("edge", &["request", "audit", "metrics", "model", "clock"]),

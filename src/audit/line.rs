@@ -15,7 +15,7 @@ use crate::model::id::Scope;
 use crate::model::record::{ActRecord, Caller, Entry, Outcome, RequestRecord, Surface};
 use crate::model::time::UnixMicros;
 
-use super::json::Object;
+use super::json::{Object, second_text};
 use super::segment::Boot;
 
 /// The version of the format, a line's `v`.
@@ -66,13 +66,6 @@ impl Encoder {
         line.close();
         out.push(b'\n');
     }
-}
-
-/// `2026-03-01T12:00:00.`: what the times within one second begin with.
-fn second_text(seconds: i64) -> String {
-    let mut text = UnixMicros::from_seconds(seconds).to_string();
-    text.truncate(text.len() - "000000Z".len());
-    text
 }
 
 fn request(line: &mut Object<'_>, record: &RequestRecord) {

@@ -90,6 +90,7 @@ pub fn bare(n: u64) -> RequestRecord {
         policy: "0123456789abcdef+1".into(),
         trace_id: [0; 16],
         parent_request_id: None,
+        access: None,
     }
 }
 

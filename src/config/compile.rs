@@ -7,6 +7,7 @@ use super::source::Sources;
 use crate::model::policy::Policy;
 use files::Files;
 
+mod access_log;
 mod apis;
 mod files;
 mod hosts;
@@ -26,6 +27,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
 
     let server = server::server(files.section("server"), sources.folder());
     let audit = server::audit(files.section("audit"), &server);
+    let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address);
     let plans = plans::plans(&mut files);
@@ -51,6 +53,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
         bounds: server.bounds,
         trusted_proxies: server.trusted_proxies,
         audit,
+        access_log,
         metrics,
         hosts,
         apis: apis.into_iter().map(|published| published.api).collect(),

@@ -87,6 +87,11 @@ impl<'s> Section<'s> {
         Some(Place::new(self.at.file, self.table?.get(key)?.span()))
     }
 
+    /// Whether some file has the section.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Whether the section is there without this key.
     pub(super) fn lacks(&self, key: &'static str) -> bool {
         self.table.is_some_and(|table| !table.contains_key(key))

@@ -13,7 +13,7 @@ use crate::audit::Slot;
 use crate::clock;
 use crate::model::denial::{Advice, Failure, Reason};
 use crate::model::id::{RequestId, UpstreamName};
-use crate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
+use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Timeouts, Upstream};
@@ -60,6 +60,8 @@ pub struct Request {
     pub peer_ip: Option<IpAddr>,
     pub source_ip: Option<IpAddr>,
     pub parent_request_id: Option<Box<str>>,
+    /// None unless there is an access log.
+    pub access: Option<Box<AccessDetail>>,
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
@@ -135,6 +137,7 @@ impl Request {
             policy: Arc::clone(&self.snapshot.label),
             trace_id: self.trace.trace_id,
             parent_request_id: self.parent_request_id,
+            access: self.access,
         });
         (self.slot, record)
     }

@@ -34,6 +34,7 @@ pub struct Flights {
     listeners: Vec<Port>,
     requests: AtomicUsize,
     draining: AtomicBool,
+    leaving: AtomicBool,
 }
 
 /// A listener and its open connections.
@@ -70,6 +71,7 @@ impl Flights {
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -125,6 +127,15 @@ impl Flights {
 
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether the gate has said that it will stop: it still serves, but is no longer ready.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
     }
 
     pub fn is_draining(&self) -> bool {

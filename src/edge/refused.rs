@@ -37,6 +37,7 @@ pub fn record(
         peer_ip,
         source_ip: peer_ip,
         parent_request_id: None,
+        access: None,
         stage: Stage::Refused,
         seen: Seen::default(),
         forward: Forward::default(),

@@ -114,7 +114,12 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
     let product = |text: &&str| Product { name: name(text), operations: [].into() };
     Arc::new(Policy {
         digest: "0123456789abcdef".into(),
-        server: Server { threads: None, data_dir: "".into(), drain_deadline: second },
+        server: Server {
+            threads: None,
+            data_dir: "".into(),
+            drain_delay: second,
+            drain_deadline: second,
+        },
         listeners: [].into(),
         bounds: Bounds {
             idle_timeout: second,
@@ -127,6 +132,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             requests_max: 1,
         },
         trusted_proxies: [].into(),
+        access_log: None,
         audit: AuditSettings { queue_records_max: 1, flush_interval: second, segment_bytes_max: 1 },
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),

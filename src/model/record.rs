@@ -60,6 +60,16 @@ pub struct RequestRecord {
     pub trace_id: [u8; 16],
     /// The id a trusted proxy sent.
     pub parent_request_id: Option<Box<str>>,
+    /// What only the access log shows; None unless there is one.
+    pub access: Option<Box<AccessDetail>>,
+}
+
+/// What the access log shows of a request beyond its record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AccessDetail {
+    /// `HTTP/1.1`, …
+    pub protocol: &'static str,
+    pub user_agent: Option<Box<str>>,
 }
 
 /// Who the gate took the caller for.

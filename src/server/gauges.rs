@@ -30,7 +30,7 @@ impl Gauges for LiveGauges {
     }
 
     fn is_ready(&self) -> bool {
-        !self.shared.flights.is_draining()
+        !self.shared.flights.is_leaving()
     }
 }
 

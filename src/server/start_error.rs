@@ -22,6 +22,7 @@ pub enum StartError {
     Inventory(StoreError),
     Audit(AuditError),
     Admin(AdminError),
+    AccessLog(io::Error),
     Thread(io::Error),
     /// The gate has stopped, and records could not be written.
     Unwritten(Unwritten),
@@ -42,6 +43,7 @@ impl fmt::Display for StartError {
             Self::Store(error) | Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
             Self::Audit(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
+            Self::AccessLog(error) => write!(f, "[access_log]: cannot write to {error}"),
             Self::Thread(error) => write!(f, "the system refuses a thread or a socket: {error}"),
             Self::Unwritten(error) => error.fmt(f),
         }

@@ -15,6 +15,7 @@
 
 mod harness;
 
+mod access_log;
 mod admin;
 mod audit;
 mod bounds;
