@@ -22,7 +22,7 @@ use crate::model::record::{Outcome, RequestRecord};
 pub use self::gate::GateSeries;
 
 /// The label of clients past `clients_max`.
-const OTHER: &str = "_other";
+pub const OTHER: &str = "_other";
 /// The label of requests that reached no api.
 const NO_API: &str = "_none";
 

@@ -1,12 +1,13 @@
 //! What gauges show when they are scraped: read from the live parts, off the worker threads.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock;
 use crate::edge::Shared;
 use crate::metrics::serve::Gauges;
-use crate::metrics::{Metrics, Reading};
+use crate::metrics::{self, Metrics, Reading};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::snapshot::Snapshot;
@@ -40,7 +41,7 @@ impl LiveGauges {
         let clients_max = snapshot.policy.metrics.clients_max;
         let audit = &self.shared.audit;
         Reading {
-            in_flight: self.in_flight(&snapshot),
+            in_flight: self.in_flight(&snapshot, clients_max),
             limit_used: limits_used(&snapshot, clients_max, clock::mono()),
             connections: self.shared.flights.connections_by_listener(),
             audit_records: audit.records_written(),
@@ -49,14 +50,21 @@ impl LiveGauges {
         }
     }
 
-    fn in_flight(&self, snapshot: &Snapshot) -> Vec<(String, u64)> {
+    /// By client, for as many as have series of their own: the busiest; the rest are one.
+    fn in_flight(&self, snapshot: &Snapshot, most: usize) -> Vec<(String, u64)> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         self.shared.flights.live_calls(|call| {
             let credential = call.credential.and_then(|id| snapshot.inventory.credentials.get(&id));
             let client = credential.map_or(ClientId::ANONYMOUS, |c| c.client.as_str());
             *counts.entry(client.to_owned()).or_default() += 1;
         });
-        counts.into_iter().collect()
+        let anonymous = counts.remove_entry(ClientId::ANONYMOUS);
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        let rest: u64 = counts.drain(most.min(counts.len())..).map(|(_, count)| count).sum();
+        counts.extend(anonymous);
+        counts.extend((rest > 0).then(|| (metrics::OTHER.to_owned(), rest)));
+        counts
     }
 }
 

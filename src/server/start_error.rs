@@ -33,11 +33,14 @@ impl fmt::Display for StartError {
         match self {
             Self::Listener(bind) => write!(
                 f,
-                "listener {}: cannot listen on {}: {}",
-                bind.listener, bind.address, bind.error
+                "listener {}: cannot listen on {}: {}{}",
+                bind.listener,
+                bind.address,
+                bind.error,
+                fix(bind.error.kind())
             ),
             Self::Metrics { address, error } => {
-                write!(f, "[metrics]: cannot listen on {address}: {error}")
+                write!(f, "[metrics]: cannot listen on {address}: {error}{}", fix(error.kind()))
             }
             Self::Series(error) => write!(f, "cannot make the metrics: {error}"),
             Self::Store(error) | Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
@@ -51,3 +54,18 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// What to do about an address that cannot be had.
+fn fix(kind: io::ErrorKind) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are open")]
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            ". Another process listens there: `ss -ltnp` shows which. Stop it, or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need CAP_NET_BIND_SERVICE, as conf/onegate.service gives it"
+        }
+        io::ErrorKind::AddrNotAvailable => ". This machine does not have the address",
+        _ => "",
+    }
+}
