@@ -30,4 +30,5 @@ mod peers;
 mod process;
 mod reload;
 mod rest;
+mod under_load;
 mod upstream;
