@@ -148,6 +148,7 @@ impl Sample {
             outcome: Outcome::Allowed,
             reason: None,
             limit: None,
+            shadow_limit: None,
             status: 200,
             upstream: UpstreamName::parse("payments").ok(),
             endpoint: Some(([10, 0, 0, 9], 8080).into()),

@@ -10,6 +10,7 @@ pub mod access_log;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod counters;
 pub mod inventory;
 pub mod metrics;
 

@@ -33,6 +33,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     denials: IntCounterVec,
     failures: IntCounterVec,
+    shadow_refusals: IntCounterVec,
     responses: IntCounterVec,
     gateway_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
@@ -74,6 +75,11 @@ impl Metrics {
                 "Allowed requests that failed, by the code of the failure.",
                 &["api", "failure"],
             )?,
+            shadow_refusals: counter(
+                "onegate_shadow_refusals_total",
+                "Allowed requests that a shadow limit would have refused.",
+                &["client", "limit"],
+            )?,
             responses: counter(
                 "onegate_responses_total",
                 "Answers by class of their status; 'none' when the caller left before any.",
@@ -108,10 +114,11 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 8] = [
+        let all: [Box<dyn Collector>; 9] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
+            Box::new(self.shadow_refusals.clone()),
             Box::new(self.responses.clone()),
             Box::new(self.gateway_seconds.clone()),
             Box::new(self.upstream_seconds.clone()),
@@ -138,6 +145,7 @@ impl Metrics {
             requests: self.requests.clone(),
             denials: self.denials.clone(),
             failures: self.failures.clone(),
+            shadow_refusals: self.shadow_refusals.clone(),
             responses: self.responses.clone(),
             gateway_seconds: self.gateway_seconds.clone(),
             upstream_seconds: self.upstream_seconds.clone(),
@@ -171,6 +179,7 @@ pub struct Fold {
     requests: IntCounterVec,
     denials: IntCounterVec,
     failures: IntCounterVec,
+    shadow_refusals: IntCounterVec,
     responses: IntCounterVec,
     gateway_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
@@ -210,6 +219,10 @@ impl Fold {
             Outcome::Failed(failure) => {
                 self.failures.with_label_values(&[api, failure.code()]).inc();
             }
+        }
+        if let Some(shadow) = &record.shadow_limit {
+            let limit = format!("{}/{}", shadow.0, shadow.1);
+            self.shadow_refusals.with_label_values(&[client.as_str(), &limit]).inc();
         }
         let series = self.api_series(api);
         let class = usize::from(record.status / 100).min(5);

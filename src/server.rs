@@ -1,8 +1,8 @@
 //! Wiring: starts every part in order, stops them in the opposite one, and swaps the config.
 //!
 //! The one place that knows every layer. Worker threads run Pingora and nothing else; the control
-//! thread (the caller's) serves metrics and obeys signals; the recorder, the sweeper, the resolver and
-//! the admin socket have threads of their own.
+//! thread (the caller's) serves metrics and obeys signals; the recorder, the counters, the sweeper, the
+//! resolver and the admin socket have threads of their own.
 
 mod gauges;
 mod life;
@@ -26,11 +26,13 @@ use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
+use crate::counters::{self, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
 use crate::edge::flights::{Flights, TICK};
 use crate::edge::proxy::Gate;
+use crate::edge::strangers::Strangers;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
@@ -61,6 +63,7 @@ pub struct Running {
     admin: AdminServer,
     recorder: Recorder,
     access_log: Arc<AccessLog>,
+    ledger: Ledger,
     _tickers: [Ticker; 2],
 }
 
@@ -77,6 +80,9 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     access_log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
     let (log, recorder) = open_audit(&policy, &metrics, access_log.feed())?;
 
+    let (counters, ledger) =
+        counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
+
     let flights = Arc::new(Flights::new(&bound.listeners));
     let upstreams = Arc::new(Upstreams::default());
     upstreams.adopt(&policy);
@@ -90,6 +96,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         audit: log,
         flights: Arc::clone(&flights),
         upstreams: Arc::clone(&upstreams),
+        counters,
+        strangers: Strangers::default(),
         refused_before_request: metrics.gate.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
     });
@@ -131,6 +139,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         admin,
         recorder,
         access_log,
+        ledger,
         _tickers: [sweeper, resolver],
     })
 }

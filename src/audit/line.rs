@@ -101,6 +101,9 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
     if let Some(limit) = &record.limit {
         line.name("limit", limit.as_str());
     }
+    if let Some(shadow) = &record.shadow_limit {
+        line.name("shadow_limit", shadow.1.as_str());
+    }
     if let Some(operation) = record.operation.as_ref().filter(|o| !o.scopes.is_empty()) {
         line.texts("scopes_required", operation.scopes.iter().map(Scope::as_str));
     }

@@ -79,6 +79,7 @@ pub fn bare(n: u64) -> RequestRecord {
         outcome: Outcome::Denied(Denial::MalformedRequest),
         reason: None,
         limit: None,
+        shadow_limit: None,
         status: 400,
         upstream: None,
         endpoint: None,

@@ -11,10 +11,12 @@ mod access_log;
 mod apis;
 mod files;
 mod hosts;
+mod limits;
 mod listeners;
 mod operations;
 mod plans;
 mod products;
+mod quotas;
 mod routes;
 mod server;
 mod syntax;
@@ -30,6 +32,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address);
+    let anonymous = limits::anonymous(files.section("limits"));
     let plans = plans::plans(&mut files);
 
     let mut upstream_names = files.names("upstream");
@@ -38,6 +41,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let products = products::products(&mut files);
     let apis = apis::apis(&mut files, &upstream_names, &mut operation_ids, &products);
     products.check(&operation_ids, problems);
+    plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);
     files.finish();
 
@@ -59,7 +63,8 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
         apis: apis.into_iter().map(|published| published.api).collect(),
         products: products.into_list(&operations),
         operations,
-        plans,
+        plans: plans.list,
+        anonymous,
         upstreams,
     })
 }

@@ -12,13 +12,13 @@ use http::HeaderValue;
 use crate::audit::Slot;
 use crate::clock;
 use crate::model::denial::{Advice, Failure, Reason};
-use crate::model::id::{RequestId, UpstreamName};
+use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Timeouts, Upstream};
 use crate::request::Seen;
-use crate::request::limit::Admitted;
+use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
@@ -126,6 +126,7 @@ impl Request {
             outcome,
             reason,
             limit,
+            shadow_limit: seen.standing.and_then(shadow_limit),
             status: self.status,
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
@@ -195,6 +196,12 @@ impl Drop for Ctx {
         }
         self.finish(end);
     }
+}
+
+/// What most plans do not have: a limit that only watches, and would have refused.
+fn shadow_limit(standing: Standing) -> Option<Box<(PlanName, LimitName)>> {
+    let shadow = standing.more?.shadow?;
+    Some(Box::new((standing.plan.name.clone(), shadow)))
 }
 
 fn micros(later: MonoNs, earlier: MonoNs) -> u64 {

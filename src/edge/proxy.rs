@@ -1,7 +1,6 @@
 //! Pingora's hooks, in the order in which they run. Each is a few lines that call a stage; what a
 //! stage decides, this file only carries out.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,7 @@ use pingora::{Error, Result};
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::record::End;
-use crate::request::limit::Admitted;
-use crate::request::{self, Ask};
+use crate::request;
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
@@ -26,7 +24,7 @@ use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
 use super::flight::{Live, Phase};
 use super::stop::Fault;
-use super::{arrival, drain, fault, headers, peer};
+use super::{admission, arrival, drain, fault, headers, peer};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ impl ProxyHttp for Gate {
 
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        let (stage, fault) = match Self::decide(session, ctx) {
+        let (stage, fault) = match admission::decide(session, ctx).await {
             Ok(admitted) => (Stage::Admitted(admitted), None),
             Err(fault) => (Stage::Refused, Some(fault)),
         };
@@ -316,36 +314,6 @@ impl ProxyHttp for Gate {
 }
 
 impl Gate {
-    /// Everything that must hold before a request is judged, then `request::decide`.
-    fn decide(session: &Session, ctx: &mut Ctx) -> Result<Admitted, Fault> {
-        let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
-        if request.slot.is_none() {
-            let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
-            return Err(Fault::Denied(refusal));
-        }
-        if let Some(fault) = request.fault.take() {
-            return Err(fault);
-        }
-        if request.in_flight.is_none() {
-            return Err(Fault::Denied(Refusal::new(Denial::Overloaded, "requests_max reached")));
-        }
-        let head = session.req_header();
-        let length = headers::field(&head.headers, &header::CONTENT_LENGTH);
-        let ask = Ask {
-            method: &request.method,
-            host: &request.host,
-            path: request.target.as_ref().map_or("", |target| target.path()),
-            presented: headers::presented(&head.headers),
-            body_bytes: length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
-        };
-        let (snapshot, now, seen) = (&request.snapshot, request.started, &mut request.seen);
-        let judge = AssertUnwindSafe(|| request::decide(snapshot, &ask, now, seen));
-        match catch_unwind(judge) {
-            Ok(verdict) => verdict.map_err(Fault::Denied),
-            Err(_) => Err(Fault::PANICKED),
-        }
-    }
-
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
         let body_timeout = self.shared.snapshot.load().policy.bounds.body_timeout;
         ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);

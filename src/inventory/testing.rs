@@ -104,11 +104,8 @@ pub fn registry(dir: &TempDir) -> (Registry, Arc<MemoryAudit>) {
 pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
     let second = Duration::from_secs(1);
     let plan = |text: &&str| {
-        let plan = Plan {
-            name: name(text),
-            rates: [].into(),
-            policy_header: http::HeaderValue::from_static(""),
-        };
+        let header = http::HeaderValue::from_static("");
+        let plan = Plan::new(name(text), Box::default(), Box::default(), None, header);
         (name(text), Arc::new(plan))
     };
     let product = |text: &&str| Product { name: name(text), operations: [].into() };
@@ -140,6 +137,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
         operations: AHashMap::default(),
         products: products.iter().map(product).collect(),
         plans: plans.iter().map(plan).collect(),
+        anonymous: None,
         upstreams: AHashMap::default(),
     })
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::api::{Api, HostIndex, Operation};
 use super::id::{ListenerName, OperationId, PlanName, ProductName, UpstreamName};
-use super::plan::Plan;
+use super::plan::{AnonymousLimit, Plan};
 use super::upstream::Upstream;
 
 /// One valid config, whole.
@@ -34,6 +34,8 @@ pub struct Policy {
     /// In config order.
     pub products: Box<[Product]>,
     pub plans: AHashMap<PlanName, Arc<Plan>>,
+    /// None: strangers are not limited.
+    pub anonymous: Option<Box<AnonymousLimit>>,
     pub upstreams: AHashMap<UpstreamName, Arc<Upstream>>,
 }
 

@@ -11,8 +11,8 @@ use crate::metrics::{self, Metrics, Reading};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::snapshot::Snapshot;
-use crate::model::time::MonoNs;
-use crate::request::limit::gcra;
+use crate::model::time::Now;
+use crate::request::limit::usage;
 
 /// The running gate, as its metrics listener sees it.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl LiveGauges {
         let audit = &self.shared.audit;
         Reading {
             in_flight: self.in_flight(&snapshot, clients_max),
-            limit_used: limits_used(&snapshot, clients_max, clock::mono()),
+            limit_used: limits_used(&snapshot, clients_max, clock::now()),
             connections: self.shared.flights.connections_by_listener(),
             audit_records: audit.records_written(),
             audit_queue_bytes: audit.queued_bytes_estimate(),
@@ -69,22 +69,20 @@ impl LiveGauges {
 }
 
 /// Limits that are in use now; those at rest are left out.
-fn limits_used(snapshot: &Snapshot, most: usize, now: MonoNs) -> Vec<(String, String, f64)> {
+fn limits_used(snapshot: &Snapshot, most: usize, now: Now) -> Vec<(String, String, f64)> {
     let clients = snapshot.inventory.clients.values();
     clients.flat_map(|client| limits_of(snapshot, client, now)).take(most).collect()
 }
 
-fn limits_of(snapshot: &Snapshot, client: &Client, now: MonoNs) -> Vec<(String, String, f64)> {
+fn limits_of(snapshot: &Snapshot, client: &Client, now: Now) -> Vec<(String, String, f64)> {
     let mut used: BTreeMap<String, f64> = BTreeMap::new();
     for profile in &client.profiles {
         let plan = profile.plan.as_ref().and_then(|name| snapshot.policy.plans.get(name));
         let Some(plan) = plan else { continue };
-        let cells = *profile.meter.lock();
-        for (rate, cell) in plan.rates.iter().zip(cells).filter(|(_, cell)| *cell > now) {
-            let left = f64::from(gcra::standing(cell, gcra::Pace::of(rate), now).remaining);
-            let ratio = 1.0 - left / f64::from(rate.burst.max(1));
-            used.insert(format!("{}/{}", plan.name, rate.name), ratio);
-        }
+        let of_plan = usage::used(plan, &profile.meter, now);
+        used.extend(
+            of_plan.into_iter().map(|(limit, ratio)| (format!("{}/{limit}", plan.name), ratio)),
+        );
     }
     used.into_iter().map(|(limit, ratio)| (client.id.to_string(), limit, ratio)).collect()
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::admin::AdminError;
 use crate::audit::{AuditError, Unwritten};
+use crate::counters::CountersError;
 use crate::inventory::error::StoreError;
 
 use super::listen::BindError;
@@ -20,6 +21,7 @@ pub enum StartError {
     Series(prometheus::Error),
     Store(StoreError),
     Inventory(StoreError),
+    Counters(CountersError),
     Audit(AuditError),
     Admin(AdminError),
     AccessLog(io::Error),
@@ -44,6 +46,7 @@ impl fmt::Display for StartError {
             }
             Self::Series(error) => write!(f, "cannot make the metrics: {error}"),
             Self::Store(error) | Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
+            Self::Counters(error) => error.fmt(f),
             Self::Audit(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
             Self::AccessLog(error) => write!(f, "[access_log]: cannot write to {error}"),
