@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use source::Tree;
 
 /// What each layer may import of ours, besides itself.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("request", &["model"]),

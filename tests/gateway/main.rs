@@ -17,8 +17,10 @@ mod harness;
 
 mod access_log;
 mod admin;
+mod anonymous;
 mod audit;
 mod bounds;
+mod concurrency;
 mod credentials;
 mod denials;
 mod forward;
@@ -28,6 +30,7 @@ mod limits;
 mod metrics;
 mod peers;
 mod process;
+mod quotas;
 mod reload;
 mod rest;
 mod under_load;
