@@ -20,10 +20,18 @@ use super::harness::poll;
 use super::harness::setup::Setup;
 use super::harness::upstream::Upstream;
 
+/// A gate, and not in the last moments of a day: what a test counts must be of one period.
 fn start(upstream: &Upstream, plans: &'static str) -> (Gate, Key) {
+    poll::until("midnight is over", || (seconds_to_midnight() > 15).then_some(()));
     let gate = Gate::start(&Setup { plans, ..Setup::before(upstream) });
     let key = gate.add_lab_client("counted");
     (gate, key)
+}
+
+/// In UTC.
+fn seconds_to_midnight() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    86_400 - since_epoch % 86_400
 }
 
 fn call(gate: &Gate, key: &Key) -> Response {
@@ -64,8 +72,7 @@ quotas = [{ limit = 300, per = "month" }, { name = "daily", limit = 250, per = "
     assert!(standing.contains("\"per-month\";r=50;t="), "a refused call charges none: {standing}");
     let after: u64 = refused.field("retry-after").and_then(|text| text.parse().ok()).expect("it");
     assert!(standing.ends_with(&format!("\"daily\";r=0;t={after}")), "{standing}");
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let midnight = 86_400 - since_epoch % 86_400;
+    let midnight = seconds_to_midnight();
     assert!(after.abs_diff(midnight) <= 1, "{after} is not until midnight, {midnight}");
     let record = gate.record_of(&refused);
     assert_eq!((&record["limit"], &record["denial"]), (&"daily".into(), &"quota_exhausted".into()));
