@@ -1,5 +1,5 @@
 //! `loadtest`: what the gate costs beside a bare Pingora proxy and beside nginx, in instructions,
-//! memory and CPU time. It starts what it measures, on loopback, and stops it again; it is no part
+//! memory and CPU time, and how its latency grows with the load. It starts what it measures, on loopback, and stops it again; it is no part
 //! of the gate and decides nothing but its own exit code: 0 good, 1 above a limit, 2 usage, 3 no
 //! figure.
 
@@ -7,6 +7,7 @@ mod ceiling;
 mod cpu;
 mod idle;
 mod instructions;
+mod sweep;
 
 mod stub;
 
@@ -23,6 +24,8 @@ mod procfs;
 mod clock;
 mod error;
 mod interrupt;
+mod page;
+mod random;
 mod report;
 mod scratch;
 mod stats;
@@ -49,6 +52,10 @@ enum Command {
     Idle(idle::Options),
     /// CPU time per request: gate, bare proxy and nginx in paired rounds
     Cpu(cpu::Options),
+    /// Throughput against latency by an open loop: a table, JSON and a page with curves
+    Sweep(sweep::Options),
+    /// A finished sweep again, from its JSON
+    Report(sweep::ReportOptions),
     /// What the stub and the generator can do without anything between
     Ceiling(ceiling::Options),
     /// The upstream of all measurements
@@ -60,6 +67,8 @@ fn main() -> ExitCode {
         Command::Instructions(options) => interrupt::run(move || instructions::run(&options)),
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
+        Command::Sweep(options) => interrupt::run(move || sweep::run(&options)),
+        Command::Report(options) => sweep::report(&options),
         Command::Ceiling(options) => interrupt::run(move || ceiling::run(&options)),
         // It has nothing to clean up, so a signal may simply end it.
         Command::Stub(options) => stub::run(&options),
