@@ -2,6 +2,7 @@
 //! and where on it things run.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::process::{self, Prefix};
 use crate::procfs;
+use crate::servers::nginx;
 
 /// Processor, kernel, load and tool versions at this moment.
 pub fn fingerprint() -> Value {
@@ -23,9 +25,9 @@ pub fn fingerprint() -> Value {
         "cpus_allowed": procfs::allowed_cpus().map_or(0, |cpus| cpus.len()),
         "kernel": text("/proc/sys/kernel/osrelease").trim(),
         "load_average": text("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
-        "commit": first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]),
-        "valgrind": first_line("valgrind", &["--version"]),
-        "nginx": first_line("nginx", &["-v"]),
+        "commit": first_line(Path::new("git"), &["describe", "--always", "--dirty", "--abbrev=12"]),
+        "valgrind": first_line(Path::new("valgrind"), &["--version"]),
+        "nginx": first_line(&nginx::program(), &["-v"]),
     })
 }
 
@@ -159,7 +161,7 @@ fn this_thread() -> Result<String> {
 }
 
 /// What a tool says of itself; nginx says it on standard error. Ignorance is no error here.
-fn first_line(program: &str, arguments: &[&str]) -> String {
+fn first_line(program: &Path, arguments: &[&str]) -> String {
     let Ok(said) = Command::new(program).args(arguments).output() else {
         return "unknown".into();
     };

@@ -3,7 +3,7 @@
 //! measured is none of this file's business.
 
 mod gate;
-mod nginx;
+pub mod nginx;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -54,8 +54,8 @@ impl Charts<'_> {
     }
 
     fn achieved(&self) -> Figure {
-        let lines = self.lines(|point| (real(point.per_second), point.achieved));
-        let x = self.rates(|point| real(point.per_second));
+        let lines = self.lines(|point| (point.due.median, point.achieved));
+        let x = self.rates(|point| point.due.median);
         Figure {
             told: "What was answered rightly of what was asked for. On the dotted line nothing is \
                    lost; where a curve leaves it, the server (or, at hollow dots, the harness) was \

@@ -2,7 +2,7 @@
 //! client, the key taken out, a JSON line per request. One process, so that its CPU time is in one place.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Result;
@@ -18,9 +18,15 @@ pub(super) fn command(
 ) -> Result<Command> {
     let place = scratch.directory("nginx")?;
     let config = scratch.write("nginx.conf", &config(&place, address, upstream, keys))?;
-    let mut command = prefix.command(Path::new("nginx"));
+    let mut command = prefix.command(&program());
     command.arg("-p").arg(&place).arg("-c").arg(config).args(["-e", "stderr"]);
     Ok(command)
+}
+
+/// Debian has it in a folder that is not on everyone's path.
+pub fn program() -> PathBuf {
+    let usual = PathBuf::from("/usr/sbin/nginx");
+    if usual.exists() { usual } else { "nginx".into() }
 }
 
 /// Empties the log: a sweep would fill the disk. nginx appends, so it goes on at the beginning.

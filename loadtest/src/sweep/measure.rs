@@ -107,12 +107,12 @@ impl Bench<'_> {
     }
 
     fn measure(&self, server: &Server, task: &Task<'_>) -> Result<(Tally, Cost)> {
-        let generator = Generator::open(task)?;
+        let mut generator = Generator::open(task)?;
         let pids = [server.process.pid(), self.stage.stub.process.pid(), std::process::id()];
         let machine = MachineTimes::now()?;
         let [server_cpu, stub_cpu, own_cpu] = times(pids)?;
         let watch = Stopwatch::start();
-        let tally = generator.run()?;
+        generator.run()?;
         let wall_ns = u64::try_from(watch.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let [server_now, stub_now, own_now] = times(pids)?;
         let machine = MachineTimes::now()?.since(machine);
@@ -123,6 +123,7 @@ impl Bench<'_> {
         let ours_ns = server_ns + beside + generator_ns;
         let others_ns = machine.busy_ns.saturating_sub(ours_ns);
         let stolen_ns = machine.stolen_ns;
+        let tally = generator.into_tally();
         Ok((tally, Cost { wall_ns, server_ns, stub_ns, generator_ns, others_ns, stolen_ns }))
     }
 }

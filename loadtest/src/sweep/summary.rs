@@ -17,7 +17,12 @@ pub struct Point {
     /// Rounds without a doubt. With none of them, the figures are of all rounds.
     pub valid_rounds: usize,
     pub doubts: Vec<Doubt>,
+    /// Requests that were due per second: near `per_second`, as chance has it.
+    pub due: Spread,
+    /// Right answers per second.
     pub achieved: Spread,
+    /// Right answers within the measured time, over the requests that were due in it.
+    pub kept: Spread,
     pub p50_ns: Spread,
     pub p99_ns: Spread,
     pub p999_ns: Spread,
@@ -88,6 +93,8 @@ impl Point {
             rounds: all.len(),
             valid_rounds: valid.len(),
             doubts,
+            due: spread(&|run| real(run.intended) / seconds)?,
+            kept: spread(&|run| real(run.in_window) / real(run.intended.max(1)))?,
             achieved: spread(&|run| real(run.in_window) / seconds)?,
             p50_ns: quantile(0.5)?,
             p99_ns: quantile(0.99)?,
@@ -130,7 +137,7 @@ pub fn points(sweep: &Sweep) -> Vec<Point> {
 pub fn knee_of(points: &[Point], target: usize) -> Knee {
     let step = |point: &Point| Step {
         offered: real(point.per_second),
-        achieved: point.achieved.median,
+        kept: point.kept.median,
         p99_ns: point.p99_ns.median,
         failed_share: point.failed_share(),
         is_valid: point.is_valid(),

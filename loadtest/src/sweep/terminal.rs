@@ -134,6 +134,7 @@ pub fn summary(sweep: &Sweep) -> Value {
             "valid_rounds": point.valid_rounds,
             "rounds": point.rounds,
             "doubts": point.doubts.iter().map(|doubt| doubt.in_words()).collect::<Vec<_>>(),
+            "due_per_second": spread(point.due),
             "right_per_second": spread(point.achieved),
             "p50_ns": spread(point.p50_ns),
             "p99_ns": spread(point.p99_ns),

@@ -72,7 +72,7 @@ mod tests {
     use crate::random::Random;
 
     fn some(seed: u64, count: u32) -> (Times, Vec<u64>) {
-        let mut random = Random::seeded(seed);
+        let mut random = Random::of(&[seed]);
         let mut times = Times::default();
         let values: Vec<u64> = (0..count).map(|_| 50_000 + random.below(9_000_000)).collect();
         values.iter().for_each(|ns| times.record(*ns));

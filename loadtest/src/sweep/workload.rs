@@ -72,7 +72,7 @@ mod tests {
     fn every_client_and_every_kind_has_its_share() {
         let keys: Vec<String> = (0..10).map(|number| format!("key{number}")).collect();
         let workload = Workload::new(&keys);
-        let mut random = Random::seeded(1);
+        let mut random = Random::of(&[1]);
         let mut out = Vec::new();
         let (mut by_length, mut by_key) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..10_000 {
