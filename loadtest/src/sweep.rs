@@ -36,7 +36,7 @@ use workload::{MIX_IN_WORDS, Workload};
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Whom to measure; the stub alone shows what the harness can do.
+    /// Whom to measure; the stub alone shows what the harness can do, `bare` twice what it is worth.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Who::Gate, Who::Nginx, Who::Bare, Who::Stub])]
     targets: Vec<Who>,
     /// Requests per second to offer to every target [default: from the capacity of each].
@@ -118,6 +118,7 @@ impl Who {
 }
 
 pub fn run(options: &Options) -> Result<Verdict> {
+    let names = names(&options.targets)?;
     fs::create_dir_all(&options.out).map_err(Error::while_doing("cannot make the folder"))?;
     machine::raise_open_files()?;
     let places = Places::take(options.real_time.then_some(RealTime))?;
@@ -126,7 +127,7 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let scene = Scene::Many { clients: options.clients };
     let stage = Stage::set_for(scene, gate.as_deref(), &places.stub)?;
     let workload = Workload::new(&stage.keys);
-    let servers = start(options, &stage, gate, &places)?;
+    let servers = start(options, &names, &stage, gate, &places)?;
     let servers: Vec<&Server> = servers.iter().map(|s| s.as_ref().unwrap_or(&stage.stub)).collect();
     let settings = settings(options, &places);
     let bench = Bench { stage: &stage, workload: &workload, settings: &settings };
@@ -136,7 +137,7 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let capacities = if options.rates.is_empty() { bench.capacities(&servers)? } else { vec![] };
     let rungs = rungs(options, &capacities);
     let target = |(index, server): (usize, &&Server)| Target {
-        name: options.targets.get(index).map_or("", |who| who.name()).into(),
+        name: names.get(index).cloned().unwrap_or_default(),
         about: server.about.clone(),
         capacity_per_second: capacities.get(index).copied(),
     };
@@ -175,24 +176,39 @@ pub fn report(options: &ReportOptions) -> Result<Verdict> {
     Ok(Verdict::Good)
 }
 
+/// One for each target. The bare proxy may stand beside itself; the others have one place for their
+/// files.
+fn names(targets: &[Who]) -> Result<Vec<String>> {
+    let name = |(index, who): (usize, &Who)| {
+        let before = targets.iter().take(index).filter(|other| *other == who).count();
+        match (before, who) {
+            (0, _) => Ok(who.name().into()),
+            (_, Who::Bare) => Ok(format!("bare {}", before + 1)),
+            _ => Err(Error::unexpected("--targets", format!("has {} twice", who.name()))),
+        }
+    };
+    targets.iter().enumerate().map(name).collect()
+}
+
 /// The targets in their order; None is the stub, which runs already.
 fn start(
     options: &Options,
+    names: &[String],
     stage: &Stage,
     gate: Option<PathBuf>,
     places: &Places,
 ) -> Result<Vec<Option<Server>>> {
     let bare = options.bare.clone().map_or_else(|| beside("bare"), Ok)?;
-    let start = |who: &Who| {
+    let start = |(who, name): (&Who, &String)| {
         let kind = match who {
             Who::Stub => return Ok(None),
             Who::Gate => Kind::Gate { binary: gate.clone().unwrap_or_default() },
             Who::Bare => Kind::Bare { binary: bare.clone(), l4_read: options.l4_read },
             Who::Nginx => Kind::Nginx,
         };
-        stage.start(who.name(), &kind, &places.server).map(Some)
+        stage.start(name, &kind, &places.server).map(Some)
     };
-    options.targets.iter().map(start).collect()
+    options.targets.iter().zip(names).map(start).collect()
 }
 
 fn settings(options: &Options, places: &Places) -> Settings {
@@ -278,6 +294,19 @@ mod tests {
     fn a_written_sweep_is_read_again() {
         let sweep = document::tests::sample();
         assert_eq!(from_json(&as_json(&sweep)), Ok(sweep));
+    }
+
+    #[test]
+    fn only_the_bare_proxy_may_stand_beside_itself() {
+        let check = |targets: &[Who], expected: Option<&[&str]>| {
+            let names = names(targets).ok();
+            let names =
+                names.as_ref().map(|all| all.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(names.as_deref(), expected, "{targets:?}");
+        };
+        check(&[Who::Gate, Who::Stub], Some(&["gate", "stub"]));
+        check(&[Who::Bare, Who::Bare, Who::Bare], Some(&["bare", "bare 2", "bare 3"]));
+        check(&[Who::Nginx, Who::Gate, Who::Nginx], None);
     }
 
     #[test]

@@ -139,7 +139,9 @@ impl Charts<'_> {
     /// From 0 to what the compared servers reached. The stub bears far more, and its points there
     /// would press all others together.
     fn rates(&self, of: impl Fn(&Point) -> f64) -> Scale {
-        let is_peer = |point: &&Point| self.name(point.target) != "stub";
+        let is_peer = |point: &&Point| {
+            self.sweep.targets.get(point.target).is_some_and(|target| !target.is_stub())
+        };
         let peers = self.points.iter().filter(is_peer).map(&of);
         let alone = peers.clone().next().is_none();
         let all = self.points.iter().filter(|_| alone).map(&of);

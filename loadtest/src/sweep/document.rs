@@ -70,6 +70,13 @@ pub struct Target {
     pub capacity_per_second: Option<u64>,
 }
 
+impl Target {
+    /// Whether it is the upstream alone, which no proxy can be compared with.
+    pub fn is_stub(&self) -> bool {
+        self.name == "stub"
+    }
+}
+
 /// One step of the ladder: a rate for each target, in their order.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Rung {

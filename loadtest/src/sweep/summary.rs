@@ -157,8 +157,13 @@ pub struct Ratio {
 }
 
 pub fn cpu_ratios(sweep: &Sweep) -> Vec<Ratio> {
-    let targets = sweep.targets.len();
-    let pairs = (0..targets).flat_map(|a| (a + 1..targets).map(move |b| (a, b)));
+    let targets = sweep.targets.iter().enumerate();
+    let peers: Vec<usize> =
+        targets.filter(|(_, target)| !target.is_stub()).map(|(index, _)| index).collect();
+    let pairs = peers
+        .iter()
+        .enumerate()
+        .flat_map(|(place, above)| peers.iter().skip(place + 1).map(move |below| (*above, *below)));
     let common = sweep.rungs.iter().enumerate().filter(|(_, rung)| rung.is_common());
     let at = |rung: usize, (above, below): (usize, usize)| {
         let cost = |target: usize, round: u32| {
@@ -251,5 +256,7 @@ mod tests {
         assert!((spread.min - 2.0).abs() < 1e-6 && (spread.max - 3.0).abs() < 1e-6, "{spread:?}");
         sweep.rungs[0].per_second = vec![100, 101];
         assert_eq!(cpu_ratios(&sweep).len(), 2);
+        sweep.targets[1].name = "stub".into();
+        assert_eq!(cpu_ratios(&sweep).len(), 0);
     }
 }
