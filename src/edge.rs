@@ -13,12 +13,14 @@ pub mod fault;
 pub mod flight;
 pub mod flights;
 pub mod headers;
+pub mod http2;
 pub mod ids;
 pub mod lane;
 pub mod peer;
 pub mod proxy;
 pub mod refused;
 pub mod stop;
+pub mod tls;
 pub mod upstreams;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::audit::AuditLog;
 use crate::model::snapshot::Snapshot;
 
 use self::flights::Flights;
+use self::tls::doors::Doors;
 use self::upstreams::Upstreams;
 
 /// What every connection and request shares.
@@ -39,6 +42,7 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub audit: AuditLog,
     pub flights: Arc<Flights>,
+    pub doors: Arc<Doors>,
     pub upstreams: Arc<Upstreams>,
     /// `onegate_refused_before_request_total`, by reason.
     pub refused_before_request: IntCounterVec,

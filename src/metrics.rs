@@ -36,6 +36,7 @@ pub struct Metrics {
     in_flight: IntGaugeVec,
     limit_used: GaugeVec,
     connections: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     audit_records: IntCounter,
     audit_queue_bytes: IntGauge,
     revision: IntGauge,
@@ -52,6 +53,8 @@ pub struct Reading {
     pub limit_used: Vec<(String, String, f64)>,
     /// By listener.
     pub connections: Vec<(String, u64)>,
+    /// By name: seconds until it ends, negative once it has.
+    pub certificate_expiry: Vec<(String, i64)>,
     pub audit_records: u64,
     pub audit_queue_bytes: u64,
     pub revision: u64,
@@ -104,6 +107,11 @@ impl Metrics {
                 &["client", "limit"],
             )?,
             connections: gauge("onegate_connections", "Open connections.", &["listener"])?,
+            certificate_expiry: gauge(
+                "onegate_certificate_expiry_seconds",
+                "Time until a certificate in use ends; negative once it has.",
+                &["name"],
+            )?,
             audit_records: IntCounter::new(
                 "onegate_audit_records_total",
                 "Records written to the audit.",
@@ -129,7 +137,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 14] = [
+        let all: [Box<dyn Collector>; 15] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
@@ -139,6 +147,7 @@ impl Metrics {
             Box::new(self.in_flight.clone()),
             Box::new(self.limit_used.clone()),
             Box::new(self.connections.clone()),
+            Box::new(self.certificate_expiry.clone()),
             Box::new(self.audit_records.clone()),
             Box::new(self.audit_queue_bytes.clone()),
             Box::new(self.revision.clone()),
@@ -187,6 +196,10 @@ impl Metrics {
         }
         for (listener, count) in &reading.connections {
             self.connections.with_label_values(&[listener]).set(signed(*count));
+        }
+        self.certificate_expiry.reset();
+        for (name, seconds) in &reading.certificate_expiry {
+            self.certificate_expiry.with_label_values(&[name]).set(*seconds);
         }
         // The recorder counts; this follows it.
         let behind = reading.audit_records.saturating_sub(self.audit_records.get());

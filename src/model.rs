@@ -5,6 +5,7 @@
 //! `admin::wire`).
 
 pub mod api;
+pub mod certificate;
 pub mod client;
 pub mod denial;
 pub mod id;

@@ -7,6 +7,7 @@
 mod gauges;
 mod listen;
 mod reload;
+mod rotation;
 mod signals;
 mod start_error;
 mod ticker;
@@ -27,14 +28,14 @@ use crate::clock;
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
-use crate::edge::flights::{Flights, TICK};
+use crate::edge::flights::{Flights, Listening, TICK};
 use crate::edge::proxy::Gate;
+use crate::edge::tls::doors::Doors;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
-use crate::model::id::ListenerName;
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
 use crate::request;
@@ -42,6 +43,7 @@ use crate::request;
 use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
+use self::rotation::{LOOK_EVERY, Rotation};
 use self::signals::{Order, Orders};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
@@ -49,7 +51,7 @@ use self::ticker::Ticker;
 /// A gate that serves.
 #[derive(Debug)]
 pub struct Running {
-    pub listeners: Vec<(ListenerName, SocketAddr)>,
+    pub listeners: Vec<Listening>,
     pub metrics_address: SocketAddr,
     pub admin_socket: PathBuf,
     shared: Arc<Shared>,
@@ -59,7 +61,7 @@ pub struct Running {
     shutdown: watch::Sender<bool>,
     admin: AdminServer,
     recorder: Recorder,
-    _tickers: [Ticker; 2],
+    _tickers: [Ticker; 3],
 }
 
 /// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
@@ -73,6 +75,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let (log, recorder) = open_audit(&policy, &metrics)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
+    let doors = Arc::new(Doors::open(&policy.listeners).map_err(StartError::Tls)?);
+    let rotation = Arc::new(Rotation::of(Arc::clone(&doors), &policy.listeners));
     let upstreams = Arc::new(Upstreams::default());
     upstreams.adopt(&policy);
     upstreams.resolve();
@@ -84,6 +88,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         snapshot: registry.running(),
         audit: log,
         flights: Arc::clone(&flights),
+        doors,
         upstreams: Arc::clone(&upstreams),
         refused_before_request: metrics.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
@@ -98,8 +103,12 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let sweeper = sweeper.map_err(StartError::Thread)?;
     let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
     let resolver = resolver.map_err(StartError::Thread)?;
+    let looker = Arc::clone(&rotation);
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
+    let rotator = rotator.map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
         source,
+        rotation,
         registry: Arc::clone(&registry),
         shared: Arc::clone(&shared),
         metrics,
@@ -124,7 +133,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         shutdown,
         admin,
         recorder,
-        _tickers: [sweeper, resolver],
+        _tickers: [sweeper, resolver, rotator],
     })
 }
 

@@ -8,6 +8,7 @@ use crate::model::policy::Policy;
 use files::Files;
 
 mod apis;
+mod certificates;
 mod files;
 mod hosts;
 mod listeners;
@@ -27,7 +28,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let server = server::server(files.section("server"), sources.folder());
     let audit = server::audit(files.section("audit"), &server);
     let metrics = server::metrics(files.section("metrics"));
-    let listeners = listeners::listeners(&mut files, metrics.address);
+    let listeners = listeners::listeners(&mut files, metrics.address, sources.folder());
     let plans = plans::plans(&mut files);
 
     let mut upstream_names = files.names("upstream");

@@ -140,6 +140,11 @@ impl<'s> Section<'s> {
         self.value(key)?.integer(&bounds)
     }
 
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.keys.note(&self.path, key, "true, false".to_owned());
+        self.value(key)?.boolean()
+    }
+
     pub(super) fn list(
         &mut self,
         key: &'static str,
@@ -280,6 +285,18 @@ impl<'s> Value<'s> {
             return self.out_of_bounds(least, most, &format!("{least} or more"));
         }
         self.out_of_bounds(least, most, &format!("{most} or less"))
+    }
+
+    fn boolean(&self) -> Option<bool> {
+        match self.raw {
+            DeValue::Boolean(value) => Some(*value),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => self.wrong("true or false", "write true or false"),
+        }
     }
 
     fn list(&self, count: &RangeInclusive<usize>) -> Option<Vec<Self>> {

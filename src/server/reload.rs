@@ -15,6 +15,8 @@ use crate::inventory::store::Asked;
 use crate::metrics::Metrics;
 use crate::model::policy::Policy;
 
+use super::rotation::Rotation;
+
 /// Where the config comes from, and what a command line puts over it.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -40,6 +42,7 @@ pub struct Reloader {
     pub registry: Arc<Registry>,
     pub shared: Arc<Shared>,
     pub metrics: Arc<Metrics>,
+    pub rotation: Arc<Rotation>,
     /// One reload at a time.
     pub turn: Mutex<()>,
 }
@@ -72,12 +75,15 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(format!("needs a restart to change: {}\n", fixed.join(", ")));
         }
+        let certificates = Rotation::prepare(&loaded.policy.listeners)
+            .map_err(|error| format!("the certificates cannot be used: {error}\n"))?;
         let policy = Arc::new(loaded.policy);
         // Before the swap, so that the first request under it finds addresses.
         self.shared.upstreams.adopt(&policy);
         self.shared.upstreams.resolve();
         match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
             Ok(ended) => {
+                self.rotation.adopt(certificates);
                 let mut done = loaded.warnings.to_string();
                 done += &format!(
                     "config {} is in force; {} live requests ended",

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::admin::AdminError;
 use crate::audit::{AuditError, Unwritten};
+use crate::edge::tls::TlsError;
 use crate::inventory::error::StoreError;
 
 use super::listen::BindError;
@@ -13,6 +14,7 @@ use super::listen::BindError;
 #[derive(Debug)]
 pub enum StartError {
     Listener(BindError),
+    Tls(TlsError),
     Metrics {
         address: SocketAddr,
         error: io::Error,
@@ -35,6 +37,7 @@ impl fmt::Display for StartError {
                 "listener {}: cannot listen on {}: {}",
                 bind.listener, bind.address, bind.error
             ),
+            Self::Tls(error) => write!(f, "the certificates cannot be used: {error}"),
             Self::Metrics { address, error } => {
                 write!(f, "[metrics]: cannot listen on {address}: {error}")
             }
