@@ -152,13 +152,14 @@ impl Outgoing {
         gone()
     }
 
+    /// Ends an answer before its end. What was told to end may have its last bytes still read: the
+    /// library cancels a stream that is dropped, once it has sent what it holds.
     pub fn give_up(&mut self) {
         let was_told = self.flight.stopped().is_some();
-        let reason = if was_told { Reason::CANCEL } else { Reason::INTERNAL_ERROR };
         match mem::replace(&mut self.state, State::Ended) {
-            State::NotBegun(mut respond) => respond.send_reset(reason),
-            State::Begun(mut sender) => sender.send_reset(reason),
-            State::Ended => {}
+            State::NotBegun(mut respond) => respond.send_reset(Reason::INTERNAL_ERROR),
+            State::Begun(mut sender) if !was_told => sender.send_reset(Reason::INTERNAL_ERROR),
+            State::Begun(_) | State::Ended => {}
         }
     }
 }
