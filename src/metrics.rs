@@ -94,11 +94,7 @@ impl Metrics {
                 "Time of a request from the first attempt to connect to its last byte.",
                 &UPSTREAM_BUCKETS,
             )?,
-            in_flight: gauge(
-                "onegate_requests_in_flight",
-                "Requests being forwarded.",
-                &["client"],
-            )?,
+            in_flight: gauge("onegate_requests_in_flight", "Being forwarded.", &["client"])?,
             limit_used: GaugeVec::new(
                 Opts::new(
                     "onegate_limit_used_ratio",
@@ -112,10 +108,7 @@ impl Metrics {
                 "Time until a certificate in use ends; negative once it has.",
                 &["name"],
             )?,
-            audit_records: IntCounter::new(
-                "onegate_audit_records_total",
-                "Records written to the audit.",
-            )?,
+            audit_records: IntCounter::new("onegate_audit_records_total", "Records written.")?,
             audit_queue_bytes: IntGauge::new(
                 "onegate_audit_queue_bytes",
                 "Memory of records that wait to be written, estimated.",

@@ -30,7 +30,6 @@ use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
 use crate::edge::flights::{Flights, Listening, TICK};
 use crate::edge::proxy::Gate;
-use crate::edge::tls::doors::Doors;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
@@ -75,8 +74,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let (log, recorder) = open_audit(&policy, &metrics)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
-    let doors = Arc::new(Doors::open(&policy.listeners).map_err(StartError::Tls)?);
-    let rotation = Arc::new(Rotation::of(Arc::clone(&doors), &policy.listeners));
+    let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
     let upstreams = Arc::new(Upstreams::default());
     upstreams.adopt(&policy);
     upstreams.resolve();
@@ -88,7 +86,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         snapshot: registry.running(),
         audit: log,
         flights: Arc::clone(&flights),
-        doors,
+        doors: rotation.doors(),
         upstreams: Arc::clone(&upstreams),
         refused_before_request: metrics.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),

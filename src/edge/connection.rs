@@ -3,21 +3,23 @@
 //! It reads each head under its deadline, judges its form on the raw bytes, and lends the transport
 //! to one exchange after the other. What it refuses, it answers and records itself.
 
+mod spoken;
+
 use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::apps::ServerApp;
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::socket::SocketAddr as SocketAddress;
-use pingora::protocols::{ALPN, Digest, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -30,20 +32,16 @@ use super::Shared;
 use super::answer::Answer;
 use super::exchange::Exchange;
 use super::flight::{Flight, Phase};
-use super::http2::{self, Multiplexed};
+use super::http2;
 use super::lane::{Lane, Transport};
 use super::refused::{self, RefusedHead};
 use super::stop::{Fault, Stop};
 use super::tls::acceptor::Secured;
-use super::tls::doors::Entry;
 
 /// How long a caller may take to read an answer before the connection closes, and how much it may
 /// still send meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How HTTP/2 begins (RFC 9113, 3.4).
-const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves connections of every listener.
 #[derive(Debug)]
@@ -118,101 +116,6 @@ impl ServerApp for Connections {
 }
 
 impl Connections {
-    async fn serve_tls(
-        &self,
-        entry: Arc<Entry>,
-        stream: Stream,
-        flight: &Arc<Flight>,
-        mut caller: Caller,
-        shutdown: &ShutdownWatch,
-    ) {
-        let deadline = self.shared.snapshot.load().policy.bounds.handshake_deadline;
-        flight.begin(&self.shared.flights, Phase::Head, deadline);
-        let Some(acceptor) = &entry.tls else { return };
-        let Ok(Some((stream, secured))) = flight.unless_stopped(acceptor.accept(stream)).await else {
-            return self.shared.refused_before_request.with_label_values(&["handshake"]).inc();
-        };
-        // What replaces the certificates must not wait for this connection to end.
-        drop(entry);
-        caller.secured = Some(secured);
-        match stream.selected_alpn_proto() {
-            Some(ALPN::H2) => self.serve_http2(stream, flight, caller, shutdown).await,
-            _ => self.serve(Transport::new(stream), flight, &caller, shutdown).await,
-        }
-    }
-
-    async fn serve_plain(
-        &self,
-        http2: bool,
-        stream: Stream,
-        flight: &Arc<Flight>,
-        caller: Caller,
-        shutdown: &ShutdownWatch,
-    ) {
-        let mut transport = Transport::new(stream);
-        if http2 {
-            match self.begins_http2(&mut transport, flight).await {
-                None => return,
-                Some(false) => {}
-                Some(true) => {
-                    // A lane gives back what was read ahead, and lends it for good.
-                    let lane = Lane::new(transport, Arc::clone(flight), Framing::Chunked, false);
-                    return self.serve_http2(Box::new(lane), flight, caller, shutdown).await;
-                }
-            }
-        }
-        self.serve(transport, flight, &caller, shutdown).await;
-    }
-
-    async fn serve_http2(
-        &self,
-        stream: Stream,
-        flight: &Arc<Flight>,
-        caller: Caller,
-        shutdown: &ShutdownWatch,
-    ) {
-        let digest = Digest {
-            ssl_digest: stream.get_ssl_digest(),
-            timing_digest: stream.get_timing_digest(),
-            proxy_digest: stream.get_proxy_digest(),
-            socket_digest: stream.get_socket_digest(),
-        };
-        let connection = Multiplexed {
-            shared: Arc::clone(&self.shared),
-            exchange: Arc::clone(&self.exchange),
-            flight: Arc::clone(flight),
-            secured: caller.secured,
-            peer_ip: caller.peer_ip,
-            digest: Arc::new(digest),
-            open_streams: Mutex::default(),
-        };
-        Arc::new(connection).serve(stream, shutdown).await;
-    }
-
-    /// Whether the first bytes are HTTP/2's; as few are read as tell. None when the caller left, or
-    /// was too slow.
-    async fn begins_http2(&self, transport: &mut Transport, flight: &Flight) -> Option<bool> {
-        let bounds = self.shared.snapshot.load().policy.bounds;
-        flight.begin(&self.shared.flights, Phase::Idle, bounds.idle_timeout);
-        let mut begun = false;
-        loop {
-            let come = transport.ahead.len().min(HTTP2_PREFACE.len());
-            if transport.ahead.get(..come) != HTTP2_PREFACE.get(..come) {
-                return Some(false);
-            }
-            if come == HTTP2_PREFACE.len() {
-                return Some(true);
-            }
-            if !begun && come > 0 {
-                begun = true;
-                flight.begin(&self.shared.flights, Phase::Head, bounds.head_deadline);
-            }
-            if !matches!(fill(transport, flight).await, Filled::Bytes) {
-                return None;
-            }
-        }
-    }
-
     /// One request after the other, until either side has had enough.
     async fn serve(
         &self,

@@ -8,7 +8,7 @@ mod outgoing;
 mod session;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,11 +55,30 @@ pub struct Multiplexed {
     pub secured: Option<Secured>,
     pub peer_ip: Option<IpAddr>,
     pub digest: Arc<Digest>,
-    pub open_streams: Mutex<usize>,
+    pub streams: Mutex<Streams>,
+}
+
+/// The streams of a connection, counted.
+#[derive(Debug, Default)]
+pub struct Streams {
+    open: usize,
+    begun: usize,
+    /// Taken back by the caller before an answer began.
+    taken_back: usize,
 }
 
 /// A stream that is open; counts it out when dropped.
 struct Open(Arc<Multiplexed>);
+
+/// Requests that a connection may take back before it is held against it.
+const TAKEN_BACK_MAX: usize = 100;
+
+impl Streams {
+    /// Whether the caller makes work only to throw it away ("rapid reset").
+    const fn are_abused(&self) -> bool {
+        self.taken_back > TAKEN_BACK_MAX && 2 * self.taken_back > self.begun
+    }
+}
 
 impl Multiplexed {
     /// Serves until either side has had enough.
@@ -96,7 +115,10 @@ impl Multiplexed {
 
     /// Says goodbye, and lets streams say their last words.
     async fn end(&self, mut connection: Connection<Stream, Bytes>, stop: Option<Stop>) {
-        if stop == Some(Stop::Drain) && connection.has_streams() {
+        if self.streams().are_abused() {
+            self.count_refused("http2_resets");
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        } else if stop == Some(Stop::Drain) && connection.has_streams() {
             connection.graceful_shutdown();
         } else {
             connection.abrupt_shutdown(Reason::NO_ERROR);
@@ -145,10 +167,26 @@ impl Multiplexed {
         });
         self.exchange.run(ServerSession::new_custom(session), &flight, shutdown).await;
         // What the exchange could not answer any more.
-        if let (Some(mut respond), Some(id)) = (landing.take(), flight.live().id) {
+        let Some(mut respond) = landing.take() else { return };
+        let id = flight.live().id;
+        if let Some(id) = id {
             let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
             give(&mut respond, Answer::of(&fault, id, None), bodies);
+        } else {
+            self.was_taken_back();
         }
+    }
+
+    fn was_taken_back(&self) {
+        let mut streams = self.streams();
+        streams.taken_back += 1;
+        if streams.are_abused() {
+            self.flight.stop(Stop::Idle);
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The head as HTTP/1 would have it, once it passed the rules.
@@ -186,10 +224,11 @@ impl Multiplexed {
 
 impl Open {
     fn new(connection: &Arc<Multiplexed>) -> Self {
-        let mut open = connection.open_streams.lock().unwrap_or_else(PoisonError::into_inner);
-        *open += 1;
+        let mut streams = connection.streams();
+        streams.begun += 1;
+        streams.open += 1;
         connection.flight.carries_streams();
-        drop(open);
+        drop(streams);
         Self(Arc::clone(connection))
     }
 }
@@ -198,9 +237,9 @@ impl Drop for Open {
     fn drop(&mut self) {
         let shared = &self.0.shared;
         // Under the lock, so that no stream begins between the count and what follows from it.
-        let mut open = self.0.open_streams.lock().unwrap_or_else(PoisonError::into_inner);
-        *open -= 1;
-        if *open == 0 {
+        let mut streams = self.0.streams();
+        streams.open -= 1;
+        if streams.open == 0 {
             let idle_timeout = shared.snapshot.load().policy.bounds.idle_timeout;
             self.0.flight.begin(&shared.flights, Phase::Idle, idle_timeout);
         }

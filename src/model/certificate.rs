@@ -195,9 +195,11 @@ fn key(pem: &[u8]) -> Result<PKey<Private>, CertificateError> {
         Ok(0)
     };
     let key = PKey::private_key_from_pem_callback(pem, passphrase);
-    key.map_err(|_| {
-        if encrypted { CertificateError::EncryptedKey } else { CertificateError::NoKey }
-    })
+    key.map_err(
+        |_| {
+            if encrypted { CertificateError::EncryptedKey } else { CertificateError::NoKey }
+        },
+    )
 }
 
 fn kind_of(key: &PKey<Private>) -> Result<KeyKind, CertificateError> {

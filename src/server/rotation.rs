@@ -51,9 +51,14 @@ struct Pair {
 struct Stamp([i128; 6]);
 
 impl Rotation {
-    pub fn of(doors: Arc<Doors>, listeners: &[Listener]) -> Self {
+    pub fn open(listeners: &[Listener]) -> Result<Self, TlsError> {
+        let doors = Arc::new(Doors::open(listeners)?);
         let watched = Mutex::new(listeners.iter().filter_map(Watched::of).collect());
-        Self { doors, watched }
+        Ok(Self { doors, watched })
+    }
+
+    pub fn doors(&self) -> Arc<Doors> {
+        Arc::clone(&self.doors)
     }
 
     /// Makes what a new config asks for.
@@ -85,11 +90,8 @@ impl Watched {
     fn of(listener: &Listener) -> Option<Self> {
         let tls = listener.tls.clone()?;
         // Nothing is seen yet: files may have changed since the config was loaded.
-        let pair = |files: &CertificateFiles| Pair {
-            files: files.clone(),
-            seen: None,
-            complaint: None,
-        };
+        let pair =
+            |files: &CertificateFiles| Pair { files: files.clone(), seen: None, complaint: None };
         let pairs = tls.certificates.iter().map(pair).collect();
         Some(Self { listener: listener.clone(), tls, pairs, complaint: None })
     }
@@ -146,7 +148,8 @@ impl Pair {
                     Unusable::Pair(error) if error.is_of_key() => (key, error.to_string()),
                     Unusable::Pair(error) => (cert, error.to_string()),
                 };
-                let told = format!("{} is not taken, the last good one stays: {error}", path.display());
+                let told =
+                    format!("{} is not taken, the last good one stays: {error}", path.display());
                 complain(&mut self.complaint, told);
                 None
             }

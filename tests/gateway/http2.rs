@@ -12,7 +12,8 @@ use super::harness::client::Client;
 use super::harness::curl::Curl;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request as Http1};
-use super::harness::http2::{Begun, Http2, Sent, block_on, in_time, request, until};
+use super::harness::http2::{Begun, Http2, Sent, block_on, in_time, request};
+use super::harness::poll::until_seen;
 use super::harness::setup::Setup;
 use super::harness::tools;
 use super::harness::upstream::{OK_BODY, Upstream};
@@ -61,7 +62,10 @@ fn a_call_is_judged_forwarded_and_recorded_as_over_http1() {
         assert!(response.field("date").is_some() && response.field("connection").is_none());
         let record = bench.gate.record_of(&response);
         assert_eq!(record["operation"], "lab.write", "{record}");
-        assert_eq!((&record["host"], &record["path"]), (&"gate.test".into(), &"/lab/echo/1".into()));
+        assert_eq!(
+            (&record["host"], &record["path"]),
+            (&"gate.test".into(), &"/lab/echo/1".into())
+        );
         assert_eq!(record["request_bytes"], 5, "{record}");
         assert_eq!(record["end"], "complete", "{record}");
         let received = upstream.one_at("/lab/echo/1?q=1");
@@ -183,12 +187,12 @@ fn streams_past_the_most_wait() {
     let gate = Gate::start(&Setup { bounds, ..setup(&upstream) });
     block_on(async {
         let mut http2 = Http2::connect(&gate).await;
-        until("the bound is told", || http2.streams_max() == 3).await;
+        until_seen("the bound is told", || http2.streams_max() == 3).await;
         let mut held = Vec::new();
         for n in 0..4 {
             held.push(http2.get(&format!("/open/hold/{n}"), "").await);
         }
-        until("three arrive", || upstream.received().len() == 3).await;
+        until_seen("three arrive", || upstream.received().len() == 3).await;
         assert!(upstream.received_at("/open/hold/3").is_empty());
         upstream.release();
         for sent in held {
@@ -248,20 +252,20 @@ fn a_caller_that_leaves_takes_its_call_along() {
         let mut http2 = Http2::connect(&gate).await;
         let mut one = http2.get("/open/hold/1", "").await;
         let other = http2.get("/open/hold/2", "").await;
-        until("both arrive", || upstream.connections().open == 2).await;
+        until_seen("both arrive", || upstream.connections().open == 2).await;
         one.body.send_reset(Reason::CANCEL);
-        until("one is given up", || upstream.connections().open == 1).await;
+        until_seen("one is given up", || upstream.connections().open == 1).await;
         assert_eq!(gate.record_of_path("/open/hold/1")["end"], "client_abort");
         // The whole connection goes, in the middle of an upload too.
         let mut upload = http2.send(request("POST", "/open/echo/3", ""), false).await;
         upload.body.send_data(Bytes::from_static(b"half"), false).expect("sent");
-        until("the upload arrives", || upstream.connections().open == 2).await;
+        until_seen("the upload arrives", || upstream.connections().open == 2).await;
         http2.leave().await;
         drop((upload, other, one));
         for path in ["/open/hold/2", "/open/echo/3"] {
             assert_eq!(gate.record_of_path(path)["end"], "client_abort", "{path}");
         }
-        until("all are given up", || upstream.connections().open == 0).await;
+        until_seen("all are given up", || upstream.connections().open == 0).await;
     });
 }
 
@@ -275,8 +279,10 @@ fn a_body_that_differs_from_its_length_is_refused() {
             let mut call = request("POST", &format!("/open/echo/{n}"), "");
             call.headers_mut().insert("content-length", 9.into());
             let mut sent = http2.send(call, false).await;
-            until("the head arrives", || !upstream.received_at(&format!("/open/echo/{n}")).is_empty())
-                .await;
+            until_seen("the head arrives", || {
+                !upstream.received_at(&format!("/open/echo/{n}")).is_empty()
+            })
+            .await;
             sent.body.send_data(Bytes::copy_from_slice(body), true).expect("sent");
             let error = sent.begun_or_reset().await.expect_err("a reset");
             assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR));
@@ -295,7 +301,7 @@ fn a_drain_says_goodbye_and_lets_streams_end() {
         let mut http2 = Http2::connect(&gate).await;
         let idle = Http2::connect(&gate).await;
         let held = http2.get("/open/hold/1", "").await;
-        until("it arrives", || upstream.received().len() == 1).await;
+        until_seen("it arrives", || upstream.received().len() == 1).await;
         gate.signal("TERM");
         assert!(idle.ended().await.is_none(), "an idle connection ends well");
         upstream.release();
@@ -312,7 +318,7 @@ fn a_drain_deadline_is_told_on_each_stream() {
     block_on(async {
         let mut http2 = Http2::connect(&gate).await;
         let held = http2.get("/open/hold/1", "").await;
-        until("it arrives", || upstream.received().len() == 1).await;
+        until_seen("it arrives", || upstream.received().len() == 1).await;
         gate.signal("TERM");
         assert_eq!(held.response().await.problem()["code"], Failure::Deadline.code());
         http2.ended().await;
@@ -329,9 +335,8 @@ fn many_requests_on_few_connections_have_a_record_each() {
     h2load.args(["-n", "2000", "-c", "4", "-m", "25", &url]);
     let said = tools::run(&mut h2load, b"").expect_success();
     assert!(said.contains("2000 succeeded, 0 failed, 0 errored"), "{said}");
-    let records = gate.records(&["--path", "/open/ok/1", "--limit", "5000"], |records| {
-        records.len() == 2000
-    });
+    let records =
+        gate.records(&["--path", "/open/ok/1", "--limit", "5000"], |records| records.len() == 2000);
     assert!(records.iter().all(|record| record["end"] == "complete" && record["status"] == 200));
     assert_eq!(gate.call(&Http1::get("/open/ok/2")).status, 200);
 }

@@ -40,7 +40,8 @@ fn outcome(gate: &Gate, fields: &[(&str, &str)]) -> Outcome {
     if last.kind == RST_STREAM || last.kind == GOAWAY {
         return Outcome::Reset(last.code());
     }
-    let body: Vec<u8> = read.iter().filter(|f| f.kind == DATA).flat_map(|f| f.payload.clone()).collect();
+    let body: Vec<u8> =
+        read.iter().filter(|f| f.kind == DATA).flat_map(|f| f.payload.clone()).collect();
     let problem: serde_json::Value = serde_json::from_slice(&body).expect("a problem");
     let id = problem["request_id"].as_str().expect("an id");
     let records = gate.records(&["--id", id], |records| !records.is_empty());
@@ -163,6 +164,28 @@ fn floods_end_their_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_caller_that_takes_back_what_it_asks_is_sent_away() {
+    let upstream = Upstream::start();
+    let gate = Gate::start(&setup(&upstream));
+    let mut frames = Frames::begin(gate.address);
+    // Each is taken back only when it has arrived, so that no library can tell it from a change of
+    // mind.
+    for n in 0..101 {
+        let (stream, path) = (2 * n + 1, format!("/open/hold/{n}"));
+        let mut fields = PSEUDO;
+        fields[3].1 = &path;
+        frames.request(stream, &fields);
+        upstream.wait_for(&path);
+        frames.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+    }
+    assert_eq!(frames.read_to_end(), Some(ENHANCE_YOUR_CALM));
+    let counted = "onegate_refused_before_request_total{reason=\"http2_resets\"} 1";
+    assert!(gate.metrics().contains(counted), "{}", gate.metrics());
+    let records = gate.records(&["--api", "open"], |records| records.len() == 101);
+    assert!(records.iter().all(|record| record["end"] == "client_abort"), "{records:?}");
+}
+
+#[test]
 fn a_small_head_that_unpacks_to_a_large_one_is_refused() {
     let upstream = Upstream::start();
     let gate = Gate::start(&setup(&upstream));
@@ -173,7 +196,7 @@ fn a_small_head_that_unpacks_to_a_large_one_is_refused() {
         let mut head = block(&PSEUDO);
         head.extend([0x40, 1, b'x', 127, 0x81, 0x1e]);
         head.extend([b'x'; 4000]);
-        head.extend([0x80 | 62; 12_000]);
+        head.extend([0x80 | 0x3e; 12_000]);
         if !frames.send(HEADERS, END_STREAM | END_HEADERS, stream, &head) {
             break;
         }
@@ -190,7 +213,7 @@ fn a_small_head_that_unpacks_to_a_large_one_is_refused() {
 fn many_small_fields_are_refused_and_recorded() {
     let upstream = Upstream::start();
     let gate = Gate::start(&setup(&upstream));
-    let fields = [&PSEUDO[..], &[("a", ""); 1000]].concat();
+    let fields = [&PSEUDO[..], &vec![("a", ""); 1000]].concat();
     let too_large = Outcome::Denied(Denial::HeadTooLarge.code().to_owned());
     assert_eq!(outcome(&gate, &fields), too_large);
     assert!(upstream.received().is_empty(), "{:?}", upstream.received());

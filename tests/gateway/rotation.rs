@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use super::harness::authority::{Authority, Issued, Kind};
+use super::harness::authority::{Authority, Issued, Kind, put};
 use super::harness::poll;
 use super::harness::setup::Setup;
 use super::harness::upstream::Upstream;
@@ -61,17 +61,17 @@ fn a_broken_pair_leaves_the_last_good_one() {
     let key = fs::read(&pair.key).expect("the file is ours");
     // A key that is not the certificate's, then no key, then none at all.
     let next = authority.issue("next", &["a.test"], Kind::Ecdsa, 60);
-    authority.put(&pair.key, &fs::read(&next.key).expect("the file is ours"));
+    put(&pair.key, &fs::read(&next.key).expect("the file is ours"));
     told("the private key is not the certificate's");
-    authority.put(&pair.key, b"nothing\n");
+    put(&pair.key, b"nothing\n");
     told("it holds no private key");
     fs::remove_file(&pair.key).expect("the file is ours");
     told("No such file");
     // The two files come one after the other, as they do in life.
-    authority.put(&pair.cert, &fs::read(&next.cert).expect("the file is ours"));
-    authority.put(&pair.key, &key);
+    put(&pair.cert, &fs::read(&next.cert).expect("the file is ours"));
+    put(&pair.key, &key);
     told("the private key is not the certificate's");
-    authority.put(&pair.key, &fs::read(&next.key).expect("the file is ours"));
+    put(&pair.key, &fs::read(&next.key).expect("the file is ours"));
     wait_for(&secured, &next);
     let said = secured.gate.stderr();
     assert!(said.matches("stays: ").count() <= 5, "each fault is told once: {said}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::super::*;
-use crate::model::certificate::testing::{certificate, ecdsa, key_pem, rsa};
+use crate::model::certificate::testing::{FAR, PAST, certificate, ecdsa, key_pem, rsa};
 
 /// A pair of files that can be used.
 pub(super) struct Pair {
@@ -20,7 +20,7 @@ impl Pair {
         PAIR.get_or_init(|| {
             let folder = folder("shared");
             let key = ecdsa();
-            write(&folder, "tls.crt", &certificate(&key, &["a.test"], 90));
+            write(&folder, "tls.crt", &certificate(&key, &["a.test"], FAR));
             write(&folder, "tls.key", &key_pem(&key));
             Self { folder }
         })
@@ -49,22 +49,27 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) {
     fs::set_permissions(path, Permissions::from_mode(0o600)).expect("the file is ours");
 }
 
-#[test]
-fn pairs_that_cannot_be_used_are_told() {
+/// Good pairs and bad files, side by side.
+fn pairs() -> PathBuf {
     let folder = folder("told");
     let (one, other, old) = (ecdsa(), ecdsa(), rsa(2048));
-    write(&folder, "one.crt", &certificate(&one, &["a.test", "b.test"], 90));
+    write(&folder, "one.crt", &certificate(&one, &["a.test", "b.test"], FAR));
     write(&folder, "one.key", &key_pem(&one));
-    write(&folder, "other.crt", &certificate(&other, &["b.test"], 90));
+    write(&folder, "other.crt", &certificate(&other, &["b.test"], FAR));
     write(&folder, "other.key", &key_pem(&other));
-    write(&folder, "old.crt", &certificate(&old, &["b.test"], -1));
+    write(&folder, "old.crt", &certificate(&old, &["b.test"], PAST));
     write(&folder, "old.key", &key_pem(&old));
     write(&folder, "open.key", &key_pem(&one));
     let open = Permissions::from_mode(0o644);
     fs::set_permissions(folder.join("open.key"), open).expect("the file is ours");
     write(&folder, "text.crt", b"hello");
-    write(&folder, "nameless.crt", &certificate(&one, &[], 90));
+    write(&folder, "nameless.crt", &certificate(&one, &[], FAR));
+    folder
+}
 
+#[test]
+fn pairs_that_cannot_be_used_are_told() {
+    let folder = pairs();
     let check = |certificates: &str, expected: &[&str]| {
         let line = format!("tls = {{ certificates = [{certificates}] }}");
         let text = format!("[[listener]]\nname = 'a'\naddress = '127.0.0.1:0'\n{line}\n");
@@ -117,7 +122,10 @@ fn pairs_that_cannot_be_used_are_told() {
         &["51 warning: every user of this machine can read \"open.key\""],
     );
     let twice = "error: \"b.test\" has two certificates of one kind, first at";
-    check(&format!("{one}, {{ cert = 'other.crt', key = 'other.key' }}"), &[&format!("64 {twice}")]);
+    check(
+        &format!("{one}, {{ cert = 'other.crt', key = 'other.key' }}"),
+        &[&format!("64 {twice}")],
+    );
     check(&format!("{one}, {old}"), &["73 warning: \"old.crt\" expired at"]);
     check("", &["24 error: \"listener.tls.certificates\" must have 1 to 64"]);
     check("{ cert = 'one.crt' }", &["25 error: \"listener.tls.certificates.key\" is missing"]);
@@ -127,8 +135,7 @@ fn pairs_that_cannot_be_used_are_told() {
 #[test]
 fn tls_brings_http2_unless_told_otherwise() {
     let pair = Pair::shared();
-    let files =
-        format!("{{ cert = {}, key = {} }}", pair.cert_quoted(), pair.key_quoted());
+    let files = format!("{{ cert = {}, key = {} }}", pair.cert_quoted(), pair.key_quoted());
     let check = |keys: &str, expected: (bool, bool)| {
         let text = format!("[[listener]]\nname = 'a'\naddress = '127.0.0.1:0'\n{keys}");
         let policy = load_text(Path::new("gateway.toml"), &text).expect(keys).policy;

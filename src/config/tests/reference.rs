@@ -68,7 +68,11 @@ fn uncommented(wanted: &[Mark]) -> String {
     let line = |line| match Line::parse(line) {
         Line::Key(mark, key) if wanted.contains(&mark) => format!("{key}\n"),
         Line::ExampleHeader(header) if wanted.contains(&Mark::Example) => format!("{header}\n"),
-        Line::ExampleHeader(_) | Line::Key(..) | Line::Comment(_) | Line::Header(_) | Line::Blank => format!("{line}\n"),
+        Line::ExampleHeader(_)
+        | Line::Key(..)
+        | Line::Comment(_)
+        | Line::Header(_)
+        | Line::Blank => format!("{line}\n"),
     };
     REFERENCE.lines().map(line).collect()
 }

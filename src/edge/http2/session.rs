@@ -87,7 +87,7 @@ impl Session for StreamSession {
                 HttpTask::Failed(error) => return Err(error),
                 HttpTask::UpgradedBody(..) => {
                     return Err(Error::new_in(ErrorType::InternalError));
-                },
+                }
             };
         }
         if is_end {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    AlpnError, NameType, SniError, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode,
-    SslOptions, SslRef, SslSessionCacheMode, SslVersion, select_next_proto,
+    AlpnError, NameType, SniError, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod,
+    SslMode, SslOptions, SslRef, SslSessionCacheMode, SslVersion, select_next_proto,
 };
 use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as L4Stream;

@@ -68,17 +68,9 @@ impl Authority {
         let (cert, serial) = self.certificate_for(&key, names, days);
         let pem = key.private_key_to_pem_pkcs8().expect("PEM");
         let issued = Issued { cert: self.at(file, "crt"), key: self.at(file, "key"), serial };
-        self.put(&issued.cert, &cert);
-        self.put(&issued.key, &pem);
+        put(&issued.cert, &cert);
+        put(&issued.key, &pem);
         issued
-    }
-
-    /// Replaces a file as careful programs do: whole, or not at all.
-    pub fn put(&self, path: &str, bytes: &[u8]) {
-        let aside = format!("{path}.new");
-        fs::write(&aside, bytes).expect("the folder is ours");
-        fs::set_permissions(&aside, Permissions::from_mode(0o600)).expect("the file is ours");
-        fs::rename(&aside, path).expect("the folder is ours");
     }
 
     pub fn folder(&self) -> &Folder {
@@ -98,15 +90,23 @@ impl Authority {
         let issuer = self.certificate.subject_name();
         let (mut builder, serial) = builder(key, &subject(names[0]), issuer, days);
         let mut san = SubjectAlternativeName::new();
-        names.iter().for_each(|name| {
+        for name in names {
             san.dns(name);
-        });
+        }
         let context = builder.x509v3_context(Some(&self.certificate), None);
         let san = san.build(&context).expect("names");
         builder.append_extension(san).expect("set");
         builder.sign(&self.key, MessageDigest::sha256()).expect("signed");
         (builder.build().to_pem().expect("PEM"), serial)
     }
+}
+
+/// Replaces a file as careful programs do: whole, or not at all.
+pub fn put(path: &str, bytes: &[u8]) {
+    let aside = format!("{path}.new");
+    fs::write(&aside, bytes).expect("the folder is ours");
+    fs::set_permissions(&aside, Permissions::from_mode(0o600)).expect("the file is ours");
+    fs::rename(&aside, path).expect("the folder is ours");
 }
 
 fn new_key(kind: Kind) -> PKey<Private> {

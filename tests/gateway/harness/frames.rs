@@ -69,9 +69,10 @@ impl Frames {
         if !self.fill(&mut head) {
             return None;
         }
-        let [a, b, c, kind, flags, s, t, u, v] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        let stream = u32::from_be_bytes([s & 0x7f, t, u, v]);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |n: u32, byte| n << 8 | u32::from(*byte));
+        let (length, stream) = (number(&head[..3]), number(&head[5..]) & 0x7fff_ffff);
+        let mut payload = vec![0; length as usize];
+        let (kind, flags) = (head[3], head[4]);
         self.fill(&mut payload).then_some(Frame { kind, flags, stream, payload })
     }
 

@@ -1,7 +1,6 @@
 //! An HTTP/2 caller without TLS that keeps the rules, with many streams on one connection.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -47,16 +46,6 @@ pub fn block_on<T>(test: impl Future<Output = T>) -> T {
 /// What must come, comes in time.
 pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("the gate must not hang")
-}
-
-/// A look at a fact now and then, until it is there.
-pub async fn until(fact: &str, mut look: impl FnMut() -> bool) {
-    let looking = async {
-        while !look() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited in vain: {fact}"));
 }
 
 impl Http2 {

@@ -51,7 +51,8 @@ impl Setup {
     }
 
     pub fn to_toml(&self, listener: SocketAddr, metrics_at: SocketAddr, data_dir: &str) -> String {
-        let Self { server, bounds, audit, metrics, endpoints, upstream, apis, plans, more, .. } = self;
+        let Self { server, bounds, audit, metrics, endpoints, upstream, apis, plans, more, .. } =
+            self;
         let keys = &self.listener;
         format!(
             r#"
