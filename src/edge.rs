@@ -15,10 +15,13 @@ pub mod flights;
 pub mod headers;
 pub mod ids;
 pub mod lane;
+pub mod pace;
 pub mod peer;
 pub mod proxy;
 pub mod refused;
 pub mod stop;
+pub mod tunnel;
+pub mod turn;
 pub mod upstreams;
 
 use std::sync::Arc;

@@ -27,7 +27,8 @@ use crate::clock;
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
-use crate::edge::flights::{Flights, TICK};
+use crate::edge::flights::{EndedCalls, Flights, TICK};
+use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
@@ -94,7 +95,9 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
 
-    let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
+    let running = registry.running();
+    let sweep = move || flights.sweep(Pace::of(&running.load().policy.bounds));
+    let sweeper = Ticker::start("onegate-sweeper", TICK, sweep);
     let sweeper = sweeper.map_err(StartError::Thread)?;
     let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
     let resolver = resolver.map_err(StartError::Thread)?;
@@ -205,8 +208,9 @@ pub fn node() -> String {
 fn recheck_flights(flights: Arc<Flights>) -> OnSwap {
     Box::new(move |snapshot| {
         let now = clock::now();
-        let permitted = |call: &_| request::still_permitted(snapshot, call, now).is_ok();
-        Ended { requests: flights.recheck(permitted) as u64, streams: 0 }
+        let judge = |call: &_| request::still_permitted(snapshot, call, now);
+        let EndedCalls { requests, streams } = flights.recheck(judge);
+        Ended { requests, streams }
     })
 }
 

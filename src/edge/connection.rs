@@ -174,7 +174,7 @@ impl Connections {
         let Some(transport) = flight.take_landed() else { return };
         let answer = match (flight.was_answered(), flight.live().id) {
             (false, Some(id)) => {
-                let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
+                let fault = flight.ending().map_or(Fault::PANICKED, |ending| ending.fault);
                 Some(Answer::of(&fault, id, None))
             }
             _ => None,

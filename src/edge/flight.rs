@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
+use crate::model::denial::Refusal;
 use crate::model::id::RequestId;
 use crate::request::Call;
 
 use super::flights::Flights;
 use super::lane::Transport;
-use super::stop::Stop;
+use super::pace::Pace;
+use super::stop::{Fault, Meaning, Stop};
 
 /// What the connection is doing, which says what an expired phase means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +34,29 @@ pub enum Phase {
     Upstream = 3,
 }
 
+/// What the bytes are that a caller sends after its request's last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Tail {
+    /// The framing has not said yet that the request is over.
+    Framed = 0,
+    /// The next request's.
+    Next = 1,
+    /// Both sides agreed to leave HTTP: whatever they are, they are for the other side.
+    Switched = 2,
+}
+
+/// Whether the caller has its answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Answered {
+    Not = 0,
+    /// What is written now is informational: the answer itself is still to come.
+    Interim = 1,
+    /// Some byte of it was written.
+    Begun = 2,
+}
+
 /// One connection in the air, or one stream of a multiplexed one.
 #[derive(Debug, Default)]
 pub struct Flight {
@@ -44,8 +69,18 @@ pub struct Flight {
     waker: AtomicWaker,
     /// Whether a write to the caller is waiting for the caller to read.
     write_waits: AtomicBool,
-    /// Whether any byte of an answer has been written for the current request.
-    answered: AtomicBool,
+    /// Whether bytes of the caller's body are in the gate's hands, so that nobody waits for more.
+    body_in_hand: AtomicBool,
+    /// Bytes that the caller sent or took: whoever has the request adds, the sweeper compares.
+    moved: AtomicU64,
+    /// The sweeper's own: `moved` at its last look, and how long the caller has kept the gate
+    /// waiting beyond what its bytes paid for, in milliseconds.
+    moved_before: AtomicU64,
+    owed_ms: AtomicU64,
+    answered: AtomicU8,
+    tail: AtomicU8,
+    /// Whether the head asks to leave HTTP for something.
+    asks_upgrade: AtomicBool,
     live: Mutex<Live>,
     /// The transport, after the exchange that had it was dropped.
     landed: Mutex<Option<Transport>>,
@@ -55,8 +90,11 @@ pub struct Flight {
 #[derive(Debug, Default)]
 pub struct Live {
     pub id: Option<RequestId>,
-    /// Once it is about to be forwarded: what is judged again when the policy changes.
+    /// From when it is about to be forwarded until it is over: what is judged again when the
+    /// policy changes.
     pub call: Option<Call>,
+    /// Why it is no longer permitted.
+    withdrawn: Option<Refusal>,
 }
 
 impl Flight {
@@ -75,7 +113,9 @@ impl Flight {
     pub fn reset(&self) {
         self.total_at_ms.store(0, Ordering::Release);
         self.phase_at_ms.store(0, Ordering::Release);
-        self.answered.store(false, Ordering::Release);
+        self.answered.store(Answered::Not as u8, Ordering::Release);
+        self.tail.store(Tail::Framed as u8, Ordering::Relaxed);
+        self.owed_ms.store(0, Ordering::Relaxed);
         *self.live() = Live::default();
     }
 
@@ -90,6 +130,31 @@ impl Flight {
         if first.is_ok() {
             self.waker.wake();
         }
+    }
+
+    /// Ends the request if `judge` refuses its call; says whether it did.
+    pub fn judge(&self, judge: impl FnOnce(&Call) -> Result<(), Refusal>) -> bool {
+        let mut live = self.live();
+        let Some(Err(refusal)) = live.call.as_ref().map(judge) else { return false };
+        live.withdrawn = Some(refusal);
+        drop(live);
+        self.stop(Stop::Revoked);
+        true
+    }
+
+    /// How the exchange ends that was told to; None when it was not.
+    pub fn ending(&self) -> Option<Meaning> {
+        let stop = self.stopped()?;
+        let withdrawn = self.live().withdrawn.clone().filter(|_| stop == Stop::Revoked);
+        let meaning = stop.meaning();
+        Some(match withdrawn {
+            Some(refusal) => Meaning {
+                reason: refusal.reason.clone(),
+                fault: Fault::Denied(refusal),
+                end: meaning.end,
+            },
+            None => meaning,
+        })
     }
 
     pub fn stopped(&self) -> Option<Stop> {
@@ -118,12 +183,64 @@ impl Flight {
         }
     }
 
-    pub fn note_answered(&self) {
-        self.answered.store(true, Ordering::Release);
+    /// The gate has what the caller sent, or waits for it to send more.
+    pub fn note_body_in_hand(&self, in_hand: bool) {
+        if in_hand != self.body_in_hand.load(Ordering::Relaxed) {
+            self.body_in_hand.store(in_hand, Ordering::Release);
+        }
     }
 
+    /// The caller sent or took so many bytes of a body. Only the one task that has the request
+    /// calls this, so it need not be one atomic step.
+    pub fn note_moved(&self, bytes: usize) {
+        let moved = self.moved.load(Ordering::Relaxed);
+        self.moved.store(moved.wrapping_add(bytes as u64), Ordering::Relaxed);
+    }
+
+    /// Bytes were written to the caller.
+    pub fn note_answered(&self) {
+        if self.answered.load(Ordering::Relaxed) != Answered::Interim as u8 {
+            self.answered.store(Answered::Begun as u8, Ordering::Release);
+        }
+    }
+
+    /// What is written next is informational: it does not begin the answer.
+    pub fn note_interim(&self) {
+        if !self.was_answered() {
+            self.answered.store(Answered::Interim as u8, Ordering::Release);
+        }
+    }
+
+    /// What is written next is the answer.
+    pub fn note_final(&self) {
+        if self.answered.load(Ordering::Relaxed) == Answered::Interim as u8 {
+            self.answered.store(Answered::Not as u8, Ordering::Release);
+        }
+    }
+
+    /// Whether any byte of an answer has been written for the current request.
     pub fn was_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
+        self.answered.load(Ordering::Acquire) == Answered::Begun as u8
+    }
+
+    pub fn set_tail(&self, tail: Tail) {
+        self.tail.store(tail as u8, Ordering::Relaxed);
+    }
+
+    pub fn tail(&self) -> Tail {
+        match self.tail.load(Ordering::Relaxed) {
+            0 => Tail::Framed,
+            1 => Tail::Next,
+            _ => Tail::Switched,
+        }
+    }
+
+    pub fn set_asks_upgrade(&self, asks: bool) {
+        self.asks_upgrade.store(asks, Ordering::Relaxed);
+    }
+
+    pub fn asks_upgrade(&self) -> bool {
+        self.asks_upgrade.load(Ordering::Relaxed)
     }
 
     pub fn land(&self, transport: Transport) {
@@ -134,21 +251,54 @@ impl Flight {
         self.landed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Looks at the deadlines, at `now_ms` of the table's clock.
-    pub fn sweep(&self, now_ms: u64) {
+    /// Looks at the deadlines, at `now_ms` of the table's clock, `elapsed_ms` after the last look.
+    pub fn sweep(&self, now_ms: u64, elapsed_ms: u64, pace: Pace) {
         let past = |at: u64| at != 0 && at <= now_ms;
         if past(self.total_at_ms.load(Ordering::Acquire)) {
             self.stop(Stop::Deadline);
         } else if past(self.phase_at_ms.load(Ordering::Acquire)) {
-            self.stop(match self.phase.load(Ordering::Acquire) {
-                0 => Stop::Idle,
-                1 => Stop::SlowHead,
-                2 => Stop::SlowCaller,
-                // The upstream's silence is the caller's doing when the caller does not read.
-                _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowCaller,
-                _ => Stop::SlowUpstream,
-            });
+            self.stop(self.meaning_of_silence());
+        } else if self.owes(elapsed_ms, pace) {
+            let reads = self.write_waits.load(Ordering::Acquire);
+            self.stop(if reads { Stop::SlowReader } else { Stop::SlowCaller });
         }
+    }
+
+    fn meaning_of_silence(&self) -> Stop {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Stop::Idle,
+            1 => Stop::SlowHead,
+            // Its bytes came and lie here: the upstream does not take them.
+            2 if self.body_in_hand.load(Ordering::Acquire) => Stop::SlowUpstream,
+            2 => Stop::SlowCaller,
+            // The upstream's silence is the caller's doing when the caller does not read.
+            _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowReader,
+            _ if self.tail() == Tail::Switched => Stop::Quiet,
+            _ => Stop::SlowUpstream,
+        }
+    }
+
+    /// Whether the caller has kept the gate waiting for longer than its bytes paid for. Time in
+    /// which nothing waits for the caller costs it nothing.
+    fn owes(&self, elapsed_ms: u64, pace: Pace) -> bool {
+        let moved = self.moved.load(Ordering::Relaxed);
+        let before = self.moved_before.load(Ordering::Relaxed);
+        let owed = self.owed_ms.load(Ordering::Relaxed);
+        let waits = self.waits_for_caller();
+        if moved == before && owed == 0 && !waits {
+            return false;
+        }
+        let more = if waits { elapsed_ms } else { 0 };
+        let owed = (owed + more).saturating_sub(pace.paid_ms(moved.wrapping_sub(before)));
+        self.moved_before.store(moved, Ordering::Relaxed);
+        self.owed_ms.store(owed, Ordering::Relaxed);
+        owed > pace.window_ms
+    }
+
+    fn waits_for_caller(&self) -> bool {
+        let for_body = self.phase.load(Ordering::Acquire) == Phase::Caller as u8
+            && !self.body_in_hand.load(Ordering::Acquire);
+        for_body || self.write_waits.load(Ordering::Acquire)
     }
 }
 
@@ -156,24 +306,84 @@ impl Flight {
 mod tests {
     use super::*;
 
+    const PACE: Pace = Pace { rate: 100, window_ms: 1000 };
+
     #[test]
     fn an_expired_phase_stops_the_flight_with_its_reason() {
-        let check = |phase: Phase, write_waits: bool, expected: Stop| {
+        let check = |phase: Phase, set: fn(&Flight), expected: Stop| {
             let flight = Flight::default();
             flight.phase.store(phase as u8, Ordering::Release);
             flight.phase_at_ms.store(100, Ordering::Release);
-            flight.note_write(write_waits);
-            flight.sweep(99);
+            set(&flight);
+            flight.sweep(99, 0, PACE);
             assert_eq!(flight.stopped(), None);
-            flight.sweep(100);
+            flight.sweep(100, 0, PACE);
             assert_eq!(flight.stopped(), Some(expected));
             flight.stop(Stop::Revoked);
             assert_eq!(flight.stopped(), Some(expected), "the first reason stays");
         };
-        check(Phase::Idle, false, Stop::Idle);
-        check(Phase::Head, false, Stop::SlowHead);
-        check(Phase::Caller, false, Stop::SlowCaller);
-        check(Phase::Upstream, false, Stop::SlowUpstream);
-        check(Phase::Upstream, true, Stop::SlowCaller);
+        check(Phase::Idle, |_| (), Stop::Idle);
+        check(Phase::Head, |_| (), Stop::SlowHead);
+        check(Phase::Caller, |_| (), Stop::SlowCaller);
+        check(Phase::Caller, |flight| flight.note_body_in_hand(true), Stop::SlowUpstream);
+        check(Phase::Upstream, |_| (), Stop::SlowUpstream);
+        check(Phase::Upstream, |flight| flight.note_write(true), Stop::SlowReader);
+        check(Phase::Upstream, |flight| flight.set_tail(Tail::Switched), Stop::Quiet);
+    }
+
+    /// Looks every 100 ms for ten seconds, after the caller moved `bytes` and while it is waited
+    /// for or not; says when it was stopped.
+    fn stopped_after(pace: Pace, caller: impl Fn(&Flight, u64)) -> Option<u64> {
+        let flight = Flight::default();
+        (1..=100).map(|look| look * 100).find(|now_ms| {
+            caller(&flight, *now_ms);
+            flight.sweep(*now_ms, 100, pace);
+            flight.stopped().is_some()
+        })
+    }
+
+    #[test]
+    fn a_caller_pays_with_bytes_for_the_time_it_is_waited_for() {
+        let reads = |bytes: usize| {
+            move |flight: &Flight, _: u64| {
+                flight.note_write(true);
+                flight.note_moved(bytes);
+            }
+        };
+        assert_eq!(stopped_after(PACE, reads(0)), Some(1100));
+        assert_eq!(stopped_after(PACE, reads(10)), None, "the least rate is enough");
+        assert_eq!(stopped_after(PACE, reads(5)), Some(2100));
+        let any = Pace { rate: 0, window_ms: 1000 };
+        assert_eq!(stopped_after(any, reads(1)), None);
+        assert_eq!(stopped_after(any, reads(0)), Some(1100));
+        let quiet = |flight: &Flight, _: u64| flight.note_write(false);
+        assert_eq!(stopped_after(PACE, quiet), None, "an event stream is quiet");
+        let pause = |flight: &Flight, now_ms: u64| {
+            flight.note_write(now_ms.is_multiple_of(1000));
+            flight.note_moved(if now_ms.is_multiple_of(1000) { 10 } else { 0 });
+        };
+        assert_eq!(stopped_after(PACE, pause), None, "pauses of the upstream cost nothing");
+        let sends = |flight: &Flight, _: u64| {
+            flight.phase.store(Phase::Caller as u8, Ordering::Release);
+        };
+        assert_eq!(stopped_after(PACE, sends), Some(1100));
+        let stuck = |flight: &Flight, _: u64| {
+            flight.phase.store(Phase::Caller as u8, Ordering::Release);
+            flight.note_body_in_hand(true);
+        };
+        assert_eq!(stopped_after(PACE, stuck), None, "the upstream does not take its body");
+    }
+
+    #[test]
+    fn what_is_informational_begins_no_answer() {
+        let flight = Flight::default();
+        flight.note_interim();
+        flight.note_answered();
+        assert!(!flight.was_answered());
+        flight.note_final();
+        flight.note_answered();
+        assert!(flight.was_answered());
+        flight.note_interim();
+        assert!(flight.was_answered());
     }
 }
