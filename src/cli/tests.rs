@@ -16,6 +16,7 @@ use super::inventory::InventoryCommand;
 use super::output::{Failure, Format, Output};
 use super::profile::ProfileCommand;
 use super::revoke::RevokeCommand;
+use super::suspend::{ResumeCommand, SuspendCommand};
 use crate::admin::{self, AdminServer};
 use crate::inventory::ActSink;
 use crate::inventory::testing::{MemoryAudit, TempDir, policy, registry};
@@ -32,6 +33,10 @@ enum Command {
     Credential(CredentialCommand),
     #[command(subcommand)]
     Revoke(RevokeCommand),
+    #[command(subcommand)]
+    Suspend(SuspendCommand),
+    #[command(subcommand)]
+    Resume(ResumeCommand),
     #[command(subcommand)]
     Inventory(InventoryCommand),
 }
@@ -75,6 +80,8 @@ impl Place {
             Command::Grant(command) => command.run(&control, output),
             Command::Credential(command) => command.run(&control, output),
             Command::Revoke(command) => command.run(&control, output),
+            Command::Suspend(command) => command.run(&control, output),
+            Command::Resume(command) => command.run(&control, output),
             Command::Inventory(command) => command.run(&control, output),
         }?;
         Ok(String::from_utf8(out).expect("text"))

@@ -50,7 +50,7 @@ fn told(outcome: &Outcome) -> String {
             };
             keys.iter().map(told).collect::<Vec<_>>().join(", ")
         }
-        Outcome::Revoked(credentials) => format!("{} stopped", credentials.len()),
+        Outcome::Stopped(credentials) => format!("{} stopped", credentials.len()),
         Outcome::Applied { added, unchanged, keys } => {
             format!("{added} added, {unchanged} unchanged, {} keys", keys.len())
         }

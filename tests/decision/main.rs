@@ -128,6 +128,7 @@ impl World {
             purpose: "purpose".into(),
             status: Status::Active,
             expires: None,
+            suspended_until: None,
             profiles: one_profile(Vec::new(), "", None),
         };
         change(&mut client);
@@ -206,6 +207,7 @@ fn credential(key: &NewKey, client: &ClientId) -> Credential {
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         holder: None,
     }
 }
@@ -341,6 +343,7 @@ fn copy(client: &Client) -> Client {
         purpose: client.purpose.clone(),
         status: client.status,
         expires: client.expires,
+        suspended_until: client.suspended_until,
         profiles: client.profiles.clone(),
     }
 }

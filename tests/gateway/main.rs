@@ -29,4 +29,8 @@ mod peers;
 mod process;
 mod reload;
 mod rest;
+mod revocation;
+mod streams;
+mod suspension;
 mod upstream;
+mod websocket;
