@@ -80,7 +80,7 @@ fn end(text: &str) -> Result<String, Failure> {
     let usage = |detail: String| Failure::plain(Exit::Usage, detail);
     let time = duration(text).filter(|time| (SHORTEST..=LONGEST).contains(time));
     let time = time.ok_or_else(|| {
-        usage(format!("'{text}' is not a time from 1s to 366d: a whole number and ms, s, m, h or d"))
+        usage(format!("'{text}' is not a time from 1s to 366d, such as 30m, 2h or 7d"))
     })?;
     let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     Ok(UnixMicros(clock::wall().0.saturating_add(micros)).to_string())

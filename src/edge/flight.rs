@@ -44,6 +44,10 @@ pub enum Tail {
     Next = 1,
     /// Both sides agreed to leave HTTP: whatever they are, they are for the other side.
     Switched = 2,
+    /// Not known before the upstream has answered: the request asks to leave HTTP.
+    Held = 3,
+    /// The next request's, once the end of this one was told: the upstream did not switch.
+    Stays = 4,
 }
 
 /// Whether the caller has its answer.
@@ -231,7 +235,9 @@ impl Flight {
         match self.tail.load(Ordering::Relaxed) {
             0 => Tail::Framed,
             1 => Tail::Next,
-            _ => Tail::Switched,
+            2 => Tail::Switched,
+            3 => Tail::Held,
+            _ => Tail::Stays,
         }
     }
 

@@ -56,6 +56,9 @@ const READ_BYTES: usize = 16 * 1024;
 /// How many bytes of further requests are kept while one is served.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// The end of a body in chunks.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 thread_local! {
     /// Reads land here first: a connection that waits owns no buffer.
     static SCRATCH: RefCell<Box<[u8; READ_BYTES]>> = RefCell::new(Box::new([0; READ_BYTES]));
@@ -136,7 +139,14 @@ impl AsyncRead for Lane {
         let (rest, tail) = (self.rest, self.flight.tail());
         let room = match (rest, tail) {
             (_, Tail::Switched) => out.remaining(),
-            (Rest::Bytes(0), _) | (_, Tail::Next) => return self.poll_past_the_end(cx),
+            (_, Tail::Stays) => {
+                out.put_slice(LAST_CHUNK);
+                self.flight.set_tail(Tail::Next);
+                return Poll::Ready(Ok(()));
+            }
+            (Rest::Bytes(0), _) | (_, Tail::Next | Tail::Held) => {
+                return self.poll_past_the_end(cx);
+            }
             (Rest::Bytes(left), Tail::Framed) => {
                 usize::try_from(left).unwrap_or(usize::MAX).min(out.remaining())
             }

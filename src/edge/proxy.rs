@@ -24,7 +24,7 @@ use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
-use super::flight::Live;
+use super::flight::{Live, Tail};
 use super::stop::Fault;
 use super::{arrival, drain, fault, headers, peer, tunnel, turn};
 
@@ -50,9 +50,7 @@ impl ProxyHttp for Gate {
         let request = arrival::request(&self.shared, session.req_header(), session.client_addr());
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
-        if ctx.flight.asks_upgrade()
-            && !(session.is_body_empty() && tunnel::asks(session.req_header()))
-        {
+        if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
             // Anything but WebSocket is not offered, so the request is an ordinary one.
             session.req_header_mut().remove_header(&header::UPGRADE);
         }
@@ -62,7 +60,13 @@ impl ProxyHttp for Gate {
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let (stage, fault) = match Self::decide(session, ctx) {
-            Ok(admitted) => (Stage::Admitted(admitted), None),
+            Ok(admitted) => {
+                if ctx.flight.asks_upgrade() && session.is_upgrade_req() {
+                    tunnel::hold(session.req_header_mut())?;
+                    ctx.flight.set_tail(Tail::Held);
+                }
+                (Stage::Admitted(admitted), None)
+            }
             Err(fault) => (Stage::Refused, Some(fault)),
         };
         if let Some(request) = &mut ctx.request {
@@ -172,6 +176,10 @@ impl ProxyHttp for Gate {
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
+        } else if ctx.flight.tail() == Tail::Held {
+            session.as_mut().set_read_timeout(None);
+            tunnel::without_body(head)?;
+            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
             // The flight keeps time; Pingora would with a timer for each piece.
             session.as_mut().set_read_timeout(None);
@@ -248,8 +256,9 @@ impl ProxyHttp for Gate {
         if !turn::is_answer(head) {
             return Ok(());
         }
-        if request.tunnel.is_some() {
-            session.as_mut().set_read_timeout(None);
+        if ctx.flight.tail() == Tail::Held {
+            ctx.flight.set_tail(Tail::Stays);
+            session.as_mut().set_close_on_response_before_downstream_finish(false);
         } else if request.expects_continue && !session.as_mut().is_body_done() {
             // It will not send its body any more, or might: what comes next is not known.
             session.as_mut().set_keepalive(None);

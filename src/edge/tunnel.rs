@@ -3,14 +3,34 @@
 //! what they carry; it changes and refuses none.
 
 use http::{HeaderMap, Method, Version, header};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::model::record::End;
 
-/// Whether a head without a body asks for WebSocket as RFC 6455 has it (4.1): anything else that
-/// asks to leave HTTP is an ordinary request (RFC 9110, 7.8).
+/// Whether a head asks for WebSocket as RFC 6455 has it (4.1): anything else that asks to leave
+/// HTTP is an ordinary request (RFC 9110, 7.8).
 pub fn asks(head: &RequestHeader) -> bool {
-    head.version == Version::HTTP_11 && head.method == Method::GET && agrees(&head.headers)
+    let bodiless = head.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
+        && !head.headers.contains_key(header::TRANSFER_ENCODING);
+    let get = head.version == Version::HTTP_11 && head.method == Method::GET;
+    get && bodiless && agrees(&head.headers)
+}
+
+/// Keeps the end of the request open until the upstream has answered.
+///
+/// Pingora 0.9.1 takes the end of a request without a body for the end of the WebSocket when the
+/// 101 comes before it has looked (its issue 946). So towards Pingora this request has a body whose
+/// end the lane tells only when the upstream did not switch.
+pub fn hold(head: &mut RequestHeader) -> Result<()> {
+    head.remove_header(&header::CONTENT_LENGTH);
+    head.insert_header(header::TRANSFER_ENCODING, "chunked")
+}
+
+/// Towards the upstream it has none. Saying so keeps Pingora from announcing one.
+pub fn without_body(head: &mut RequestHeader) -> Result<()> {
+    head.remove_header(&header::TRANSFER_ENCODING);
+    head.insert_header(header::CONTENT_LENGTH, "0")
 }
 
 /// Whether a `101` says the same.
@@ -205,6 +225,10 @@ mod tests {
         };
         check(&[("upgrade", "websocket"), ("connection", "Upgrade")], true);
         check(&[("upgrade", "WebSocket"), ("connection", "keep-alive, upgrade")], true);
+        let with = |field| [("upgrade", "websocket"), ("connection", "upgrade"), field];
+        check(&with(("content-length", "0")), true);
+        check(&with(("content-length", "1")), false);
+        check(&with(("transfer-encoding", "chunked")), false);
         check(&[("upgrade", "websocket")], false);
         check(&[("upgrade", "websocket"), ("connection", "keep-alive")], false);
         check(&[("upgrade", "websocket, h2c"), ("connection", "upgrade")], false);

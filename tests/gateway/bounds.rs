@@ -58,7 +58,7 @@ fn a_slow_body_is_refused() {
 #[test]
 fn callers_below_the_least_rate_are_ended() {
     let upstream = Upstream::start();
-    let bounds = "body_rate_min = \"64KiB\"\nbody_rate_window = \"1s\"";
+    let bounds = "body_rate_min = \"16KiB\"\nbody_rate_window = \"2s\"";
     let gate = Gate::start(&Setup { bounds, ..Setup::before(&upstream) });
     let pause = Duration::from_millis(100);
 
@@ -82,7 +82,7 @@ fn callers_below_the_least_rate_are_ended() {
 
     // One that reads fast enough, though never all there is; and one whose stream is quiet.
     let mut reader = gate.client();
-    reader.send(&Request::get("/open/endless/2").bytes());
+    reader.send(&Request::get("/open/source/1000000000").bytes());
     let mut quiet = gate.client();
     quiet.send(&Request::get("/open/stream/1").bytes());
     quiet.read(Body::Absent).expect("a head");
@@ -92,6 +92,8 @@ fn callers_below_the_least_rate_are_ended() {
         assert!(!quiet.hears_within(pause), "a quiet stream was ended");
         std::io::Read::read_exact(reader.stream(), &mut piece).expect("its stream goes on");
     }
+    let ended = gate.records_now(&["--path", "/open/source/1000000000"]);
+    assert!(ended.is_empty(), "a reader that keeps up was ended: {ended:?}");
     upstream.release();
     assert!(quiet.hears_within(pause * 50));
 }

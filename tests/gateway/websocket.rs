@@ -189,6 +189,7 @@ fn bytes_pass_as_they_come() {
     assert_eq!(received.fields.value("upgrade"), Some("websocket"));
     assert_eq!(received.fields.value("connection"), Some("Upgrade"));
     assert_eq!(received.fields.value("sec-websocket-version"), Some("13"));
+    assert_eq!(received.fields.value("transfer-encoding"), None);
     drop(client);
     assert_eq!(gate.record_of(&response)["end"], "client_abort");
     let (mut client, response) = open(&gate, &handshake("/open/switch-and-leave/1"));
@@ -231,7 +232,7 @@ fn only_websocket_is_switched_to() {
             assert_eq!((response.status, response.complete), (200, true), "{response:?}");
         }
         for received in &upstream.received()[before..] {
-            for name in ["upgrade", "connection", "http2-settings"] {
+            for name in ["upgrade", "connection", "http2-settings", "transfer-encoding"] {
                 assert_eq!(received.fields.value(name), None, "{received:?}");
             }
         }
