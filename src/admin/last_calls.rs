@@ -14,7 +14,9 @@ use crate::model::id::{ClientId, CredentialId};
 /// read is told to the log: the change is made.
 pub fn of(change: &Change, data_dir: &Path) -> Vec<wire::LastCall> {
     let (filter, id) = match change {
-        Change::Revoke { target: Target::Client(id) | Target::Profile { client: id, .. }, .. }
+        Change::Revoke {
+            target: Target::Client(id) | Target::Profile { client: id, .. }, ..
+        }
         | Change::Suspend { target: Suspendable::Client(id), .. } => of_client(id),
         Change::Revoke { target: Target::Credential(id), .. }
         | Change::Suspend { target: Suspendable::Credential(id), .. } => of_credential(*id),

@@ -160,6 +160,30 @@ fn a_client_is_added_used_and_revoked() {
 }
 
 #[test]
+fn a_client_is_suspended_and_resumed() {
+    both_ways(|place| {
+        let added = &place.json(ADD)[0];
+        let receipt = &place.json("suspend client mobile-app --for 2h --reason odd")[0];
+        assert_eq!(receipt["credentials"], serde_json::json!([added["credential"]]));
+        assert_eq!(receipt["last_calls"], serde_json::json!([]));
+        let told = place.human("suspend client mobile-app --reason odd");
+        let expected = "Client 'mobile-app' is suspended until it is resumed.\n\
+                        credentials stopped  none could still be used\n";
+        assert!(told.starts_with(expected), "{told}");
+        assert_eq!(place.json("client list")[0]["suspended_until"], "until it is resumed");
+        assert!(place.human("client list").contains("  suspended  "));
+        assert_eq!(place.human("resume client mobile-app"), "Client 'mobile-app' is resumed.\n");
+        let id = added["credential"].as_str().unwrap();
+        place.json(&format!("suspend credential {id} --for 7d --reason odd"));
+        assert!(place.human("credential list").contains("  suspended  "));
+        assert!(place.human("client list").contains("  active  "));
+        let (exit, told) = place.failure("suspend client mobile-app --for 9y --reason odd");
+        assert_eq!(exit, Exit::Usage);
+        assert!(told.contains("such as 30m, 2h or 7d"), "{told}");
+    });
+}
+
+#[test]
 fn people_get_tables_and_the_key_once() {
     both_ways(|place| {
         let added = place.human(ADD);

@@ -290,7 +290,7 @@ impl fmt::Display for StoreError {
                 write!(f, "others may write to {} (mode {mode:o})", dir.display())
             }
             Self::Older { found, known } => {
-                write!(f, "the inventory has version {found}, this onegate wants {known}")
+                write!(f, "the inventory has schema {found}; this onegate reads {known}")
             }
             Self::Newer { found, known } => {
                 write!(f, "the inventory has schema {found}; this onegate knows up to {known}")

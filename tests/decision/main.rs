@@ -116,6 +116,14 @@ impl World {
         world.add("planless", |c| c.profiles = one_profile(all(), "payments:read", Some("gone")));
         world.add("expired", |c| c.expires = Some(PAST));
         world.add("revoked", |c| c.status = Status::Revoked);
+        world.add("suspended", |c| {
+            c.profiles = one_profile(all(), "payments:read", None);
+            c.suspended_until = Some(UnixMicros(NOW.0 + 1));
+        });
+        world.add("back", |c| {
+            c.profiles = one_profile(all(), "payments:read", None);
+            c.suspended_until = Some(NOW);
+        });
         world
     }
 
@@ -263,6 +271,9 @@ fn requests_are_decided() {
     check(list, &["key=good", "bearer=other"], Err(CredentialConflict));
     check(list, &["key=good"; 5], Err(CredentialConflict));
     check(list, &["key=expired"], Err(ClientSuspended));
+    check(list, &["key=suspended"], Err(ClientSuspended));
+    check("GET api.example.com/status", &["key=suspended"], Err(ClientSuspended));
+    check(list, &["key=back"], Ok("payments.list by payments-all"));
     check(list, &["key=lapsed"], Err(NotGranted));
     check(create, &["key=reader"], Err(NotGranted));
     check("GET api.example.com/api/orphan", &["key=good"], Err(NotGranted));
@@ -333,6 +344,26 @@ fn a_live_call_is_judged_again() {
     world.snapshot.inventory.clients = clients;
     let refusal = still_permitted(&world.snapshot, &call, now()).expect_err("revoked");
     assert_eq!(refusal.denial, Denial::CredentialInvalid);
+}
+
+#[test]
+fn a_suspended_key_is_refused_until_its_time() {
+    let mut world = World::new();
+    let list = "GET api.example.com/api/payments";
+    let (_, key) = world.keys[0].clone();
+    let id = onegate::model::key::PresentedKey::parse(key.as_bytes()).expect("valid").id;
+    let mut decide = |until: Option<UnixMicros>| {
+        let credentials = &world.snapshot.inventory.credentials;
+        let old = credentials.get(&id).expect("known");
+        let suspended = Credential { suspended_until: until, ..Credential::copy_of(old) };
+        world.snapshot.inventory.credentials = credentials.with(id, Arc::new(suspended));
+        let verdict = world.decide(list, &["key=good"], &mut Seen::default());
+        verdict.map_err(|refusal| refusal.denial)
+    };
+    assert_eq!(decide(Some(UnixMicros::FOREVER)), Err(Denial::ClientSuspended));
+    assert_eq!(decide(Some(UnixMicros(NOW.0 + 1))), Err(Denial::ClientSuspended));
+    assert!(decide(Some(NOW)).is_ok());
+    assert!(decide(None).is_ok());
 }
 
 fn copy(client: &Client) -> Client {

@@ -257,8 +257,11 @@ fn only_websocket_is_switched_to() {
         assert_eq!(client.call(&handshake("/open/ok/1")).status, 200);
     }
     let said = super::harness::tools::run(
-        std::process::Command::new("curl")
-            .args(["-sS", "--http2", &format!("http://{}/open/ok/1", gate.address)]),
+        std::process::Command::new("curl").args([
+            "-sS",
+            "--http2",
+            &format!("http://{}/open/ok/1", gate.address),
+        ]),
         b"",
     );
     assert_eq!(said.expect_success().len(), 1024);
@@ -287,11 +290,15 @@ fn a_switch_that_was_not_agreed_on_is_a_failure() {
         let record = gate.record_of(&response);
         assert_eq!(record["failure"], Failure::UpstreamProtocol.code(), "{record}");
     };
-    let good = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let good =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let asks = || handshake("/open/x");
     check(good, Request::get("/open/x"));
     check(good, Request::get("/open/x").field("Connection", "Upgrade").field("Upgrade", "h2c"));
-    check(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", asks());
+    check(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        asks(),
+    );
     check(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nbytes", asks());
     check(b"HTTP/1.1 101 Switching Protocols\r\n\r\nbytes", asks());
     check(
