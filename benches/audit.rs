@@ -149,6 +149,7 @@ impl Sample {
             outcome: Outcome::Allowed,
             reason: None,
             limit: None,
+            shadow_limit: None,
             status: 200,
             upstream: UpstreamName::parse("payments").ok(),
             endpoint: Some(([10, 0, 0, 9], 8080).into()),
@@ -160,6 +161,7 @@ impl Sample {
             policy: Arc::clone(&self.policy),
             trace_id: [0xab; 16],
             parent_request_id: None,
+            access: None,
         }))
     }
 }

@@ -21,12 +21,13 @@ use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Sta
 use onegate::model::denial::Denial;
 use onegate::model::id::{ClientId, LimitName, PlanName, ProductName, ProfileName, Scope};
 use onegate::model::key::{Environment, NewKey};
-use onegate::model::plan::{Meter, Plan, Rate};
+use onegate::model::meter::Meter;
+use onegate::model::plan::{CountedBy, Mode, Operations, Plan, Rate};
 use onegate::model::proof::Proof;
 use onegate::model::snapshot::{Inventory, Snapshot};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::identify::Presented;
-use onegate::request::{Ask, Seen, classify, decide, limit};
+use onegate::request::{Ask, Seen, Unadmitted, classify, decide, limit};
 
 /// One api with `operations` operations, all in one product, and one plan of two rates.
 fn config_with(operations: usize) -> String {
@@ -172,7 +173,12 @@ fn decisions(c: &mut Criterion) {
             }
             let ask = Ask { method, host, path, presented, body_bytes: *body_bytes };
             let mut seen = Seen::default();
-            black_box(decide(&snapshot, black_box(&ask), now, &mut seen)).map_err(|r| r.denial)
+            black_box(decide(&snapshot, black_box(&ask), now, &mut seen)).map_err(|unadmitted| {
+                match unadmitted {
+                    Unadmitted::Refused(refusal) => refusal.denial,
+                    Unadmitted::Awaits(_) => panic!("the plans have no quotas"),
+                }
+            })
         };
         // The first call of the slow client is its last; then every row is what it is called.
         drop(run());
@@ -219,14 +225,16 @@ fn limiter(c: &mut Criterion) {
         limit: 1_000_000,
         per: Duration::from_secs(1),
         burst: 1_000_000_000,
+        by: CountedBy::Client,
+        operations: Operations::default(),
+        mode: Mode::Enforced,
     };
     for rates in [1, 4] {
         let names = ["a", "b", "c", "d"];
-        let plan = Plan {
-            name: PlanName::parse("plan").expect("valid"),
-            rates: names.iter().take(rates).map(|name| rate(name)).collect(),
-            policy_header: http::HeaderValue::from_static(""),
-        };
+        let name = PlanName::parse("plan").expect("valid");
+        let limits = names.iter().take(rates).map(|name| rate(name)).collect();
+        let header = http::HeaderValue::from_static("");
+        let plan = Plan::new(name, limits, Box::default(), None, header);
         let meter = Meter::default();
         let mut now = 0;
         c.bench_function(&format!("limiter/{rates}_rates"), |b| {

@@ -14,7 +14,8 @@ use crate::clock;
 use crate::model::policy::AuditSettings;
 use crate::model::record::RequestRecord;
 
-mod json;
+// How JSON is written; the access log writes its lines with it too.
+pub mod json;
 mod queue;
 mod reader;
 mod recorder;

@@ -3,6 +3,7 @@
 //! The edge moves bytes and keeps time; every decision is `request::decide`'s. No other layer knows
 //! a Pingora type, but `server`, which starts this one.
 
+mod admission;
 pub mod answer;
 pub mod arrival;
 pub mod connection;
@@ -20,6 +21,7 @@ pub mod peer;
 pub mod proxy;
 pub mod refused;
 pub mod stop;
+pub mod strangers;
 pub mod tunnel;
 pub mod turn;
 pub mod upstreams;
@@ -30,9 +32,11 @@ use arc_swap::ArcSwap;
 use prometheus::{IntCounter, IntCounterVec};
 
 use crate::audit::AuditLog;
+use crate::counters::Counters;
 use crate::model::snapshot::Snapshot;
 
 use self::flights::Flights;
+use self::strangers::Strangers;
 use self::upstreams::Upstreams;
 
 /// What every connection and request shares.
@@ -43,6 +47,10 @@ pub struct Shared {
     pub audit: AuditLog,
     pub flights: Arc<Flights>,
     pub upstreams: Arc<Upstreams>,
+    /// Where units of quotas are leased.
+    pub counters: Counters,
+    /// Callers without a valid credential, by source.
+    pub strangers: Strangers,
     /// `onegate_refused_before_request_total`, by reason.
     pub refused_before_request: IntCounterVec,
     /// `onegate_denials_total` of requests that have no record to be counted by.

@@ -6,9 +6,11 @@ pub mod model;
 
 pub mod request;
 
+pub mod access_log;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod counters;
 pub mod inventory;
 pub mod metrics;
 

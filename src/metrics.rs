@@ -3,6 +3,7 @@
 //! Counters and histograms are a fold over the audit's records, on the recorder's thread: what has
 //! a record is counted once, and no worker thread resolves a label. Gauges are read when scraped.
 
+mod gate;
 pub mod serve;
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use ahash::{AHashMap, AHashSet};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
@@ -18,8 +19,10 @@ use crate::model::denial::Denial;
 use crate::model::id::ClientId;
 use crate::model::record::{Outcome, RequestRecord};
 
+pub use self::gate::GateSeries;
+
 /// The label of clients past `clients_max`.
-const OTHER: &str = "_other";
+pub const OTHER: &str = "_other";
 /// The label of requests that reached no api.
 const NO_API: &str = "_none";
 
@@ -30,17 +33,13 @@ pub struct Metrics {
     requests: IntCounterVec,
     denials: IntCounterVec,
     failures: IntCounterVec,
+    shadow_refusals: IntCounterVec,
     responses: IntCounterVec,
     gateway_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
     in_flight: IntGaugeVec,
     limit_used: GaugeVec,
-    connections: IntGaugeVec,
-    audit_records: IntCounter,
-    audit_queue_bytes: IntGauge,
-    revision: IntGauge,
-    pub refused_before_request: IntCounterVec,
-    pub reloads: IntCounterVec,
+    pub gate: GateSeries,
 }
 
 /// What gauges show at the moment of a scrape.
@@ -76,6 +75,11 @@ impl Metrics {
                 "Allowed requests that failed, by the code of the failure.",
                 &["api", "failure"],
             )?,
+            shadow_refusals: counter(
+                "onegate_shadow_refusals_total",
+                "Allowed requests that a shadow limit would have refused.",
+                &["client", "limit"],
+            )?,
             responses: counter(
                 "onegate_responses_total",
                 "Answers by class of their status; 'none' when the caller left before any.",
@@ -103,49 +107,25 @@ impl Metrics {
                 ),
                 &["client", "limit"],
             )?,
-            connections: gauge("onegate_connections", "Open connections.", &["listener"])?,
-            audit_records: IntCounter::new(
-                "onegate_audit_records_total",
-                "Records written to the audit.",
-            )?,
-            audit_queue_bytes: IntGauge::new(
-                "onegate_audit_queue_bytes",
-                "Memory of records that wait to be written, estimated.",
-            )?,
-            revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
-            refused_before_request: counter(
-                "onegate_refused_before_request_total",
-                "Connections that ended before they made a request that has a record.",
-                &["reason"],
-            )?,
-            reloads: counter(
-                "onegate_config_reloads_total",
-                "Reloads of the config, by result: done or refused.",
-                &["result"],
-            )?,
+            gate: GateSeries::new()?,
         };
         metrics.register()?;
         Ok(metrics)
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 14] = [
+        let all: [Box<dyn Collector>; 9] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
+            Box::new(self.shadow_refusals.clone()),
             Box::new(self.responses.clone()),
             Box::new(self.gateway_seconds.clone()),
             Box::new(self.upstream_seconds.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.limit_used.clone()),
-            Box::new(self.connections.clone()),
-            Box::new(self.audit_records.clone()),
-            Box::new(self.audit_queue_bytes.clone()),
-            Box::new(self.revision.clone()),
-            Box::new(self.refused_before_request.clone()),
-            Box::new(self.reloads.clone()),
         ];
-        for collector in all {
+        for collector in all.into_iter().chain(self.gate.collectors()) {
             self.registry.register(collector)?;
         }
         let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -165,6 +145,7 @@ impl Metrics {
             requests: self.requests.clone(),
             denials: self.denials.clone(),
             failures: self.failures.clone(),
+            shadow_refusals: self.shadow_refusals.clone(),
             responses: self.responses.clone(),
             gateway_seconds: self.gateway_seconds.clone(),
             upstream_seconds: self.upstream_seconds.clone(),
@@ -185,14 +166,7 @@ impl Metrics {
         for (client, limit, used) in &reading.limit_used {
             self.limit_used.with_label_values(&[client, limit]).set(*used);
         }
-        for (listener, count) in &reading.connections {
-            self.connections.with_label_values(&[listener]).set(signed(*count));
-        }
-        // The recorder counts; this follows it.
-        let behind = reading.audit_records.saturating_sub(self.audit_records.get());
-        self.audit_records.inc_by(behind);
-        self.audit_queue_bytes.set(signed(reading.audit_queue_bytes));
-        self.revision.set(signed(reading.revision));
+        self.gate.set(reading);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -205,6 +179,7 @@ pub struct Fold {
     requests: IntCounterVec,
     denials: IntCounterVec,
     failures: IntCounterVec,
+    shadow_refusals: IntCounterVec,
     responses: IntCounterVec,
     gateway_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
@@ -244,6 +219,10 @@ impl Fold {
             Outcome::Failed(failure) => {
                 self.failures.with_label_values(&[api, failure.code()]).inc();
             }
+        }
+        if let Some(shadow) = &record.shadow_limit {
+            let limit = format!("{}/{}", shadow.0, shadow.1);
+            self.shadow_refusals.with_label_values(&[client.as_str(), &limit]).inc();
         }
         let series = self.api_series(api);
         let class = usize::from(record.status / 100).min(5);

@@ -5,10 +5,12 @@
 //! `admin::wire`).
 
 pub mod api;
+pub mod calendar;
 pub mod client;
 pub mod denial;
 pub mod id;
 pub mod key;
+pub mod meter;
 pub mod plan;
 pub mod policy;
 pub mod proof;

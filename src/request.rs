@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::model::api::{Api, Operation};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{CredentialId, OperationId, ProductName};
+use crate::model::meter::Wanted;
 use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
@@ -46,9 +47,26 @@ pub struct Seen {
     pub product: Option<ProductName>,
     /// How the caller stands with its plan after this request.
     pub standing: Option<Standing>,
+    /// Units of quotas to ask for before they are needed, of a request that was admitted.
+    pub wanted: Option<Box<Wanted>>,
 }
 
-/// The path of a request: every check, in order. An error is an answer, and nothing was charged.
+/// Why a request is not admitted, or not yet. Nothing was charged.
+#[derive(Debug)]
+pub enum Unadmitted {
+    /// The answer.
+    Refused(Refusal),
+    /// The ledger must say whether there are units of these quotas; then it is decided once more.
+    Awaits(Box<Wanted>),
+}
+
+impl From<Refusal> for Unadmitted {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The path of a request: every check, in order. On an error nothing was charged.
 ///
 /// classify comes first because the api says where credentials may sit; identify comes before the
 /// operation is looked at, so that only identified callers learn what exists; limit comes last, so
@@ -58,7 +76,7 @@ pub fn decide(
     ask: &Ask<'_>,
     now: Now,
     seen: &mut Seen,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted, Unadmitted> {
     let found = classify::classify(&snapshot.policy.hosts, ask)?;
     seen.api = Some(Arc::clone(&found.api));
     seen.operation = found.operation.as_ref().ok().cloned();
@@ -69,7 +87,7 @@ pub fn decide(
     seen.product = permit.product().cloned();
     fits(permit.api(), ask.body_bytes)?;
 
-    limit::limit(permit, &snapshot.policy.plans, now.mono, seen)
+    limit::limit(permit, &snapshot.policy.plans, now, seen)
 }
 
 /// An announced body over the api's bound is refused before anything is charged. One that announces

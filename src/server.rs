@@ -1,10 +1,11 @@
 //! Wiring: starts every part in order, stops them in the opposite one, and swaps the config.
 //!
 //! The one place that knows every layer. Worker threads run Pingora and nothing else; the control
-//! thread (the caller's) serves metrics and obeys signals; the recorder, the sweeper, the resolver and
-//! the admin socket have threads of their own.
+//! thread (the caller's) serves metrics and obeys signals; the recorder, the counters, the sweeper, the
+//! resolver and the admin socket have threads of their own.
 
 mod gauges;
+mod life;
 mod listen;
 mod reload;
 mod signals;
@@ -16,20 +17,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
+use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
+use crate::counters::{self, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
 use crate::edge::flights::{EndedCalls, Flights, TICK};
 use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
+use crate::edge::strangers::Strangers;
 use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
@@ -38,12 +43,12 @@ use crate::metrics::{Metrics, serve};
 use crate::model::id::ListenerName;
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
+use crate::model::snapshot::Snapshot;
 use crate::request;
 
 use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
-use self::signals::{Order, Orders};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
 
@@ -60,6 +65,8 @@ pub struct Running {
     shutdown: watch::Sender<bool>,
     admin: AdminServer,
     recorder: Recorder,
+    access_log: Arc<AccessLog>,
+    ledger: Ledger,
     _tickers: [Ticker; 2],
 }
 
@@ -71,7 +78,13 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let metrics_socket = serve::bind(policy.metrics.address)
         .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;
     let metrics = Arc::new(Metrics::new().map_err(StartError::Series)?);
-    let (log, recorder) = open_audit(&policy, &metrics)?;
+    let access_log = AccessLog::start(metrics.gate.access_log_dropped.clone());
+    let access_log = Arc::new(access_log.map_err(StartError::Thread)?);
+    access_log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    let (log, recorder) = open_audit(&policy, &metrics, access_log.feed())?;
+
+    let (counters, ledger) =
+        counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
     let upstreams = Arc::new(Upstreams::default());
@@ -86,7 +99,9 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         audit: log,
         flights: Arc::clone(&flights),
         upstreams: Arc::clone(&upstreams),
-        refused_before_request: metrics.refused_before_request.clone(),
+        counters,
+        strangers: Strangers::default(),
+        refused_before_request: metrics.gate.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
     });
 
@@ -95,10 +110,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
 
-    let running = registry.running();
-    let sweep = move || flights.sweep(Pace::of(&running.load().policy.bounds));
-    let sweeper = Ticker::start("onegate-sweeper", TICK, sweep);
-    let sweeper = sweeper.map_err(StartError::Thread)?;
+    let sweeper = start_sweeper(flights, registry.running())?;
     let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
     let resolver = resolver.map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
@@ -106,6 +118,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         registry: Arc::clone(&registry),
         shared: Arc::clone(&shared),
         metrics,
+        access_log: Arc::clone(&access_log),
         turn: Mutex::new(()),
     });
     let admin_reloader = Arc::clone(&reloader);
@@ -127,6 +140,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         shutdown,
         admin,
         recorder,
+        access_log,
+        ledger,
         _tickers: [sweeper, resolver],
     })
 }
@@ -140,68 +155,34 @@ impl Running {
     pub fn is_without_clients(&self) -> bool {
         self.shared.snapshot.load().inventory.clients.is_empty()
     }
-
-    /// Serves until a signal ends it; then everything recorded is on disk.
-    pub fn run(self) -> Result<(), StartError> {
-        let (shared, reloader) = (Arc::clone(&self.shared), Arc::clone(&self.reloader));
-        let orders = async {
-            let mut orders = Orders::listen()?;
-            loop {
-                match orders.next().await {
-                    Order::Reload => {
-                        let reloader = Arc::clone(&reloader);
-                        // Off this thread: names may take their time to resolve.
-                        let reload = move || reloader.obey_signal();
-                        tokio::task::spawn_blocking(reload).await.unwrap_or_default();
-                    }
-                    order @ (Order::Drain | Order::End) => return Ok(order),
-                }
-            }
-        };
-        let order = self.control.block_on(orders).map_err(StartError::Thread)?;
-        log::info!("{order:?}: the gate stops");
-        // Listeners close; idle connections end now, busy ones with their request.
-        self.shutdown.send(true).ok();
-        shared.flights.drain();
-        if order == Order::Drain {
-            let deadline = shared.snapshot.load().policy.server.drain_deadline;
-            self.control.block_on(until_empty(&shared, deadline));
-        }
-        shared.flights.end_all();
-        self.control.block_on(until_empty(&shared, LAST_WORDS));
-        self.workers.shutdown_timeout(LAST_WORDS);
-        self.admin.stop();
-        self.recorder.close().map_err(StartError::Unwritten)
-    }
 }
 
-/// How long an ended request may take to say so.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Connections end by themselves; this looks until they have.
-async fn until_empty(shared: &Shared, deadline: Duration) {
-    let empty = async {
-        while shared.flights.connections() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(deadline, empty).await.is_err() {
-        let open = shared.flights.connections();
-        log::warn!("{open} connections are open after {deadline:?}, and are ended");
-    }
-}
-
-fn open_audit(policy: &Policy, metrics: &Metrics) -> Result<(AuditLog, Recorder), StartError> {
+fn open_audit(
+    policy: &Policy,
+    metrics: &Metrics,
+    mut feed: Feed,
+) -> Result<(AuditLog, Recorder), StartError> {
     let mut fold = metrics.fold(policy.metrics.clients_max);
     let directory = audit::directory(&policy.server.data_dir);
-    audit::open(&directory, policy.audit, &node(), move |record| fold.count(record))
-        .map_err(StartError::Audit)
+    audit::open(&directory, policy.audit, &node(), move |record| {
+        fold.count(record);
+        feed.show(record);
+    })
+    .map_err(StartError::Audit)
 }
 
 /// The host's name, as records say it.
 pub fn node() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+fn start_sweeper(
+    flights: Arc<Flights>,
+    running: Arc<ArcSwap<Snapshot>>,
+) -> Result<Ticker, StartError> {
+    let sweep = move || flights.sweep(Pace::of(&running.load().policy.bounds));
+    Ticker::start("onegate-sweeper", TICK, sweep).map_err(StartError::Thread)
 }
 
 /// After a swap, live calls that are no longer permitted end.

@@ -7,6 +7,7 @@ mod ceiling;
 mod cpu;
 mod idle;
 mod instructions;
+mod quota_kills;
 
 mod stub;
 
@@ -49,6 +50,8 @@ enum Command {
     Idle(idle::Options),
     /// CPU time per request: gate, bare proxy and nginx in paired rounds
     Cpu(cpu::Options),
+    /// Whether a quota holds while the gate is killed again and again
+    QuotaKills(quota_kills::Options),
     /// What the stub and the generator can do without anything between
     Ceiling(ceiling::Options),
     /// The upstream of all measurements
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Instructions(options) => interrupt::run(move || instructions::run(&options)),
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
+        Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),
         Command::Ceiling(options) => interrupt::run(move || ceiling::run(&options)),
         // It has nothing to clean up, so a signal may simply end it.
         Command::Stub(options) => stub::run(&options),

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::model::time::UnixMicros;
+
 /// One JSON object at the end of a buffer. Keys are written as they are given and in that order.
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
@@ -123,6 +125,13 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
+}
+
+/// `2026-03-01T12:00:00.`: what the times within one second begin with.
+pub fn second_text(seconds: i64) -> String {
+    let mut text = UnixMicros::from_seconds(seconds).to_string();
+    text.truncate(text.len() - "000000Z".len());
+    text
 }
 
 /// Two or three times in nearly every record, and several times as fast as through fmt.

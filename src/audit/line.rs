@@ -15,7 +15,7 @@ use crate::model::id::Scope;
 use crate::model::record::{ActRecord, Caller, Entry, Outcome, RequestRecord, Surface};
 use crate::model::time::UnixMicros;
 
-use super::json::Object;
+use super::json::{Object, second_text};
 use super::segment::Boot;
 
 /// The version of the format, a line's `v`.
@@ -68,13 +68,6 @@ impl Encoder {
     }
 }
 
-/// `2026-03-01T12:00:00.`: what the times within one second begin with.
-fn second_text(seconds: i64) -> String {
-    let mut text = UnixMicros::from_seconds(seconds).to_string();
-    text.truncate(text.len() - "000000Z".len());
-    text
-}
-
 fn request(line: &mut Object<'_>, record: &RequestRecord) {
     line.name("surface", record.surface.as_str());
     caller(line, &record.caller);
@@ -107,6 +100,9 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
     }
     if let Some(limit) = &record.limit {
         line.name("limit", limit.as_str());
+    }
+    if let Some(shadow) = &record.shadow_limit {
+        line.name("shadow_limit", shadow.1.as_str());
     }
     if let Some(operation) = record.operation.as_ref().filter(|o| !o.scopes.is_empty()) {
         line.texts("scopes_required", operation.scopes.iter().map(Scope::as_str));

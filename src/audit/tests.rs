@@ -79,6 +79,7 @@ pub fn bare(n: u64) -> RequestRecord {
         outcome: Outcome::Denied(Denial::MalformedRequest),
         reason: None,
         limit: None,
+        shadow_limit: None,
         status: 400,
         upstream: None,
         endpoint: None,
@@ -90,6 +91,7 @@ pub fn bare(n: u64) -> RequestRecord {
         policy: "0123456789abcdef+1".into(),
         trace_id: [0; 16],
         parent_request_id: None,
+        access: None,
     }
 }
 

@@ -7,13 +7,16 @@ use super::source::Sources;
 use crate::model::policy::Policy;
 use files::Files;
 
+mod access_log;
 mod apis;
 mod files;
 mod hosts;
+mod limits;
 mod listeners;
 mod operations;
 mod plans;
 mod products;
+mod quotas;
 mod routes;
 mod server;
 mod syntax;
@@ -26,8 +29,10 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
 
     let server = server::server(files.section("server"), sources.folder());
     let audit = server::audit(files.section("audit"), &server);
+    let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address);
+    let anonymous = limits::anonymous(files.section("limits"));
     let plans = plans::plans(&mut files);
 
     let mut upstream_names = files.names("upstream");
@@ -36,6 +41,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let products = products::products(&mut files);
     let apis = apis::apis(&mut files, &upstream_names, &mut operation_ids, &products);
     products.check(&operation_ids, problems);
+    plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);
     files.finish();
 
@@ -51,12 +57,14 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
         bounds: server.bounds,
         trusted_proxies: server.trusted_proxies,
         audit,
+        access_log,
         metrics,
         hosts,
         apis: apis.into_iter().map(|published| published.api).collect(),
         products: products.into_list(&operations),
         operations,
-        plans,
+        plans: plans.list,
+        anonymous,
         upstreams,
     })
 }

@@ -42,6 +42,13 @@ pub(super) enum TextOrTable<'s> {
     Table(Section<'s>),
 }
 
+/// What may stand where a short form is a number.
+pub(super) enum NumberOrTable<'s, T> {
+    /// None: out of bounds, and reported.
+    Number(Option<T>),
+    Table(Section<'s>),
+}
+
 /// A string and where it stands.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'s> {
@@ -85,6 +92,11 @@ impl<'s> Section<'s> {
     /// Where a key's value stands, if it does.
     pub(super) fn place(&self, key: &str) -> Option<Place> {
         Some(Place::new(self.at.file, self.table?.get(key)?.span()))
+    }
+
+    /// Whether some file has the section.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
     }
 
     /// Whether the section is there without this key.
@@ -138,6 +150,30 @@ impl<'s> Section<'s> {
     {
         self.keys.note(&self.path, key, format!("{} to {}", bounds.start(), bounds.end()));
         self.value(key)?.integer(&bounds)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        self.keys.note(&self.path, key, "true, false".to_owned());
+        let value = self.value(key)?;
+        value.raw.as_bool().or_else(|| value.wrong("true or false", "write true or false"))
+    }
+
+    /// A number, or a table whose `limit` is that number.
+    pub(super) fn integer_or_table<T>(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<T>,
+    ) -> Option<NumberOrTable<'s, T>>
+    where
+        T: Copy + Display + PartialOrd + TryFrom<i64>,
+    {
+        self.keys.note(&self.path, key, format!("{} to {}", bounds.start(), bounds.end()));
+        let value = self.value(key)?;
+        Some(match value.raw.is_table() {
+            true => NumberOrTable::Table(value.table()?),
+            false => NumberOrTable::Number(value.integer(&bounds)),
+        })
     }
 
     pub(super) fn list(

@@ -165,6 +165,9 @@ fn any_text() -> impl Strategy<Value = String> {
             "path = \"/{x}/{y...}\"",
             "operations = [\"a.b\"]",
             "rates = [{ limit = 1, per = \"1s\" }]",
+            "quotas = [{ limit = 1, per = \"day\" }]",
+            "concurrency = 1",
+            "[limits.anonymous]",
         ])
         .prop_map(str::to_owned),
     ];
@@ -188,6 +191,7 @@ fn describe(policy: &Policy) -> String {
     let mut out = String::new();
     let Policy { digest: _, server, listeners, bounds, trusted_proxies, .. } = policy;
     let Policy { audit, metrics, hosts, apis, operations, products, plans, upstreams, .. } = policy;
+    let anonymous = policy.anonymous.as_ref();
     for part in [
         format!("{server:?}"),
         format!("{bounds:?}"),
@@ -215,6 +219,9 @@ fn describe(policy: &Policy) -> String {
     plans.sort_by_key(|plan| plan.name.clone());
     for plan in plans {
         let _ = writeln!(out, "{plan:?}");
+    }
+    if let Some(anonymous) = anonymous {
+        let _ = writeln!(out, "{anonymous:?}");
     }
     out
 }

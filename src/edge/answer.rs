@@ -12,7 +12,7 @@ use pingora::{Error, Result};
 use crate::model::denial::{Advice, Denial, Refusal, Row};
 use crate::model::id::{NAME_BYTES_MAX, RequestId, Scope};
 use crate::model::plan::RATES_MAX;
-use crate::request::limit::Standing;
+use crate::request::limit::{LimitStanding, Standing};
 
 use super::stop::Fault;
 
@@ -42,9 +42,8 @@ impl Answer {
 
     fn refusing(refusal: &Refusal, id: RequestId, standing: Option<&Standing>) -> Self {
         let mut answer = Self::from_row(&refusal.denial.row(), &refusal.advice, id);
-        if let Some(standing) = standing {
-            let [policy, state] = limit_fields(standing);
-            answer.fields.extend([policy, state]);
+        if let Some(fields) = standing.and_then(limit_fields) {
+            answer.fields.extend(fields);
         }
         match (&refusal.advice, refusal.denial) {
             (Advice::Allow(methods), _) => answer.field(header::ALLOW, methods.to_string()),
@@ -144,7 +143,13 @@ impl Answer {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
-pub fn limit_fields(standing: &Standing) -> [(HeaderName, HeaderValue); 2] {
+/// None when no limit of the plan is the caller's business.
+pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2]> {
+    if let Some(more) = &standing.more {
+        let state = (!more.limits.is_empty()).then(|| items_of(&more.limits))?;
+        let state = HeaderValue::try_from(state).ok()?;
+        return Some([(RATELIMIT_POLICY, standing.plan.policy_header.clone()), (RATELIMIT, state)]);
+    }
     let mut state = [0; RATELIMIT_BYTES_MAX];
     let mut room = state.as_mut_slice();
     // There is room for all, so writing cannot fail.
@@ -162,10 +167,20 @@ pub fn limit_fields(standing: &Standing) -> [(HeaderName, HeaderValue); 2] {
     }
     let written = RATELIMIT_BYTES_MAX - room.len();
     let state = state.get(..written).unwrap_or_default();
-    [
+    Some([
         (RATELIMIT_POLICY, standing.plan.policy_header.clone()),
         (RATELIMIT, HeaderValue::from_bytes(state).unwrap_or(EMPTY)),
-    ]
+    ])
+}
+
+/// The same of a plan that has more than plain rates.
+fn items_of(limits: &[LimitStanding]) -> String {
+    let item = |standing: &LimitStanding| {
+        let LimitStanding { limit, remaining, more_after_seconds } = standing;
+        let after = more_after_seconds.map_or(String::new(), |seconds| format!(";t={seconds}"));
+        format!("\"{limit}\";r={remaining}{after}")
+    };
+    limits.iter().map(item).collect::<Vec<_>>().join(", ")
 }
 
 /// Of each rate: a name, two numbers, and at most ten characters around them.

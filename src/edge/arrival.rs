@@ -1,11 +1,12 @@
 //! The facts of a request, taken from its head once, before anything is decided: snapshot, ids, the
 //! one canonical target, the host, addresses, and the promise of a record.
 
-use http::header;
+use http::{Version, header};
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
+use crate::model::record::AccessDetail;
 use crate::request::Seen;
 use crate::request::head::parse_host;
 use crate::request::target::{self, Target};
@@ -44,6 +45,7 @@ pub fn request(shared: &Shared, head: &RequestHeader, client: Option<&SocketAddr
         peer_ip,
         source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
         parent_request_id,
+        access: snapshot.policy.access_log.is_some().then(|| Box::new(access_detail(head))),
         stage: Stage::Fresh,
         seen: Seen::default(),
         forward: Forward::default(),
@@ -59,4 +61,17 @@ pub fn request(shared: &Shared, head: &RequestHeader, client: Option<&SocketAddr
         in_flight: shared.flights.enter(snapshot.policy.bounds.requests_max),
         snapshot,
     })
+}
+
+fn access_detail(head: &RequestHeader) -> AccessDetail {
+    let protocol = match head.version {
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let user_agent = headers::field(&head.headers, &header::USER_AGENT);
+    let user_agent = user_agent.map(String::from_utf8_lossy);
+    // A key that was put there by mistake must not end in a log.
+    let user_agent = user_agent.filter(|text| !text.contains("og_"));
+    AccessDetail { protocol, user_agent: user_agent.map(Into::into) }
 }

@@ -11,13 +11,13 @@ use http::HeaderValue;
 use crate::audit::Slot;
 use crate::clock;
 use crate::model::denial::{Advice, Failure, Reason};
-use crate::model::id::{RequestId, UpstreamName};
-use crate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
+use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
+use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::Upstream;
 use crate::request::Seen;
-use crate::request::limit::Admitted;
+use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
@@ -60,6 +60,8 @@ pub struct Request {
     pub peer_ip: Option<IpAddr>,
     pub source_ip: Option<IpAddr>,
     pub parent_request_id: Option<Box<str>>,
+    /// None unless there is an access log.
+    pub access: Option<Box<AccessDetail>>,
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
@@ -130,6 +132,7 @@ impl Request {
             outcome,
             reason,
             limit,
+            shadow_limit: seen.standing.and_then(shadow_limit),
             status: self.status,
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
@@ -141,6 +144,7 @@ impl Request {
             policy: Arc::clone(&self.snapshot.label),
             trace_id: self.trace.trace_id,
             parent_request_id: self.parent_request_id,
+            access: self.access,
         });
         (self.slot, record)
     }
@@ -192,9 +196,14 @@ impl Drop for Ctx {
             fault @ (Fault::Denied(_) | Fault::Failed(_)) => request.fail(fault),
         }
         self.finish(ending.end);
-        // Whoever ended it may be waiting to see it over.
-        self.flight.live().call = None;
+        self.flight.end_call(&self.shared.flights);
     }
+}
+
+/// What most plans do not have: a limit that only watches, and would have refused.
+fn shadow_limit(standing: Standing) -> Option<Box<(PlanName, LimitName)>> {
+    let shadow = standing.more?.shadow?;
+    Some(Box::new((standing.plan.name.clone(), shadow)))
 }
 
 fn micros(later: MonoNs, earlier: MonoNs) -> u64 {

@@ -17,7 +17,7 @@ use crate::request::Call;
 
 use super::flights::Flights;
 use super::lane::Transport;
-use super::pace::Pace;
+use super::pace::{Debt, Pace};
 use super::stop::{Fault, Meaning, Stop};
 
 /// What the connection is doing, which says what an expired phase means.
@@ -75,12 +75,7 @@ pub struct Flight {
     write_waits: AtomicBool,
     /// Whether bytes of the caller's body are in the gate's hands, so that nobody waits for more.
     body_in_hand: AtomicBool,
-    /// Bytes that the caller sent or took: whoever has the request adds, the sweeper compares.
-    moved: AtomicU64,
-    /// The sweeper's own: `moved` at its last look, and how long the caller has kept the gate
-    /// waiting beyond what its bytes paid for, in milliseconds.
-    moved_before: AtomicU64,
-    owed_ms: AtomicU64,
+    debt: Debt,
     answered: AtomicU8,
     tail: AtomicU8,
     /// Whether the head asks to leave HTTP for something.
@@ -119,7 +114,7 @@ impl Flight {
         self.phase_at_ms.store(0, Ordering::Release);
         self.answered.store(Answered::Not as u8, Ordering::Release);
         self.tail.store(Tail::Framed as u8, Ordering::Relaxed);
-        self.owed_ms.store(0, Ordering::Relaxed);
+        self.debt.forgive();
         *self.live() = Live::default();
     }
 
@@ -144,6 +139,17 @@ impl Flight {
         drop(live);
         self.stop(Stop::Revoked);
         true
+    }
+
+    /// The call is over, its record complete. Whoever ended it may be waiting for that.
+    pub fn end_call(&self, flights: &Flights) {
+        let mut live = self.live();
+        live.call = None;
+        let awaited = live.withdrawn.is_some();
+        drop(live);
+        if awaited {
+            flights.tell_over();
+        }
     }
 
     /// How the exchange ends that was told to; None when it was not.
@@ -194,11 +200,9 @@ impl Flight {
         }
     }
 
-    /// The caller sent or took so many bytes of a body. Only the one task that has the request
-    /// calls this, so it need not be one atomic step.
+    /// The caller sent or took so many bytes of a body.
     pub fn note_moved(&self, bytes: usize) {
-        let moved = self.moved.load(Ordering::Relaxed);
-        self.moved.store(moved.wrapping_add(bytes as u64), Ordering::Relaxed);
+        self.debt.pay(bytes);
     }
 
     /// Bytes were written to the caller.
@@ -264,7 +268,7 @@ impl Flight {
             self.stop(Stop::Deadline);
         } else if past(self.phase_at_ms.load(Ordering::Acquire)) {
             self.stop(self.meaning_of_silence());
-        } else if self.owes(elapsed_ms, pace) {
+        } else if self.debt.is_too_much(self.waits_for_caller(), elapsed_ms, pace) {
             let reads = self.write_waits.load(Ordering::Acquire);
             self.stop(if reads { Stop::SlowReader } else { Stop::SlowCaller });
         }
@@ -284,23 +288,6 @@ impl Flight {
         }
     }
 
-    /// Whether the caller has kept the gate waiting for longer than its bytes paid for. Time in
-    /// which nothing waits for the caller costs it nothing.
-    fn owes(&self, elapsed_ms: u64, pace: Pace) -> bool {
-        let moved = self.moved.load(Ordering::Relaxed);
-        let before = self.moved_before.load(Ordering::Relaxed);
-        let owed = self.owed_ms.load(Ordering::Relaxed);
-        let waits = self.waits_for_caller();
-        if moved == before && owed == 0 && !waits {
-            return false;
-        }
-        let more = if waits { elapsed_ms } else { 0 };
-        let owed = (owed + more).saturating_sub(pace.paid_ms(moved.wrapping_sub(before)));
-        self.moved_before.store(moved, Ordering::Relaxed);
-        self.owed_ms.store(owed, Ordering::Relaxed);
-        owed > pace.window_ms
-    }
-
     fn waits_for_caller(&self) -> bool {
         let for_body = self.phase.load(Ordering::Acquire) == Phase::Caller as u8
             && !self.body_in_hand.load(Ordering::Acquire);
@@ -313,6 +300,25 @@ mod tests {
     use super::*;
 
     const PACE: Pace = Pace { rate: 100, window_ms: 1000 };
+
+    #[test]
+    fn only_what_waits_for_the_caller_costs_it() {
+        let check = |set: fn(&Flight), expected: Option<Stop>| {
+            let flight = Flight::default();
+            set(&flight);
+            flight.sweep(1, PACE.window_ms + 1, PACE);
+            assert_eq!(flight.stopped(), expected);
+        };
+        let sends = |flight: &Flight| flight.phase.store(Phase::Caller as u8, Ordering::Release);
+        check(sends, Some(Stop::SlowCaller));
+        check(|flight| flight.note_write(true), Some(Stop::SlowReader));
+        check(|_| (), None);
+        let stuck = |flight: &Flight| {
+            flight.phase.store(Phase::Caller as u8, Ordering::Release);
+            flight.note_body_in_hand(true);
+        };
+        check(stuck, None);
+    }
 
     #[test]
     fn an_expired_phase_stops_the_flight_with_its_reason() {
@@ -335,49 +341,6 @@ mod tests {
         check(Phase::Upstream, |_| (), Stop::SlowUpstream);
         check(Phase::Upstream, |flight| flight.note_write(true), Stop::SlowReader);
         check(Phase::Upstream, |flight| flight.set_tail(Tail::Switched), Stop::Quiet);
-    }
-
-    /// Looks every 100 ms for ten seconds, after the caller moved `bytes` and while it is waited
-    /// for or not; says when it was stopped.
-    fn stopped_after(pace: Pace, caller: impl Fn(&Flight, u64)) -> Option<u64> {
-        let flight = Flight::default();
-        (1..=100).map(|look| look * 100).find(|now_ms| {
-            caller(&flight, *now_ms);
-            flight.sweep(*now_ms, 100, pace);
-            flight.stopped().is_some()
-        })
-    }
-
-    #[test]
-    fn a_caller_pays_with_bytes_for_the_time_it_is_waited_for() {
-        let reads = |bytes: usize| {
-            move |flight: &Flight, _: u64| {
-                flight.note_write(true);
-                flight.note_moved(bytes);
-            }
-        };
-        assert_eq!(stopped_after(PACE, reads(0)), Some(1100));
-        assert_eq!(stopped_after(PACE, reads(10)), None, "the least rate is enough");
-        assert_eq!(stopped_after(PACE, reads(5)), Some(2100));
-        let any = Pace { rate: 0, window_ms: 1000 };
-        assert_eq!(stopped_after(any, reads(1)), None);
-        assert_eq!(stopped_after(any, reads(0)), Some(1100));
-        let quiet = |flight: &Flight, _: u64| flight.note_write(false);
-        assert_eq!(stopped_after(PACE, quiet), None, "an event stream is quiet");
-        let pause = |flight: &Flight, now_ms: u64| {
-            flight.note_write(now_ms.is_multiple_of(1000));
-            flight.note_moved(if now_ms.is_multiple_of(1000) { 10 } else { 0 });
-        };
-        assert_eq!(stopped_after(PACE, pause), None, "pauses of the upstream cost nothing");
-        let sends = |flight: &Flight, _: u64| {
-            flight.phase.store(Phase::Caller as u8, Ordering::Release);
-        };
-        assert_eq!(stopped_after(PACE, sends), Some(1100));
-        let stuck = |flight: &Flight, _: u64| {
-            flight.phase.store(Phase::Caller as u8, Ordering::Release);
-            flight.note_body_in_hand(true);
-        };
-        assert_eq!(stopped_after(PACE, stuck), None, "the upstream does not take its body");
     }
 
     #[test]

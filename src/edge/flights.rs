@@ -3,8 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
@@ -37,6 +36,10 @@ pub struct Flights {
     listeners: Vec<Port>,
     requests: AtomicUsize,
     draining: AtomicBool,
+    /// Whoever waits for ended calls to be over.
+    over: Condvar,
+    over_turn: Mutex<()>,
+    leaving: AtomicBool,
 }
 
 /// A listener and its open connections.
@@ -56,8 +59,7 @@ pub struct EndedCalls {
 }
 
 /// How long a recheck waits for what it ended: a worker thread ends a call as soon as it is woken.
-const ENDING_MS_MAX: u64 = 1000;
-const ENDING_LOOK: Duration = Duration::from_micros(200);
+const ENDING_MAX: Duration = Duration::from_secs(1);
 
 /// A place in the table; gives it back when dropped.
 #[derive(Debug)]
@@ -85,6 +87,9 @@ impl Flights {
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            over: Condvar::new(),
+            over_turn: Mutex::default(),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -142,6 +147,15 @@ impl Flights {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Whether the gate has said that it will stop: it still serves, but is no longer ready.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
@@ -174,15 +188,20 @@ impl Flights {
                 ending.push(Arc::clone(flight));
             }
         });
-        let deadline = clock_ms() + ENDING_MS_MAX;
-        while ending.iter().any(|flight| flight.live().call.is_some()) {
-            if clock_ms() >= deadline {
-                log::warn!("calls that are no longer permitted take long to end");
-                break;
-            }
-            thread::sleep(ENDING_LOOK);
+        let turn = self.over_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = |(): &mut ()| ending.iter().any(|flight| flight.live().call.is_some());
+        let waited = self.over.wait_timeout_while(turn, ENDING_MAX, live);
+        if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            log::warn!("calls that are no longer permitted take long to end");
         }
         ended
+    }
+
+    /// A call is over that a recheck ended.
+    pub fn tell_over(&self) {
+        // Under the lock, or whoever just found the call live would sleep through this.
+        let _turn = self.over_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.over.notify_all();
     }
 
     /// Shows every live call, for metrics.
@@ -249,8 +268,9 @@ fn clock_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
-    use crate::edge::flight::Live;
     use crate::model::denial::Denial;
 
     #[test]
@@ -275,11 +295,12 @@ mod tests {
         }
         let answered = boarded.first().map(|boarded| Arc::clone(&boarded.flight)).expect("three");
         answered.note_answered();
+        let others = Arc::clone(&flights);
         let ends = thread::spawn(move || {
             while answered.stopped().is_none() {
                 thread::yield_now();
             }
-            *answered.live() = Live::default();
+            answered.end_call(&others);
         });
         let refusal = || Refusal::new(Denial::NotGranted, "no live grant");
         let judge = |call: &Call| match call.operation.as_str() {

@@ -266,8 +266,8 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
     fields.reserve(5);
     let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
     fields.insert(X_REQUEST_ID, id.unwrap_or(EMPTY));
-    if let Some(standing) = &request.seen.standing {
-        for (name, value) in answer::limit_fields(standing) {
+    if let Some(limits) = request.seen.standing.as_ref().and_then(answer::limit_fields) {
+        for (name, value) in limits {
             fields.insert(name, value);
         }
     }

@@ -138,7 +138,7 @@ impl AsyncRead for Lane {
     ) -> Poll<io::Result<()>> {
         let (rest, tail) = (self.rest, self.flight.tail());
         let room = match (rest, tail) {
-            (_, Tail::Switched) => out.remaining(),
+            (_, Tail::Switched) | (Rest::Open, Tail::Framed) => out.remaining(),
             (_, Tail::Stays) => {
                 out.put_slice(LAST_CHUNK);
                 self.flight.set_tail(Tail::Next);
@@ -150,7 +150,6 @@ impl AsyncRead for Lane {
             (Rest::Bytes(left), Tail::Framed) => {
                 usize::try_from(left).unwrap_or(usize::MAX).min(out.remaining())
             }
-            (Rest::Open, Tail::Framed) => out.remaining(),
         };
         let transport = self.transport()?;
         let taken = if transport.ahead.is_empty() {

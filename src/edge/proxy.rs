@@ -1,7 +1,6 @@
 //! Pingora's hooks, in the order in which they run. Each is a few lines that call a stage; what a
 //! stage decides, this file only carries out.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +16,15 @@ use pingora::{Error, Result};
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::upstream::Upstream;
-use crate::request::limit::Admitted;
-use crate::request::{self, Ask};
+use crate::request;
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
-use super::flight::{Live, Tail};
+use super::flight::Tail;
 use super::stop::Fault;
-use super::{arrival, drain, fault, headers, peer, tunnel, turn};
+use super::{admission, arrival, drain, fault, headers, peer, tunnel, turn};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl ProxyHttp for Gate {
 
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        let (stage, fault) = match Self::decide(session, ctx) {
+        let (stage, fault) = match admission::decide(session, ctx).await {
             Ok(admitted) => {
                 if ctx.flight.asks_upgrade() && session.is_upgrade_req() {
                     tunnel::hold(session.req_header_mut())?;
@@ -319,7 +317,7 @@ impl ProxyHttp for Gate {
             request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
-        *ctx.flight.live() = Live::default();
+        ctx.flight.end_call(&self.shared.flights);
     }
 
     /// The record says it, with the reason; Pingora's own lines would flood the log under scans.
@@ -341,36 +339,6 @@ impl ProxyHttp for Gate {
 }
 
 impl Gate {
-    /// Everything that must hold before a request is judged, then `request::decide`.
-    fn decide(session: &Session, ctx: &mut Ctx) -> Result<Admitted, Fault> {
-        let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
-        if request.slot.is_none() {
-            let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
-            return Err(Fault::Denied(refusal));
-        }
-        if let Some(fault) = request.fault.take() {
-            return Err(fault);
-        }
-        if request.in_flight.is_none() {
-            return Err(Fault::Denied(Refusal::new(Denial::Overloaded, "requests_max reached")));
-        }
-        let head = session.req_header();
-        let length = headers::field(&head.headers, &header::CONTENT_LENGTH);
-        let ask = Ask {
-            method: &request.method,
-            host: &request.host,
-            path: request.target.as_ref().map_or("", |target| target.path()),
-            presented: headers::presented(&head.headers),
-            body_bytes: length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
-        };
-        let (snapshot, now, seen) = (&request.snapshot, request.started, &mut request.seen);
-        let judge = AssertUnwindSafe(|| request::decide(snapshot, &ask, now, seen));
-        match catch_unwind(judge) {
-            Ok(verdict) => verdict.map_err(Fault::Denied),
-            Err(_) => Err(Fault::PANICKED),
-        }
-    }
-
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
         ctx.awaits_body();
         let after = drain::drain(session).await;

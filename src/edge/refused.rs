@@ -24,12 +24,16 @@ pub fn record(
 ) -> Answer {
     let started = clock::now();
     let (id, trace) = ids::fresh(started.wall, None);
+    let snapshot = shared.snapshot.load_full();
+    let limit = snapshot.policy.anonymous.as_ref();
+    let over = limit.and_then(|limit| shared.strangers.count(limit, peer_ip, started.mono));
+    let (refusal, standing) = over.map_or((refusal, None), |(over, at)| (over, Some(at)));
     let fault = Fault::Denied(refusal);
-    let answer = Answer::of(&fault, id, None);
+    let answer = Answer::of(&fault, id, standing.as_ref());
     let request = Request {
         id,
         started,
-        snapshot: shared.snapshot.load_full(),
+        snapshot,
         trace,
         method: method_of(head).into(),
         host: Box::default(),
@@ -37,6 +41,7 @@ pub fn record(
         peer_ip,
         source_ip: peer_ip,
         parent_request_id: None,
+        access: None,
         stage: Stage::Refused,
         seen: Seen::default(),
         forward: Forward::default(),

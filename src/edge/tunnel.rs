@@ -141,10 +141,14 @@ impl Frames {
     }
 
     fn begin_payload(&mut self) {
-        let [first, second, a, b, c, d, e, f, g, h, ..] = self.header;
+        let [first, second, ..] = self.header;
+        let number = |bytes: usize| {
+            let digits = self.header.iter().skip(2).take(bytes);
+            digits.fold(0, |number, byte| number << 8 | u64::from(*byte))
+        };
         self.payload = match second & 0x7f {
-            126 => u64::from(u16::from_be_bytes([a, b])),
-            127 => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            126 => number(2),
+            127 => number(8),
             short => u64::from(short),
         };
         self.have = 0;
@@ -160,13 +164,13 @@ mod tests {
         let flag = if mask { 0x80 } else { 0 };
         let mut frame = vec![0x80 | opcode];
         match payload {
-            0..126 => frame.push(flag | u8::try_from(payload).expect("short")),
+            0..126 => frame.push(flag + u8::try_from(payload).expect("short")),
             126..65_536 => {
-                frame.push(flag | 126);
+                frame.push(flag + 126);
                 frame.extend(u16::try_from(payload).expect("middle").to_be_bytes());
             }
             _ => {
-                frame.push(flag | 127);
+                frame.push(flag + 127);
                 frame.extend((payload as u64).to_be_bytes());
             }
         }
@@ -203,7 +207,9 @@ mod tests {
             if let Some(side) = close {
                 tunnel.passes(side, &frame(CLOSE, side == Side::Caller, 2));
             }
-            left.iter().for_each(|side| tunnel.left(*side));
+            for side in left {
+                tunnel.left(*side);
+            }
             assert_eq!(tunnel.end(), expected);
         };
         check(None, &[Side::Caller, Side::Upstream], End::ClientAbort);

@@ -104,11 +104,12 @@ impl Change {
     /// The record's `reason_given`.
     pub const fn reason(&self) -> Option<&Line> {
         match self {
-            Self::AddGrant(NewGrant { reason, .. }) => reason.as_ref(),
+            Self::AddGrant(NewGrant { reason, .. }) | Self::Resume { reason, .. } => {
+                reason.as_ref()
+            }
             Self::RemoveGrant { reason, .. }
             | Self::Revoke { reason, .. }
             | Self::Suspend { reason, .. } => Some(reason),
-            Self::Resume { reason, .. } => reason.as_ref(),
             Self::AddClient(_)
             | Self::ChangeClient(_)
             | Self::AddProfile { .. }

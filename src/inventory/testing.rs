@@ -104,17 +104,19 @@ pub fn registry(dir: &TempDir) -> (Registry, Arc<MemoryAudit>) {
 pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
     let second = Duration::from_secs(1);
     let plan = |text: &&str| {
-        let plan = Plan {
-            name: name(text),
-            rates: [].into(),
-            policy_header: http::HeaderValue::from_static(""),
-        };
+        let header = http::HeaderValue::from_static("");
+        let plan = Plan::new(name(text), Box::default(), Box::default(), None, header);
         (name(text), Arc::new(plan))
     };
     let product = |text: &&str| Product { name: name(text), operations: [].into() };
     Arc::new(Policy {
         digest: "0123456789abcdef".into(),
-        server: Server { threads: None, data_dir: "".into(), drain_deadline: second },
+        server: Server {
+            threads: None,
+            data_dir: "".into(),
+            drain_delay: second,
+            drain_deadline: second,
+        },
         listeners: [].into(),
         bounds: Bounds {
             idle_timeout: second,
@@ -129,6 +131,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             requests_max: 1,
         },
         trusted_proxies: [].into(),
+        access_log: None,
         audit: AuditSettings { queue_records_max: 1, flush_interval: second, segment_bytes_max: 1 },
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),
@@ -136,6 +139,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
         operations: AHashMap::default(),
         products: products.iter().map(product).collect(),
         plans: plans.iter().map(plan).collect(),
+        anonymous: None,
         upstreams: AHashMap::default(),
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
-use super::plan::Meter;
+use super::meter::Meter;
 use super::proof::Proof;
 use super::time::UnixMicros;
 

@@ -27,6 +27,9 @@ pub enum Denial {
     NotGranted,
     InsufficientScope,
     RateLimited,
+    QuotaExhausted,
+    ConcurrencyLimited,
+    TooManyUnauthenticated,
     AuditUnavailable,
     Overloaded,
 }
@@ -116,7 +119,7 @@ impl Refusal {
 
 impl Denial {
     /// Every denial, for tables that must have a row for each.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedRequest,
         Self::UriTooLong,
         Self::HeadTooLarge,
@@ -132,6 +135,9 @@ impl Denial {
         Self::NotGranted,
         Self::InsufficientScope,
         Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::ConcurrencyLimited,
+        Self::TooManyUnauthenticated,
         Self::AuditUnavailable,
         Self::Overloaded,
     ];
@@ -169,6 +175,12 @@ impl Denial {
                 "The credential lacks scopes that the operation needs."),
             Self::RateLimited => row("rate_limited", 429, "Rate limited",
                 "The client's rate is used up. Wait as long as Retry-After says."),
+            Self::QuotaExhausted => row("quota_exhausted", 429, "Quota exhausted",
+                "The client's quota of this period is used up. Wait as long as Retry-After says."),
+            Self::ConcurrencyLimited => row("concurrency_limited", 429, "Too many calls at once",
+                "The client has as many calls under way as it may. Wait until one of them ends."),
+            Self::TooManyUnauthenticated => row("too_many_unauthenticated", 429, "Too many calls without a credential",
+                "Send a valid credential, or wait as long as Retry-After says."),
             Self::AuditUnavailable => row("audit_unavailable", 503, "Audit unavailable",
                 "The call cannot be recorded now and was not made. Try again later."),
             Self::Overloaded => row("overloaded", 503, "Overloaded",

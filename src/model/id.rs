@@ -116,7 +116,12 @@ impl OperationId {
     /// `api.operation`, from two names that were each checked.
     pub fn join(api: &ApiName, operation: &str) -> Result<Self, NameError> {
         Self::parse(operation)?;
-        Self::parse_within(&format!("{api}.{operation}"), NAME_BYTES_MAX * 2 + 1)
+        Self::parse_joined(&format!("{api}.{operation}"))
+    }
+
+    /// `api.operation`, as one text.
+    pub fn parse_joined(text: &str) -> Result<Self, NameError> {
+        Self::parse_within(text, NAME_BYTES_MAX * 2 + 1)
     }
 }
 

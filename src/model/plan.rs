@@ -1,25 +1,55 @@
-//! Plans, and the meters that hold what a client has used of one. A plan is config and immutable;
-//! a meter is the only state that decisions change.
+//! Plans: the limits that a client has. They are config, and immutable; what a client has used of
+//! one is in its [`Meter`](super::meter::Meter).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::id::{LimitName, PlanName};
-use super::time::MonoNs;
+use super::calendar::Calendar;
+use super::id::{LimitName, OperationId, PlanName};
 
-/// Most rates in one plan: a meter has that many cells.
+/// Most rates in one plan, and most quotas: a meter has that many cells.
 pub const RATES_MAX: usize = 8;
+pub const QUOTAS_MAX: usize = 8;
 
-/// Limits that a client has on all its calls together.
+/// Limits that a client has on all its calls together. A call is admitted when every one of them
+/// admits it, and charges all of them or none.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Plan {
     pub name: PlanName,
-    /// At most [`RATES_MAX`]. A call is admitted when every one of them admits it.
+    /// At most [`RATES_MAX`].
     pub rates: Box<[Rate]>,
-    /// The `RateLimit-Policy` header of every call under this plan; empty when there are no rates.
+    /// At most [`QUOTAS_MAX`].
+    pub quotas: Box<[Quota]>,
+    pub concurrency: Option<Concurrency>,
+    /// The `RateLimit-Policy` header of every call under this plan; empty when there is nothing to
+    /// say.
     pub policy_header: HeaderValue,
+    is_plain: bool,
+}
+
+impl Plan {
+    pub fn new(
+        name: PlanName,
+        rates: Box<[Rate]>,
+        quotas: Box<[Quota]>,
+        concurrency: Option<Concurrency>,
+        policy_header: HeaderValue,
+    ) -> Self {
+        let plain = |rate: &Rate| {
+            rate.by == CountedBy::Client && rate.operations.are_all() && rate.mode == Mode::Enforced
+        };
+        let is_plain = quotas.is_empty() && concurrency.is_none() && rates.iter().all(plain);
+        Self { name, rates, quotas, concurrency, policy_header, is_plain }
+    }
+
+    /// Whether it has nothing but rates of the client on all its calls, as most plans do: these are
+    /// charged the short way.
+    pub const fn is_plain(&self) -> bool {
+        self.is_plain
+    }
 }
 
 /// `limit` calls per `per`, with at most `burst` at once (GCRA: a token bucket, told by time).
@@ -30,6 +60,9 @@ pub struct Rate {
     pub per: Duration,
     /// Calls admitted at once after rest; at least 1.
     pub burst: u32,
+    pub by: CountedBy,
+    pub operations: Operations,
+    pub mode: Mode,
 }
 
 impl Rate {
@@ -41,16 +74,96 @@ impl Rate {
     }
 }
 
-/// What one client has used of one plan: per rate, the theoretical arrival time of GCRA. Shared by
-/// all profiles of the client under that plan, and kept across snapshots.
-#[derive(Debug, Default)]
-pub struct Meter {
-    cells: Mutex<[MonoNs; RATES_MAX]>,
+/// `limit` calls in each day, week or month.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Quota {
+    /// Usage is kept under it.
+    pub name: LimitName,
+    pub terms: QuotaTerms,
+    pub operations: Operations,
+    pub mode: Mode,
 }
 
-impl Meter {
-    /// The cells, for the time of one charge: a few additions, no I/O, so the wait is bounded.
-    pub fn lock(&self) -> MutexGuard<'_, [MonoNs; RATES_MAX]> {
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the units of a quota are good for: a lease of other terms is given back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QuotaTerms {
+    pub limit: u64,
+    pub calendar: Calendar,
+}
+
+impl QuotaTerms {
+    /// Most units that one client may have leased and not spent: what a crash can burn.
+    pub fn block(&self) -> u64 {
+        (self.limit / 100).max(1)
     }
+}
+
+/// Calls of a client at once, streams included.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Concurrency {
+    /// [`Concurrency::NAME`], as a name.
+    pub name: LimitName,
+    pub limit: u32,
+    pub mode: Mode,
+}
+
+impl Concurrency {
+    pub const NAME: &'static str = "concurrency";
+}
+
+/// Whose calls a rate counts together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CountedBy {
+    Client,
+    Credential,
+}
+
+/// Whether a limit refuses, or is only counted and its verdict recorded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    Enforced,
+    Shadow,
+}
+
+/// The operations whose calls a limit counts.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Operations(Option<Box<[OperationId]>>);
+
+impl Operations {
+    /// These only, in any order.
+    pub fn only(mut ids: Vec<OperationId>) -> Self {
+        ids.sort_unstable();
+        Self(Some(ids.into()))
+    }
+
+    pub const fn are_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub fn contain(&self, operation: &OperationId) -> bool {
+        self.0.as_ref().is_none_or(|ids| ids.binary_search(operation).is_ok())
+    }
+
+    /// None: all.
+    pub fn listed(&self) -> Option<&[OperationId]> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Debug for Operations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => f.write_str("all"),
+            Some(ids) => ids.fmt(f),
+        }
+    }
+}
+
+/// What strangers may do: calls without a valid credential, by source.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnonymousLimit {
+    /// One rate named `anonymous`; its burst is its limit, and it is counted in windows.
+    pub plan: Arc<Plan>,
+    pub limit: u32,
+    pub per: Duration,
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::api::{Api, HostIndex, Operation};
 use super::id::{ListenerName, OperationId, PlanName, ProductName, UpstreamName};
-use super::plan::Plan;
+use super::plan::{AnonymousLimit, Plan};
 use super::upstream::Upstream;
 
 /// One valid config, whole.
@@ -24,6 +24,8 @@ pub struct Policy {
     pub bounds: Bounds,
     pub trusted_proxies: Box<[IpNet]>,
     pub audit: AuditSettings,
+    /// None: no access log.
+    pub access_log: Option<AccessLogSettings>,
     pub metrics: MetricsSettings,
     pub hosts: HostIndex,
     /// In config order.
@@ -32,6 +34,8 @@ pub struct Policy {
     /// In config order.
     pub products: Box<[Product]>,
     pub plans: AHashMap<PlanName, Arc<Plan>>,
+    /// None: strangers are not limited.
+    pub anonymous: Option<Box<AnonymousLimit>>,
     pub upstreams: AHashMap<UpstreamName, Arc<Upstream>>,
 }
 
@@ -48,7 +52,9 @@ pub struct Server {
     /// None: as many as the cgroup allows.
     pub threads: Option<usize>,
     pub data_dir: PathBuf,
-    /// How long live requests may go on after SIGTERM.
+    /// From SIGTERM, which takes readiness down, until the listeners close.
+    pub drain_delay: Duration,
+    /// How long live requests may go on after the listeners closed.
     pub drain_deadline: Duration,
 }
 
@@ -87,6 +93,19 @@ pub struct AuditSettings {
     pub flush_interval: Duration,
     /// A file is closed and the next begun at this size.
     pub segment_bytes_max: u64,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AccessLogSettings {
+    pub path: AccessLogPath,
+    /// Lines that wait to be written; past it, they are dropped and counted.
+    pub buffer_bytes_max: usize,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AccessLogPath {
+    Stdout,
+    File(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

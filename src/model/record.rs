@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::api::Operation;
 use super::client::Credential;
 use super::denial::{Denial, Failure, Reason};
-use super::id::{ApiName, ClientId, CredentialId, LimitName, ProductName, RequestId, UpstreamName};
+use super::id::{
+    ApiName, ClientId, CredentialId, LimitName, PlanName, ProductName, RequestId, UpstreamName,
+};
 use super::time::UnixMicros;
 
 /// One line of the audit, before it has its sequence number.
@@ -41,6 +43,8 @@ pub struct RequestRecord {
     pub reason: Option<Reason>,
     /// The limit that refused.
     pub limit: Option<LimitName>,
+    /// The limit that would have refused the call, had it been enforced, and its plan.
+    pub shadow_limit: Option<Box<(PlanName, LimitName)>>,
     /// What the caller was sent; 0 when it left before any answer.
     pub status: u16,
     pub upstream: Option<UpstreamName>,
@@ -60,6 +64,16 @@ pub struct RequestRecord {
     pub trace_id: [u8; 16],
     /// The id a trusted proxy sent.
     pub parent_request_id: Option<Box<str>>,
+    /// What only the access log shows; None unless there is one.
+    pub access: Option<Box<AccessDetail>>,
+}
+
+/// What the access log shows of a request beyond its record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AccessDetail {
+    /// `HTTP/1.1`, …
+    pub protocol: &'static str,
+    pub user_agent: Option<Box<str>>,
 }
 
 /// Who the gate took the caller for.

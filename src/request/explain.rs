@@ -6,7 +6,7 @@ use crate::model::id::{ClientId, Scope};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
-use super::limit::gcra;
+use super::limit::usage;
 use super::{Ask, authorize, classify, fits, identify};
 
 /// One stage and what it found.
@@ -73,11 +73,8 @@ fn tell(
         step("limit", "no plan: not limited".to_owned());
         return Ok(());
     };
-    let cells = *meter.lock();
-    for (rate, cell) in plan.rates.iter().zip(cells) {
-        let remaining = gcra::standing(cell, gcra::Pace::of(rate), now.mono).remaining;
-        let (name, burst) = (&rate.name, rate.burst);
-        step("limit", format!("plan {}, rate {name}: burst {burst}, {remaining} left", plan.name));
+    for limit in usage::describe(plan, meter, &operation, now) {
+        step("limit", format!("plan {}, {limit}", plan.name));
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Stage 4, permit to admission: all limits of the plan are charged, or none. The only maker of
-//! [`Admitted`].
+//! [`Admitted`]. Plans of nothing but plain rates are charged here; `whole` does the others.
 
 pub mod gcra;
+pub mod quota;
+pub mod usage;
+mod whole;
 
 use std::sync::Arc;
 
@@ -9,14 +12,15 @@ use ahash::AHashMap;
 
 use crate::model::api::{Api, Operation};
 use crate::model::denial::{Advice, Denial, Refusal};
-use crate::model::id::{PlanName, ProductName};
-use crate::model::plan::{Meter, Plan, RATES_MAX};
-use crate::model::time::MonoNs;
+use crate::model::id::{LimitName, PlanName, ProductName};
+use crate::model::meter::{Meter, Seat};
+use crate::model::plan::{Plan, RATES_MAX};
+use crate::model::time::{MonoNs, Now};
 
 use self::gcra::{Charge, Pace};
 use super::authorize::Permit;
 use super::identify::Known;
-use super::{Call, Seen};
+use super::{Call, Seen, Unadmitted};
 
 /// Proof that the request may be forwarded: permitted, and charged to its plan.
 ///
@@ -36,7 +40,7 @@ use super::{Call, Seen};
 /// needs::<onegate::request::limit::Admitted>();
 /// ```
 #[derive(Debug)]
-pub struct Admitted(Permit);
+pub struct Admitted(Permit, Option<Seat>);
 
 impl Admitted {
     pub fn api(&self) -> &Arc<Api> {
@@ -55,6 +59,11 @@ impl Admitted {
         self.0.known()
     }
 
+    /// Whether it counts among the calls that its client may have at once, for as long as it lives.
+    pub const fn is_seated(&self) -> bool {
+        self.1.is_some()
+    }
+
     /// What is needed to judge the call again while it runs.
     pub fn call(&self) -> Call {
         Call {
@@ -68,7 +77,9 @@ impl Admitted {
 #[derive(Clone, Debug)]
 pub struct Standing {
     pub plan: Arc<Plan>,
+    /// Of a plan of plain rates; otherwise `more` has them too.
     pub rates: [RateStanding; RATES_MAX],
+    pub more: Option<Box<MoreStanding>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -79,36 +90,58 @@ pub struct RateStanding {
     pub more_after_seconds: u64,
 }
 
+/// The same of a plan that has more than plain rates.
+#[derive(Clone, Debug, Default)]
+pub struct MoreStanding {
+    /// The enforced limits that count this call.
+    pub limits: Vec<LimitStanding>,
+    /// The limit that would have refused the call, had it been enforced.
+    pub shadow: Option<LimitName>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LimitStanding {
+    pub limit: LimitName,
+    pub remaining: u64,
+    /// None: nobody knows when a call under way ends.
+    pub more_after_seconds: Option<u64>,
+}
+
 /// Charges the client's plan. A caller without a plan, or none at all, is not limited here.
 pub fn limit(
     permit: Permit,
     plans: &AHashMap<PlanName, Arc<Plan>>,
-    now: MonoNs,
+    now: Now,
     seen: &mut Seen,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted, Unadmitted> {
     let Some((name, meter)) = permit
         .known()
         .and_then(|known| known.profile.plan.as_ref().map(|plan| (plan, &known.profile.meter)))
     else {
-        return Ok(Admitted(permit));
+        return Ok(Admitted(permit, None));
     };
     let Some(plan) = plans.get(name) else {
-        return Err(Refusal::new(Denial::NotGranted, "the profile's plan is not in the config"));
+        let reason = "the profile's plan is not in the config";
+        return Err(Refusal::new(Denial::NotGranted, reason).into());
     };
-    let mut standing = Standing { plan: Arc::clone(plan), rates: Default::default() };
-    let refused_by = charge(plan, meter, now, &mut standing.rates);
+    let mut standing = Standing { plan: Arc::clone(plan), rates: Default::default(), more: None };
+    if !plan.is_plain() {
+        let seat = whole::limit(&permit, standing, meter, now, seen)?;
+        return Ok(Admitted(permit, seat));
+    }
+    let refused_by = charge(plan, meter, now.mono, &mut standing.rates);
     seen.standing = Some(standing);
     match refused_by {
-        None => Ok(Admitted(permit)),
+        None => Ok(Admitted(permit, None)),
         Some((index, after_seconds)) => {
             let limit = plan.rates.get(index).map(|rate| rate.name.clone());
             let advice = Advice::Retry { after_seconds, limit };
-            Err(Refusal::advising(Denial::RateLimited, advice, "the plan's rate is used up"))
+            Err(Refusal::advising(Denial::RateLimited, advice, "the plan's rate is used up").into())
         }
     }
 }
 
-/// Charges every rate or none. Some: the rate that makes the caller wait longest, and how long in
+/// Charges every rate of a plan of plain ones, or none. Some: the rate that makes the caller wait longest, and how long in
 /// seconds.
 pub fn charge(
     plan: &Plan,
@@ -116,7 +149,7 @@ pub fn charge(
     now: MonoNs,
     standing: &mut [RateStanding; RATES_MAX],
 ) -> Option<(usize, u64)> {
-    let mut cells = meter.lock();
+    let cells = &mut meter.lock().rates;
     let mut paces = [Pace::default(); RATES_MAX];
     let mut charges = [Charge::default(); RATES_MAX];
     let mut refused_by: Option<(usize, u64)> = None;

@@ -1,17 +1,18 @@
 //! What gauges show when they are scraped: read from the live parts, off the worker threads.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock;
 use crate::edge::Shared;
 use crate::metrics::serve::Gauges;
-use crate::metrics::{Metrics, Reading};
+use crate::metrics::{self, Metrics, Reading};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::snapshot::Snapshot;
-use crate::model::time::MonoNs;
-use crate::request::limit::gcra;
+use crate::model::time::Now;
+use crate::request::limit::usage;
 
 /// The running gate, as its metrics listener sees it.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Gauges for LiveGauges {
     }
 
     fn is_ready(&self) -> bool {
-        !self.shared.flights.is_draining()
+        !self.shared.flights.is_leaving()
     }
 }
 
@@ -40,8 +41,8 @@ impl LiveGauges {
         let clients_max = snapshot.policy.metrics.clients_max;
         let audit = &self.shared.audit;
         Reading {
-            in_flight: self.in_flight(&snapshot),
-            limit_used: limits_used(&snapshot, clients_max, clock::mono()),
+            in_flight: self.in_flight(&snapshot, clients_max),
+            limit_used: limits_used(&snapshot, clients_max, clock::now()),
             connections: self.shared.flights.connections_by_listener(),
             audit_records: audit.records_written(),
             audit_queue_bytes: audit.queued_bytes_estimate(),
@@ -49,34 +50,39 @@ impl LiveGauges {
         }
     }
 
-    fn in_flight(&self, snapshot: &Snapshot) -> Vec<(String, u64)> {
+    /// By client, for as many as have series of their own: the busiest; the rest are one.
+    fn in_flight(&self, snapshot: &Snapshot, most: usize) -> Vec<(String, u64)> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         self.shared.flights.live_calls(|call| {
             let credential = call.credential.and_then(|id| snapshot.inventory.credentials.get(&id));
             let client = credential.map_or(ClientId::ANONYMOUS, |c| c.client.as_str());
             *counts.entry(client.to_owned()).or_default() += 1;
         });
-        counts.into_iter().collect()
+        let anonymous = counts.remove_entry(ClientId::ANONYMOUS);
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        let rest: u64 = counts.drain(most.min(counts.len())..).map(|(_, count)| count).sum();
+        counts.extend(anonymous);
+        counts.extend((rest > 0).then(|| (metrics::OTHER.to_owned(), rest)));
+        counts
     }
 }
 
 /// Limits that are in use now; those at rest are left out.
-fn limits_used(snapshot: &Snapshot, most: usize, now: MonoNs) -> Vec<(String, String, f64)> {
+fn limits_used(snapshot: &Snapshot, most: usize, now: Now) -> Vec<(String, String, f64)> {
     let clients = snapshot.inventory.clients.values();
     clients.flat_map(|client| limits_of(snapshot, client, now)).take(most).collect()
 }
 
-fn limits_of(snapshot: &Snapshot, client: &Client, now: MonoNs) -> Vec<(String, String, f64)> {
+fn limits_of(snapshot: &Snapshot, client: &Client, now: Now) -> Vec<(String, String, f64)> {
     let mut used: BTreeMap<String, f64> = BTreeMap::new();
     for profile in &client.profiles {
         let plan = profile.plan.as_ref().and_then(|name| snapshot.policy.plans.get(name));
         let Some(plan) = plan else { continue };
-        let cells = *profile.meter.lock();
-        for (rate, cell) in plan.rates.iter().zip(cells).filter(|(_, cell)| *cell > now) {
-            let left = f64::from(gcra::standing(cell, gcra::Pace::of(rate), now).remaining);
-            let ratio = 1.0 - left / f64::from(rate.burst.max(1));
-            used.insert(format!("{}/{}", plan.name, rate.name), ratio);
-        }
+        let of_plan = usage::used(plan, &profile.meter, now);
+        used.extend(
+            of_plan.into_iter().map(|(limit, ratio)| (format!("{}/{limit}", plan.name), ratio)),
+        );
     }
     used.into_iter().map(|(limit, ratio)| (client.id.to_string(), limit, ratio)).collect()
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::access_log::AccessLog;
 use crate::admin::{self, Reload};
 use crate::clock;
 use crate::config::diagnostic::Diagnostics;
@@ -40,6 +41,7 @@ pub struct Reloader {
     pub registry: Arc<Registry>,
     pub shared: Arc<Shared>,
     pub metrics: Arc<Metrics>,
+    pub access_log: Arc<AccessLog>,
     /// One reload at a time.
     pub turn: Mutex<()>,
 }
@@ -51,7 +53,7 @@ impl Reloader {
         let before = Arc::clone(&self.shared.snapshot.load().policy);
         let result = self.swap(&before);
         let label = if result.is_ok() { "done" } else { "refused" };
-        self.metrics.reloads.with_label_values(&[label]).inc();
+        self.metrics.gate.reloads.with_label_values(&[label]).inc();
         result
     }
 
@@ -73,6 +75,8 @@ impl Reloader {
             return Err(format!("needs a restart to change: {}\n", fixed.join(", ")));
         }
         let policy = Arc::new(loaded.policy);
+        let adopted = self.access_log.adopt(policy.access_log.as_ref());
+        adopted.map_err(|error| format!("[access_log]: cannot write to {error}\n"))?;
         // Before the swap, so that the first request under it finds addresses.
         self.shared.upstreams.adopt(&policy);
         self.shared.upstreams.resolve();
@@ -87,6 +91,9 @@ impl Reloader {
             }
             Err(in_use) => {
                 self.shared.upstreams.adopt(before);
+                if let Err(error) = self.access_log.adopt(before.access_log.as_ref()) {
+                    log::error!("the access log cannot go back to {error}");
+                }
                 let missing: Vec<_> = in_use.iter().map(ToString::to_string).collect();
                 Err(missing.join("\n") + "\n")
             }

@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Order {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1: open the access log anew.
+    Reopen,
     /// SIGTERM, SIGQUIT: let live requests end first.
     Drain,
     /// SIGINT: end at once.
@@ -19,6 +21,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Orders {
     hangup: Signal,
+    user1: Signal,
     terminate: Signal,
     quit: Signal,
     interrupt: Signal,
@@ -29,6 +32,7 @@ impl Orders {
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -38,6 +42,7 @@ impl Orders {
     pub async fn next(&mut self) -> Order {
         tokio::select! {
             _ = self.hangup.recv() => Order::Reload,
+            _ = self.user1.recv() => Order::Reopen,
             _ = self.terminate.recv() => Order::Drain,
             _ = self.quit.recv() => Order::Drain,
             _ = self.interrupt.recv() => Order::End,

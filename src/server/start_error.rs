@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::admin::AdminError;
 use crate::audit::{AuditError, Unwritten};
+use crate::counters::CountersError;
 use crate::inventory::error::StoreError;
 
 use super::listen::BindError;
@@ -20,8 +21,10 @@ pub enum StartError {
     Series(prometheus::Error),
     Store(StoreError),
     Inventory(StoreError),
+    Counters(CountersError),
     Audit(AuditError),
     Admin(AdminError),
+    AccessLog(io::Error),
     Thread(io::Error),
     /// The gate has stopped, and records could not be written.
     Unwritten(Unwritten),
@@ -32,16 +35,21 @@ impl fmt::Display for StartError {
         match self {
             Self::Listener(bind) => write!(
                 f,
-                "listener {}: cannot listen on {}: {}",
-                bind.listener, bind.address, bind.error
+                "listener {}: cannot listen on {}: {}{}",
+                bind.listener,
+                bind.address,
+                bind.error,
+                fix(bind.error.kind())
             ),
             Self::Metrics { address, error } => {
-                write!(f, "[metrics]: cannot listen on {address}: {error}")
+                write!(f, "[metrics]: cannot listen on {address}: {error}{}", fix(error.kind()))
             }
             Self::Series(error) => write!(f, "cannot make the metrics: {error}"),
             Self::Store(error) | Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
+            Self::Counters(error) => error.fmt(f),
             Self::Audit(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
+            Self::AccessLog(error) => write!(f, "[access_log]: cannot write to {error}"),
             Self::Thread(error) => write!(f, "the system refuses a thread or a socket: {error}"),
             Self::Unwritten(error) => error.fmt(f),
         }
@@ -49,3 +57,18 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// What to do about an address that cannot be had.
+fn fix(kind: io::ErrorKind) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are open")]
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            ". Another process listens there: `ss -ltnp` shows which. Stop it, or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need CAP_NET_BIND_SERVICE, as conf/onegate.service gives it"
+        }
+        io::ErrorKind::AddrNotAvailable => ". This machine does not have the address",
+        _ => "",
+    }
+}

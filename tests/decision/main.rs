@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod limits;
 mod matcher;
 
 use std::path::Path;
@@ -22,7 +23,7 @@ use onegate::model::proof::Proof;
 use onegate::model::snapshot::{Inventory, Snapshot};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::identify::Presented;
-use onegate::request::{Ask, Call, Seen, decide, still_permitted};
+use onegate::request::{Ask, Call, Seen, Unadmitted, decide, still_permitted};
 
 const CONFIG: &str = r#"
 [[listener]]
@@ -179,7 +180,7 @@ impl World {
             presented.push(*location, value.as_bytes());
         }
         let ask = Ask { method, host, path, presented, body_bytes };
-        let admitted = decide(&self.snapshot, &ask, now(), seen)?;
+        let admitted = decide(&self.snapshot, &ask, now(), seen).map_err(refused)?;
         let product = admitted.product().map_or("public", ProductName::as_str);
         Ok(format!("{} by {product}", admitted.operation().id))
     }
@@ -217,6 +218,14 @@ fn credential(key: &NewKey, client: &ClientId) -> Credential {
         expires: None,
         suspended_until: None,
         holder: None,
+    }
+}
+
+/// The answer of a request that waits for nothing.
+fn refused(unadmitted: Unadmitted) -> Refusal {
+    match unadmitted {
+        Unadmitted::Refused(refusal) => refusal,
+        Unadmitted::Awaits(wanted) => panic!("the plan has no quotas: {wanted:?}"),
     }
 }
 
@@ -283,10 +292,19 @@ fn requests_are_decided() {
 
     // The rest are the edge's: it refuses before there is a request to decide on, or because of
     // its own state. `tests/gateway/denials.rs` has their rows.
-    let of_edge =
-        [MalformedRequest, UriTooLong, HeadTooLarge, RequestTimeout, AuditUnavailable, Overloaded];
+    let of_edge = [
+        MalformedRequest,
+        UriTooLong,
+        HeadTooLarge,
+        RequestTimeout,
+        TooManyUnauthenticated,
+        AuditUnavailable,
+        Overloaded,
+    ];
+    // `limits.rs` has those of plans.
+    let of_plans = [RateLimited, QuotaExhausted, ConcurrencyLimited];
     for denial in Denial::ALL {
-        let elsewhere = denial == RateLimited || of_edge.contains(&denial);
+        let elsewhere = of_plans.contains(&denial) || of_edge.contains(&denial);
         assert_eq!(denied.contains(&denial), !elsewhere, "{denial} has a row in one place");
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use onegate::model::denial::Denial;
 
 use super::harness::bench::{Bench, expect_denial};
-use super::harness::http::Request;
+use super::harness::http::{Body, Request};
 use super::harness::poll;
 use super::harness::setup::{LAB, Setup};
 use super::harness::tools;
@@ -104,6 +104,35 @@ fn of_rates() {
     let record = bench.check(script, Denial::RateLimited, &[]);
     assert_eq!(record["limit"], "per-minute", "{record}");
     assert_eq!(upstream.received().len(), 5);
+}
+
+#[test]
+fn of_quotas() {
+    let upstream = Upstream::start();
+    let plans = "[[plan]]\nname = \"wide\"\nquotas = [{ limit = 1, per = \"month\" }]\n[[plan]]\nname = \"five\"\nconcurrency = 1\n";
+    let bench = Bench::start(&Setup { plans, ..Setup::before(&upstream) });
+    let script = r#"curl -sf -o /dev/null -H "X-API-Key: $READER" "$URL/lab/ok/1" || exit
+        curl -si -H "X-API-Key: $READER" "$URL/lab/ok/1""#;
+    let record = bench.check(script, Denial::QuotaExhausted, &[]);
+    assert_eq!(record["limit"], "per-month", "{record}");
+    let mut held = bench.gate.client();
+    held.send(&Request::get("/lab/hold/1").key(&bench.five.text).bytes());
+    upstream.wait_for("/lab/hold/1");
+    let script = r#"curl -si -H "X-API-Key: $FIVE" "$URL/lab/ok/1""#;
+    let record = bench.check(script, Denial::ConcurrencyLimited, &[("retry-after", "1")]);
+    assert_eq!(record["limit"], "concurrency", "{record}");
+    upstream.release();
+    assert_eq!(held.read(Body::Expected).map(|response| response.status), Some(200));
+}
+
+#[test]
+fn of_strangers() {
+    let upstream = Upstream::start();
+    let more = "[limits.anonymous]\nlimit = 1\nper = \"1h\"\n".to_owned();
+    let bench = Bench::start(&Setup { more, ..Setup::before(&upstream) });
+    let script = r#"curl -s -o /dev/null "$URL/lab/ok/1"; curl -si "$URL/lab/ok/1""#;
+    let record = bench.check(script, Denial::TooManyUnauthenticated, &[]);
+    assert_eq!(record["limit"], "anonymous", "{record}");
 }
 
 #[test]

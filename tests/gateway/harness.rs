@@ -12,7 +12,7 @@ pub mod gate;
 pub mod http;
 pub mod nginx;
 pub mod poll;
-pub mod script;
+pub mod python;
 pub mod setup;
 pub mod tools;
 pub mod upstream;

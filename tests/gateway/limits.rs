@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use onegate::model::denial::Denial;
 
 use super::harness::bench::{Bench, expect_denial};
 use super::harness::gate::Gate;
 use super::harness::http::Request;
+use super::harness::poll;
 use super::harness::setup::Setup;
 use super::harness::upstream::Upstream;
 
@@ -115,4 +117,110 @@ rates = [{ name = "per-minute", limit = 1, per = "1m", burst = 2 }, { limit = 50
         refused.field("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
     assert!((50..=60).contains(&wait), "{wait}");
     assert_eq!(refused.problem()["violated-policies"][0], "per-minute");
+}
+
+/// By the caller's own ledger: a steady stream at twice the rate gets the rate, no more and hardly
+/// less.
+#[test]
+fn a_steady_stream_gets_its_rate() {
+    let upstream = Upstream::start();
+    let plans = r#"
+[[plan]]
+name = "wide"
+rates = [{ limit = 80, per = "1s", burst = 10 }]"#;
+    let gate = Gate::start(&Setup { plans, ..Setup::before(&upstream) });
+    let key = gate.add_lab_client("steady");
+    let (mut client, request) = (gate.client(), Request::get("/lab/ok/1").key(&key.text));
+    let began = Instant::now();
+    let mut admitted = 0;
+    for n in 0..480 {
+        let due = began + Duration::from_micros(6250) * n;
+        poll::until("its turn", || (Instant::now() >= due).then_some(()));
+        admitted += u64::from(client.call(&request).status == 200);
+    }
+    let promise = |elapsed: Duration| 10.0 + 80.0 * elapsed.as_secs_f64();
+    let (most, admitted) = (promise(began.elapsed()), admitted as f64);
+    assert!(admitted <= most, "{admitted} of {most}");
+    assert!(admitted >= most * 0.97, "{admitted} of {most}");
+}
+
+#[test]
+fn credentials_can_be_counted_apart() {
+    let upstream = Upstream::start();
+    let plans = r#"
+[[plan]]
+name = "wide"
+rates = [
+    { name = "of-all", limit = 1, per = "10m", burst = 5 },
+    { name = "of-each", limit = 1, per = "10m", burst = 3, by = "credential" },
+]"#;
+    let gate = Gate::start(&Setup { plans, ..Setup::before(&upstream) });
+    let first = gate.add_lab_client("two-keys");
+    let second = gate.key(&["credential", "add", "--client", "two-keys", "--key"]);
+    let call = |key: &str| gate.call(&Request::get("/lab/ok/1").key(key));
+    for _ in 0..3 {
+        assert_eq!(call(&first.text).status, 200);
+    }
+    // A change of the inventory gives nothing back.
+    gate.add_lab_client("another");
+    let refused = call(&first.text);
+    expect_denial(&refused, Denial::RateLimited, &[]);
+    assert_eq!(gate.record_of(&refused)["limit"], "of-each");
+    for _ in 0..2 {
+        assert_eq!(call(&second.text).status, 200, "the other key has its own");
+    }
+    let refused = call(&second.text);
+    assert_eq!(gate.record_of(&refused)["limit"], "of-all", "and both are one client");
+}
+
+#[test]
+fn a_limit_counts_the_operations_it_names() {
+    let upstream = Upstream::start();
+    let plans = r#"
+[[plan]]
+name = "wide"
+rates = [
+    { limit = 100, per = "1s" },
+    { name = "writes", limit = 1, per = "10m", burst = 2, operations = ["lab.write", "lab.erase"] },
+]"#;
+    let gate = Gate::start(&Setup { plans, ..Setup::before(&upstream) });
+    let key = gate.add_lab_client("writer");
+    let call = |method| gate.call(&Request::new(method, "/lab/ok/1").key(&key.text));
+    assert_eq!(call("POST").status, 200);
+    assert_eq!(call("DELETE").status, 200);
+    let refused = call("PUT");
+    expect_denial(&refused, Denial::RateLimited, &[]);
+    assert_eq!(refused.problem()["violated-policies"][0], "writes");
+    let read = call("GET");
+    assert_eq!(read.status, 200);
+    let standing = read.field("ratelimit").expect("it is always there");
+    assert!(!standing.contains("writes"), "{standing}");
+}
+
+#[test]
+fn a_shadow_limit_is_recorded_and_not_enforced() {
+    let upstream = Upstream::start();
+    let plans = r#"
+[[plan]]
+name = "wide"
+rates = [
+    { name = "real", limit = 1, per = "10m", burst = 4 },
+    { name = "watched", limit = 1, per = "10m", burst = 2, shadow = true },
+]"#;
+    let gate = Gate::start(&Setup { plans, ..Setup::before(&upstream) });
+    let key = gate.add_lab_client("watched");
+    let call = || gate.call(&Request::get("/lab/ok/1").key(&key.text));
+    for n in 0..4 {
+        let response = call();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.field("ratelimit-policy"), Some("\"real\";q=4;w=2400"));
+        let record = gate.record_of(&response);
+        let shadow = record.get("shadow_limit").and_then(|limit| limit.as_str());
+        assert_eq!(shadow, (n >= 2).then_some("watched"), "{record}");
+        assert_eq!(record["decision"], "allowed", "{record}");
+    }
+    let record = gate.record_of(&call());
+    assert_eq!((&record["limit"], record.get("shadow_limit")), (&"real".into(), None), "{record}");
+    let counted = r#"onegate_shadow_refusals_total{client="watched",limit="wide/watched"} 2"#;
+    assert!(gate.metrics().contains(counted), "{}", gate.metrics());
 }

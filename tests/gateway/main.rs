@@ -15,9 +15,12 @@
 
 mod harness;
 
+mod access_log;
 mod admin;
+mod anonymous;
 mod audit;
 mod bounds;
+mod concurrency;
 mod credentials;
 mod denials;
 mod forward;
@@ -27,10 +30,12 @@ mod limits;
 mod metrics;
 mod peers;
 mod process;
+mod quotas;
 mod reload;
 mod rest;
 mod revocation;
 mod streams;
 mod suspension;
+mod under_load;
 mod upstream;
 mod websocket;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::harness::bench::Bench;
 use super::harness::gate::Gate;
-use super::harness::http::Request;
+use super::harness::http::{Body, Request};
 use super::harness::poll;
 use super::harness::setup::Setup;
 use super::harness::tools;
@@ -81,7 +81,14 @@ fn clients_past_the_budget_share_other() {
     bench.get("/lab/ok/1");
     bench.gate.call(&Request::get("/lab/ok/1").key(&bench.reader.text));
     wait_for(&bench.gate, "onegate_requests_total", &["client=\"_other\""], 2.0);
+    let held = bench.hold(&upstream, 2);
+    let mut stranger = bench.gate.client();
+    stranger.send(&Request::get("/open/hold/1").bytes());
+    wait_for(&bench.gate, "onegate_requests_in_flight", &["client=\"_other\""], 2.0);
+    wait_for(&bench.gate, "onegate_requests_in_flight", &["client=\"_anonymous\""], 1.0);
     assert!(!bench.gate.metrics().contains("client=\"full\""));
+    held.release(&upstream);
+    assert_eq!(stranger.read(Body::Expected).map(|response| response.status), Some(200));
 }
 
 /// Waits until the series with these labels add up to a value: counting happens off the worker

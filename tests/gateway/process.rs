@@ -1,11 +1,15 @@
 //! The process: threads, folders, signals.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 
+use super::harness::folder::Folder;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request};
 use super::harness::poll;
 use super::harness::setup::Setup;
+use super::harness::tools;
 use super::harness::upstream::Upstream;
 
 #[test]
@@ -67,6 +71,62 @@ fn sigterm_drains_until_the_deadline() {
     upstream.release();
     assert_eq!(held.read(Body::Expected).map(|response| response.status), Some(200));
     assert!(gate.wait_for_end().success());
+}
+
+#[test]
+fn readiness_goes_down_before_the_listeners_close() {
+    let upstream = Upstream::start();
+    let server = "drain_delay = \"5m\"\ndrain_deadline = \"1h\"";
+    let mut gate = Gate::start(&Setup { server, ..Setup::before(&upstream) });
+    gate.signal("TERM");
+    poll::until("the gate is no longer ready", || {
+        (gate.metrics_get("/readyz").status == 503).then_some(())
+    });
+    let response = gate.call(&Request::get("/open/ok/1"));
+    assert_eq!(response.status, 200, "it serves until its traffic has gone elsewhere");
+    gate.settle();
+    // No more patience.
+    gate.signal("INT");
+    assert!(gate.wait_for_end().success());
+}
+
+#[test]
+fn systemd_is_told_of_every_step() {
+    let upstream = Upstream::start();
+    let folder = Folder::new();
+    let socket = UnixDatagram::bind(folder.at("notify")).expect("the folder is ours");
+    socket.set_read_timeout(Some(poll::PATIENCE)).expect("a socket of ours");
+    let hear = |word: &str| {
+        let mut heard = [0; 512];
+        let length = socket.recv(&mut heard).unwrap_or_else(|error| panic!("{word}: {error}"));
+        let text = String::from_utf8_lossy(&heard[..length]).into_owned();
+        assert!(text.lines().any(|line| line.starts_with(word)), "{word}: {text}");
+    };
+    let mut gate =
+        Gate::start_with(&Setup::before(&upstream), &[("NOTIFY_SOCKET", &folder.at("notify"))]);
+    hear("READY=1");
+    gate.signal("HUP");
+    hear("RELOADING=1");
+    hear("READY=1");
+    assert!(gate.terminate().success());
+    hear("STOPPING=1");
+}
+
+#[test]
+fn the_unit_is_sound_and_hardened() {
+    let unit = fs::read_to_string("conf/onegate.service").expect("it is in the repository");
+    let folder = Folder::new();
+    let path = folder.at("onegate.service");
+    let installed = unit.replace("/usr/bin/onegate", env!("CARGO_BIN_EXE_onegate"));
+    fs::write(&path, installed).expect("the folder is ours");
+    let analyze = |args: &[&str]| {
+        let said = tools::run(Command::new("systemd-analyze").args(args).arg(&path), b"");
+        assert_eq!(said.code, Some(0), "{}{}", said.stdout, said.stderr);
+        said.stderr
+    };
+    assert_eq!(analyze(&["verify"]), "", "nothing to complain of");
+    // The exposure that systemd works out, times ten: what is up to 2.0 it calls OK.
+    analyze(&["security", "--offline=true", "--threshold=20"]);
 }
 
 #[test]

@@ -52,6 +52,11 @@ fn a_broken_config_is_refused_while_the_old_one_serves() {
             assert!(told.contains(word), "{command}: {told}");
             assert!(told.contains('^'), "no caret: {told}");
         }
+        let said = bench.gate.cli(&["--json", "check"]);
+        let row = said.stdout.lines().next().expect("a row for each problem");
+        let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
+        assert_eq!(format!("{}:{}", row["line"], row["column"]), place, "{row}");
+        assert!(row["fix"].is_string() && said.code == Some(1), "{row}");
         assert_eq!(bench.get("/lab/ok/1").status, 200);
     };
     let misspelt = good.replacen("base_path", "base_paht", 1);

@@ -7,87 +7,21 @@ use std::thread;
 use std::time::Duration;
 
 use onegate::model::denial::{Denial, Failure};
+use serde_json::Value;
 
 use super::harness::bench::{Bench, expect_denial};
 use super::harness::client::Client;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request, Response};
 use super::harness::poll::{self, PATIENCE};
-use super::harness::script::Script;
+use super::harness::python::{self, Program};
 use super::harness::setup::Setup;
 use super::harness::upstream::Upstream;
 
-/// Echoes, and closes when it is told to; `listen` in its path keeps it silent.
-const SERVER: &str = r#"
-import asyncio, json
-from websockets.asyncio.server import serve
-
-async def handle(socket):
-    async for message in socket:
-        if message == "leave":
-            await socket.close(4000, "as told")
-        else:
-            await socket.send(message)
-
-async def main():
-    async with serve(handle, "127.0.0.1", 0, max_size=None) as server:
-        print(json.dumps(server.sockets[0].getsockname()[1]), flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, input)
-asyncio.run(main())
-"#;
-
-/// Takes orders, and tells what came of each.
-const CLIENT: &str = r#"
-import asyncio, hashlib, json, sys
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
-
-async def order(socket, word):
-    if word == "text":
-        await socket.send("hällo")
-        return await socket.recv()
-    if word == "ping":
-        await (await socket.ping(b"are you there"))
-        return "pong"
-    if word == "many":
-        numbers = [str(n) for n in range(5000)]
-        async def send():
-            for number in numbers:
-                await socket.send(number)
-        sending = asyncio.create_task(send())
-        came = [await socket.recv() for _ in numbers]
-        await sending
-        return came == numbers
-    if word == "large":
-        sent = bytes(range(251)) * 40000
-        sending = asyncio.create_task(socket.send(sent))
-        came = await socket.recv()
-        await sending
-        return came == sent
-    if word == "leave":
-        await socket.send("leave")
-        try:
-            await socket.recv()
-        except ConnectionClosed as closed:
-            return closed.rcvd.code
-    if word == "close":
-        await socket.close()
-        return socket.close_code
-
-async def main():
-    key = {"X-API-Key": sys.argv[2]}
-    async with connect(sys.argv[1], additional_headers=key, max_size=None, compression=None) as socket:
-        print(json.dumps(socket.response.headers["x-request-id"]), flush=True)
-        while True:
-            word = await asyncio.get_running_loop().run_in_executor(None, input)
-            print(json.dumps(await order(socket, word)), flush=True)
-asyncio.run(main())
-"#;
-
 /// A server and a client of a real library, with the gate between them.
 struct Pair {
-    server: Script,
-    client: Script,
+    server: Program,
+    client: Program,
     bench: Bench,
     /// Of the handshake's answer.
     id: String,
@@ -95,23 +29,22 @@ struct Pair {
 
 impl Pair {
     fn start() -> Self {
-        let mut server = Script::start(SERVER, &[]);
-        let port = server.hear().as_u64().expect("a port");
-        let address = format!("127.0.0.1:{port}").parse().expect("an address");
+        let mut server = Program::start(&mut python::command("websocket_server.py"));
+        let address = format!("127.0.0.1:{}", server.hear()).parse().expect("an address");
         let bench = Bench::start(&Setup::before_address(address));
         let url = format!("ws://{}/lab/echo/1", bench.gate.address);
-        let mut client = Script::start(CLIENT, &[&url, &bench.key.text]);
-        let id = client.hear().as_str().expect("an id").to_owned();
+        let mut command = python::command("websocket_client.py");
+        let mut client = Program::start(command.args([&url, &bench.key.text]));
+        let id = client.hear();
         Self { server, client, bench, id }
     }
 
-    fn order(&mut self, word: &str) -> serde_json::Value {
-        self.client.tell(word);
-        self.client.hear()
+    fn order(&mut self, word: &str) -> Value {
+        self.client.ask(word)
     }
 
     /// The one record, of which this much is always so.
-    fn expect_end(&self, end: &str) -> serde_json::Value {
+    fn expect_end(&self, end: &str) -> Value {
         let records = self.bench.gate.records(&["--id", &self.id], |records| !records.is_empty());
         assert_eq!(records.len(), 1, "{records:?}");
         let record = &records[0];

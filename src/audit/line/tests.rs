@@ -41,6 +41,7 @@ fn a_request_has_the_fields_of_the_format_in_its_order() {
         reason: Some(Reason::told("it \"said\" no".into())),
         limit: LimitName::parse("50-per-1s").ok(),
         parent_request_id: Some("abc".into()),
+        access: None,
         ..full(1)
     };
     let line = of_request(record);

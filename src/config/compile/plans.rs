@@ -1,5 +1,5 @@
 //! `[[plan]]`: the limits that a client gets. Bounds here keep the limiter's arithmetic exact and
-//! within 64 bits.
+//! within 64 bits. Read before the apis, and checked after them: only they know the operations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,62 +7,93 @@ use std::time::Duration;
 use ahash::AHashMap;
 use http::HeaderValue;
 
+use super::super::diagnostic::Problems;
 use super::super::names::Names;
-use super::super::section::{Section, Value};
+use super::super::section::{Section, Text, Value};
 use super::super::unit::Shown;
 use super::files::Files;
-use crate::model::id::{LimitName, PlanName};
-use crate::model::plan::{Plan, RATES_MAX, Rate};
+use super::limits::{self, CALLS_MAX, Limits};
+use super::quotas;
+use crate::model::calendar::CalendarUnit;
+use crate::model::id::PlanName;
+use crate::model::plan::{Concurrency, CountedBy, Mode, Plan, QUOTAS_MAX, Quota, RATES_MAX, Rate};
 
 const PLANS_MAX: usize = 1000;
-/// Most calls of one rate, and of its burst.
-const CALLS_MAX: u32 = 1_000_000_000;
 /// The steady rate is at most a million a second: below 1,000 ns between two calls, rounding to
 /// whole nanoseconds would show.
 const INTERVAL_NS_MIN: u128 = 1000;
 /// Longest time to refill a burst from nothing.
 const REFILL_MAX: Duration = Duration::from_hours(366 * 24);
+/// Shortest period of a rate.
+pub(super) const PER_MIN: Duration = Duration::from_millis(100);
 
-pub(super) fn plans(files: &mut Files<'_>) -> AHashMap<PlanName, Arc<Plan>> {
-    let mut names = files.names("plan");
-    let sections = files.tables("plan", PLANS_MAX);
-    let plans = sections.into_iter().filter_map(|section| plan(section, &mut names));
-    plans.map(|plan| (plan.name.clone(), Arc::new(plan))).collect()
+/// Plans as they were read.
+pub(super) struct Plans<'s> {
+    pub(super) list: AHashMap<PlanName, Arc<Plan>>,
+    /// What their limits name; not known to exist.
+    operations: Vec<Text<'s>>,
 }
 
-fn plan(mut section: Section<'_>, names: &mut Names) -> Option<Plan> {
+impl Plans<'_> {
+    /// Reports operations that no api has.
+    pub(super) fn check(&self, operations: &Names, problems: &Problems<'_>) {
+        for operation in &self.operations {
+            operations.refer(*operation, problems);
+        }
+    }
+}
+
+pub(super) fn plans<'s>(files: &mut Files<'s>) -> Plans<'s> {
+    let mut names = files.names("plan");
+    let sections = files.tables("plan", PLANS_MAX);
+    let mut operations = Vec::new();
+    let read = |section| plan(section, &mut names, &mut operations);
+    let plans = sections.into_iter().filter_map(read);
+    let list = plans.map(|plan| (plan.name.clone(), Arc::new(plan))).collect();
+    Plans { list, operations }
+}
+
+fn plan<'s>(
+    mut section: Section<'s>,
+    names: &mut Names,
+    operations: &mut Vec<Text<'s>>,
+) -> Option<Plan> {
     let name = section.name("name");
     if let Some(name) = &name {
         names.declare(name.text.text, name.text.at, section.problems);
     }
-    section.need("rates", "rates = [{ limit = 50, per = \"1s\" }]");
-    let values = section.list("rates", 1..=RATES_MAX).unwrap_or_default();
-    let mut limit_names = Names::new("rate");
-    let rates = values.iter().filter_map(|value| rate(value, &mut limit_names));
-    let rates: Box<[Rate]> = rates.collect();
+    if section.lacks("quotas") && section.lacks("concurrency") {
+        section.need("rates", "rates = [{ limit = 50, per = \"1s\" }]");
+    }
+    let mut limits = Limits { names: Names::new("limit"), operations };
+    let rates = section.list("rates", 1..=RATES_MAX).unwrap_or_default();
+    let rates: Box<[Rate]> = rates.iter().filter_map(|value| rate(value, &mut limits)).collect();
+    let quotas = section.list("quotas", 1..=QUOTAS_MAX).unwrap_or_default();
+    let quota = |value| quotas::quota(value, &mut limits);
+    let quotas: Box<[Quota]> = quotas.iter().filter_map(quota).collect();
+    let concurrency = quotas::concurrency(&mut section, &mut limits);
     section.finish();
-    let policy_header = policy_header(&rates);
-    Some(Plan { name: name?.name, rates, policy_header })
+    let policy_header = policy_header(&rates, &quotas, concurrency.as_ref());
+    Some(Plan::new(name?.name, rates, quotas, concurrency, policy_header))
 }
 
-fn rate(value: &Value<'_>, names: &mut Names) -> Option<Rate> {
+fn rate<'s>(value: &Value<'s>, limits: &mut Limits<'_, 's>) -> Option<Rate> {
     let mut section = value.table()?;
     section.need("limit", "limit = 50");
     section.need("per", "per = \"1s\"");
     let limit = section.integer("limit", 1..=CALLS_MAX);
-    let per = section.quantity("per", Duration::from_millis(100)..=Duration::from_hours(24));
+    let per = section.quantity("per", PER_MIN..=Duration::from_hours(24));
     let burst = section.integer("burst", 1..=CALLS_MAX);
-    let given = section.text("name");
-    let given_name = given.map(|text| text.name(section.problems));
+    let by = [("client", CountedBy::Client), ("credential", CountedBy::Credential)];
+    let by = section.choice("by", &by).unwrap_or(CountedBy::Client);
+    let operations = limits.operations(&mut section);
+    let mode = limits::mode(&mut section);
+    let default = limit.zip(per).map(|(limit, per)| format!("{limit}-per-{}", Shown(per)));
+    let name = limits.name(&mut section, &default.unwrap_or_default(), value.at);
     section.finish();
 
-    let (limit, per) = (limit?, per?);
-    let name = match given_name {
-        Some(given) => given?.name,
-        None => LimitName::parse(&format!("{limit}-per-{}", Shown(per))).ok()?,
-    };
-    names.declare(name.as_str(), given.map_or(value.at, |text| text.at), value.problems);
-    let rate = Rate { name, limit, per, burst: burst.unwrap_or(limit) };
+    let (name, limit, per) = (name?, limit?, per?);
+    let rate = Rate { name, limit, per, burst: burst.unwrap_or(limit), by, operations, mode };
     check_arithmetic(&rate, value);
     Some(rate)
 }
@@ -84,16 +115,33 @@ fn check_arithmetic(rate: &Rate, value: &Value<'_>) {
     }
 }
 
-/// The `RateLimit-Policy` field of draft-ietf-httpapi-ratelimit-headers-11. GCRA has no window;
-/// the nearest thing to say is the burst and the time it takes to come back.
-fn policy_header(rates: &[Rate]) -> HeaderValue {
-    let item = |rate: &Rate| {
+/// The `RateLimit-Policy` field of draft-ietf-httpapi-ratelimit-headers-11, of the limits that are
+/// enforced. GCRA has no window; the nearest thing to say is the burst and the time it takes to
+/// come back. Months have no one length.
+pub(super) fn policy_header(
+    rates: &[Rate],
+    quotas: &[Quota],
+    concurrency: Option<&Concurrency>,
+) -> HeaderValue {
+    let rates = rates.iter().filter(|rate| rate.mode == Mode::Enforced).map(|rate| {
         let window = refill_ns(rate).div_ceil(1_000_000_000).max(1);
         format!("\"{}\";q={};w={window}", rate.name, rate.burst)
-    };
-    let text = rates.iter().map(item).collect::<Vec<_>>().join(", ");
+    });
+    let quotas = quotas.iter().filter(|quota| quota.mode == Mode::Enforced).map(|quota| {
+        let window = match quota.terms.calendar.unit {
+            CalendarUnit::Day => ";w=86400",
+            CalendarUnit::Week => ";w=604800",
+            CalendarUnit::Month => "",
+        };
+        format!("\"{}\";q={}{window}", quota.name, quota.terms.limit)
+    });
+    let concurrency = concurrency.filter(|concurrency| concurrency.mode == Mode::Enforced);
+    let concurrency = concurrency.map(|concurrency| {
+        format!("\"{}\";q={};qu=\"concurrent-requests\"", concurrency.name, concurrency.limit)
+    });
+    let items: Vec<_> = rates.chain(quotas).chain(concurrency).collect();
     // Names and numbers are visible ASCII.
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::try_from(items.join(", ")).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Time from an empty bucket to a full one.

@@ -25,6 +25,9 @@ pub(super) fn server(mut section: Section<'_>, folder: &Path) -> ServerPart {
     let server = Server {
         threads: section.integer("threads", 1..=1024),
         data_dir: data_dir(&mut section, folder),
+        drain_delay: section
+            .quantity("drain_delay", Duration::ZERO..=Duration::from_mins(5))
+            .unwrap_or_default(),
         drain_deadline: section
             .quantity("drain_deadline", Duration::ZERO..=HOUR)
             .unwrap_or(Duration::from_secs(30)),

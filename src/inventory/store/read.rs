@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, Statement};
 use crate::inventory::error::StoreError;
 use crate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
 use crate::model::id::{ClientId, CredentialId, Name, PlanName, ProductName, ProfileName, Scope};
-use crate::model::plan::Meter;
+use crate::model::meter::Meter;
 use crate::model::proof::Proof;
 use crate::model::snapshot::{Inventory, SharedMap};
 use crate::model::time::UnixMicros;

@@ -163,9 +163,9 @@ fn a_suspension_is_only_made_longer_and_what_it_stopped_is_told_once() {
         make(&registry, &Change::Suspend { target, until, reason: line("odd calls") })
     };
     let app = || Suspendable::Client(name("mobile-app"));
-    let stopped = |done: Result<Done, ChangeError>| match done.expect("it is made").outcome {
-        Outcome::Stopped(keys) => keys,
-        other => panic!("{other:?}"),
+    let stopped = |done: Result<Done, ChangeError>| {
+        let Outcome::Stopped(keys) = done.expect("it is made").outcome else { panic!() };
+        keys
     };
     assert_eq!(stopped(suspend(app(), in_days(1))), [key]);
     assert_eq!(client(&registry, "mobile-app").suspended_until, Some(in_days(1)));

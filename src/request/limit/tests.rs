@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::model::id::{LimitName, PlanName};
-use crate::model::plan::Rate;
+use crate::model::plan::{CountedBy, Mode, Operations, Rate};
 
 use super::*;
 
@@ -16,12 +16,13 @@ fn plan(rates: &[(u32, u64, u32)]) -> Plan {
         limit: *limit,
         per: Duration::from_millis(*per_ms),
         burst: *burst,
+        by: CountedBy::Client,
+        operations: Operations::default(),
+        mode: Mode::Enforced,
     });
-    Plan {
-        name: PlanName::parse("plan").expect("valid"),
-        rates: rates.collect(),
-        policy_header: http::HeaderValue::from_static(""),
-    }
+    let name = PlanName::parse("plan").expect("valid");
+    let header = http::HeaderValue::from_static("");
+    Plan::new(name, rates.collect(), Box::default(), None, header)
 }
 
 /// Charges at `now_ns`; the rate that refused and its wait.

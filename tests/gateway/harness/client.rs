@@ -16,7 +16,15 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr, witness: Option<Witness>) -> Self {
-        let stream = TcpStream::connect(address).expect("the gate listens");
+        Self::over(TcpStream::connect(address).expect("the gate listens"), witness)
+    }
+
+    /// None when nobody listens any more.
+    pub fn try_connect(address: SocketAddr, witness: &Witness) -> Option<Self> {
+        Some(Self::over(TcpStream::connect(address).ok()?, Some(witness.clone())))
+    }
+
+    fn over(stream: TcpStream, witness: Option<Witness>) -> Self {
         stream.set_nodelay(true).expect("a socket of ours");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket of ours");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket of ours");

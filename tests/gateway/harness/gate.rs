@@ -19,6 +19,7 @@ use super::witness::Witness;
 pub struct Gate {
     /// None while it is not running.
     process: Option<Process>,
+    environment: Vec<(String, String)>,
     pub address: SocketAddr,
     pub metrics_address: SocketAddr,
     pub folder: Folder,
@@ -44,8 +45,15 @@ pub struct Key {
 impl Gate {
     /// A gate that is ready.
     pub fn start(setup: &Setup) -> Self {
+        Self::start_with(setup, &[])
+    }
+
+    /// A gate with variables in its environment.
+    pub fn start_with(setup: &Setup, environment: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut gate = Self {
             process: None,
+            environment: environment.iter().map(own).collect(),
             address: address::free(),
             metrics_address: address::free(),
             folder: Folder::new(),
@@ -82,6 +90,7 @@ impl Gate {
         };
         let (stdout, stderr) = (log("stdout.txt"), log("stderr.txt"));
         let mut command = self.command();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let child = command.arg("run").stdout(stdout).stderr(stderr).spawn();
         self.process = Some(Process(child.expect("the binary was built")));
         poll::until("the gate is ready", || self.is_ready().then_some(()));

@@ -1,0 +1,282 @@
+//! `loadtest quota-kills`: a gate under load is killed again and again, and counts on. What was
+//! admitted is counted behind it: never more than the quota, and each kill burns at most one block.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::Connection;
+use crate::clock::Deadline;
+use crate::error::{Error, Result, Verdict};
+use crate::interrupt;
+use crate::process::{self, Process, free_address};
+use crate::report::{progress, say};
+use crate::scratch::Scratch;
+use crate::servers::beside;
+
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// How often the gate is killed.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    times: u64,
+    /// Calls that the quota has.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    quota: u64,
+    /// The gate; by default `onegate` beside this program.
+    #[arg(long, value_name = "FILE")]
+    gate: Option<PathBuf>,
+    /// One JSON value instead of the sentence.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the kills came to.
+struct Outcome {
+    admitted: u64,
+    /// At each kill.
+    burnt: Vec<u64>,
+}
+
+pub fn run(options: &Options) -> Result<Verdict> {
+    let binary = options.gate.clone().map_or_else(|| beside("onegate"), Ok)?;
+    let outcome = kill_again_and_again(&binary, options)?;
+    let block = (options.quota / 100).max(1);
+    // Calls that the gate had admitted and the upstream had not seen are spent, not burnt.
+    let burnt_most = block + CALLERS;
+    let worst = outcome.burnt.iter().max().copied().unwrap_or_default();
+    let total: u64 = outcome.burnt.iter().sum();
+    let over = outcome.admitted.saturating_sub(options.quota);
+    let unused = options.quota.saturating_sub(outcome.admitted + total);
+    say(&if options.json {
+        json!({
+            "kills": options.times,
+            "quota": options.quota,
+            "block": block,
+            "callers": CALLERS,
+            "admitted": outcome.admitted,
+            "over_admitted": over,
+            "burnt": outcome.burnt,
+            "unused": unused,
+        })
+        .to_string()
+    } else {
+        format!(
+            "{} kills under load: {} of a quota of {} admitted, {over} over it; {total} burnt, \
+             at most {worst} at one kill (a block is {block}, and {CALLERS} calls were under way)",
+            options.times, outcome.admitted, options.quota,
+        )
+    })?;
+    let is_kept = over == 0 && worst <= burnt_most && unused == 0;
+    Ok(if is_kept { Verdict::Good } else { Verdict::AboveLimit })
+}
+
+fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
+    let scratch = Scratch::make()?;
+    let upstream = Upstream::start()?;
+    let place = Place::make(&scratch, upstream.address, options.quota)?;
+    let request = place.make_client(binary)?;
+    let mut burnt = Vec::new();
+    let mut lost = 0;
+    // A third of the quota is left for the count at the end.
+    let share = options.quota * 2 / 3 / options.times;
+    let mut gate = place.start(binary)?;
+    for kill in 1..=options.times {
+        let before = upstream.admitted();
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                let (address, request) = (place.address, request.clone());
+                thread::spawn(move || call_until_it_ends(address, &request))
+            })
+            .collect();
+        // Never at the same point of a block.
+        let enough = before + share / 2 + kill * 37 % (share / 2).max(1);
+        let deadline = Deadline::after(LOAD_WITHIN);
+        while upstream.admitted() < enough {
+            if deadline.passed() {
+                return Err(Error::unexpected("the gate", "does not admit what the quota has"));
+            }
+            interrupt::pause(Duration::from_millis(1))?;
+        }
+        // SIGKILL.
+        drop(gate);
+        for caller in callers {
+            // Its connection has failed, which is what it was for.
+            drop(caller.join());
+        }
+        gate = place.start(binary)?;
+        let answer = Connection::open(place.address)?.exchange(&request)?;
+        if answer.status != 200 {
+            return Err(Error::unexpected("the gate", format!("{answer:?} after a kill")));
+        }
+        let now_lost = place.spent(options.quota)?.saturating_sub(upstream.admitted());
+        burnt.push(now_lost.saturating_sub(lost));
+        progress(&format!("kill {kill}: {} burnt", now_lost.saturating_sub(lost)));
+        lost = now_lost;
+    }
+    let mut connection = Connection::open(place.address)?;
+    while connection.exchange(&request)?.status == 200 {}
+    Ok(Outcome { admitted: upstream.admitted(), burnt })
+}
+
+/// Calls over one connection until the gate is gone.
+fn call_until_it_ends(address: SocketAddr, request: &[u8]) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    loop {
+        connection.exchange(request)?;
+    }
+}
+
+/// Where the gate lives: the same for every process of it.
+struct Place<'a> {
+    scratch: &'a Scratch,
+    config: PathBuf,
+    address: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl<'a> Place<'a> {
+    fn make(scratch: &'a Scratch, upstream: SocketAddr, quota: u64) -> Result<Self> {
+        let (address, metrics) = (free_address()?, free_address()?);
+        let text = CONFIG
+            .replace("GATE", &address.to_string())
+            .replace("METRICS", &metrics.to_string())
+            .replace("UPSTREAM", &upstream.to_string())
+            .replace("QUOTA", &quota.to_string());
+        let config = scratch.write("gateway.toml", &text)?;
+        Ok(Self { scratch, config, address, metrics })
+    }
+
+    fn command(&self, binary: &Path) -> Result<Command> {
+        let mut command = Command::new(binary);
+        command.arg("--config").arg(&self.config);
+        command.arg("--data-dir").arg(self.scratch.directory("data")?);
+        Ok(command)
+    }
+
+    /// Makes the client; the request that it sends.
+    fn make_client(&self, binary: &Path) -> Result<Vec<u8>> {
+        let mut command = self.command(binary)?;
+        command.args(["--json", "client", "add", "load", "--kind", "service", "--owner", "load"]);
+        command.args(["--purpose", "load", "--no-expiry", "--product", "all", "--plan", "kills"]);
+        let text = process::output(command)?;
+        let row: Option<serde_json::Value> = serde_json::from_str(text.trim()).ok();
+        let key = row.as_ref().and_then(|row| row.get("key")?.as_str());
+        let key = key.ok_or_else(|| Error::unexpected("onegate client add", "printed no key"))?;
+        Ok(format!("GET / HTTP/1.1\r\nHost: load\r\nX-API-Key: {key}\r\n\r\n").into_bytes())
+    }
+
+    fn start(&self, binary: &Path) -> Result<Process> {
+        let mut command = self.command(binary)?;
+        command.arg("run");
+        let mut process = Process::start("gate", command, self.scratch.file("gate.log"))?;
+        process.await_ready(self.metrics, b"GET /readyz HTTP/1.1\r\nHost: load\r\n\r\n")?;
+        Ok(process)
+    }
+
+    /// Units that are gone, as the gate says: spent or burnt.
+    fn spent(&self, quota: u64) -> Result<u64> {
+        let doing = || Error::while_doing("cannot read the metrics");
+        let mut stream = TcpStream::connect(self.metrics).map_err(doing())?;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).map_err(doing())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map_err(doing())?;
+        let series = "onegate_limit_used_ratio{client=\"load\",limit=\"kills/per-month\"} ";
+        let ratio = text.lines().find_map(|line| line.strip_prefix(series)?.parse().ok());
+        let ratio: f64 = ratio.ok_or_else(|| Error::unexpected("the metrics", "have no quota"))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a share of a small whole number"
+        )]
+        let spent = (ratio * quota as f64).round() as u64;
+        Ok(spent)
+    }
+}
+
+/// An upstream that counts.
+struct Upstream {
+    address: SocketAddr,
+    admitted: Arc<AtomicU64>,
+}
+
+impl Upstream {
+    fn start() -> Result<Self> {
+        let doing = || Error::while_doing("cannot listen");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(doing())?;
+        let address = listener.local_addr().map_err(doing())?;
+        let admitted = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&admitted);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(std::io::Result::ok) {
+                let counter = Arc::clone(&counter);
+                // The gate may go away in the middle of anything.
+                thread::spawn(move || drop(serve(stream, &counter)));
+            }
+        });
+        Ok(Self { address, admitted })
+    }
+
+    fn admitted(&self) -> u64 {
+        self.admitted.load(Ordering::Acquire)
+    }
+}
+
+/// Requests have no body, so each ends with an empty line.
+fn serve(mut stream: TcpStream, counter: &AtomicU64) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut buffer, mut head) = ([0; 4096], Vec::new());
+    loop {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if head.ends_with(b"\r\n\r\n") {
+            head.clear();
+            counter.fetch_add(1, Ordering::AcqRel);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        }
+    }
+}
+
+/// Callers, each with one call under way.
+const CALLERS: u64 = 4;
+
+/// Between two kills.
+const LOAD_WITHIN: Duration = Duration::from_mins(1);
+
+const CONFIG: &str = r#"
+[server]
+drain_deadline = "0s"
+[metrics]
+address = "METRICS"
+[[listener]]
+name = "load"
+address = "GATE"
+[[upstream]]
+name = "counting"
+endpoints = ["UPSTREAM"]
+[[api]]
+name = "load"
+upstream = "counting"
+access = "granted"
+[[api.operation]]
+id = "all"
+methods = ["GET"]
+path = "/"
+[[product]]
+name = "all"
+operations = ["load.all"]
+[[plan]]
+name = "kills"
+quotas = [{ limit = QUOTA, per = "month" }]
+"#;

@@ -1,0 +1,142 @@
+//! From a request to its verdict: what must hold before it is judged, `request::decide`, and what a
+//! decision needs and may not do itself: units of quotas from the ledger, the shield against
+//! strangers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use http::header;
+use pingora::proxy::Session;
+
+use crate::clock;
+use crate::model::denial::{Denial, Refusal};
+use crate::model::meter::Wanted;
+use crate::model::record::Caller;
+use crate::model::time::Now;
+use crate::request::limit::Admitted;
+use crate::request::{self, Ask, Unadmitted};
+
+use super::ctx::{Ctx, Request};
+use super::flight::Phase;
+use super::stop::Fault;
+use super::{Shared, headers};
+
+/// Why there is no `Admitted`, or not yet.
+enum Held {
+    Fault(Fault),
+    Awaits(Box<Wanted>),
+}
+
+/// Decides; awaits the ledger where a quota has no unit at hand.
+pub async fn decide(session: &mut Session, ctx: &mut Ctx) -> Result<Admitted, Fault> {
+    let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
+    let started = request.started;
+    let mut verdict = match judge(session, request, started) {
+        Ok(admitted) => Ok(admitted),
+        Err(Held::Fault(fault)) => Err(fault),
+        // Boxed, so that nobody else carries it.
+        Err(Held::Awaits(wanted)) => Box::pin(decide_with_units(session, ctx, wanted)).await,
+    };
+    let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
+    if let Some(wanted) = request.seen.wanted.take() {
+        ctx.shared.counters.renew(wanted);
+    }
+    if request.snapshot.policy.anonymous.is_some() {
+        verdict = shield(&ctx.shared, request, verdict);
+    }
+    verdict
+}
+
+/// Asks the ledger, then decides once more, until there is a verdict: while many callers ask for the
+/// last units, another may be faster.
+async fn decide_with_units(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    mut wanted: Box<Wanted>,
+) -> Result<Admitted, Fault> {
+    ctx.flight.begin(&ctx.shared.flights, Phase::Upstream, UNITS_WITHIN * 2);
+    let counters = ctx.shared.counters.clone();
+    let overloaded = |reason| Fault::Denied(Refusal::new(Denial::Overloaded, reason));
+    let decided = async {
+        loop {
+            if counters.lease(wanted).await.is_err() {
+                return Err(overloaded(
+                    "counters.db cannot be written: no unit of the quota is leased",
+                ));
+            }
+            let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
+            match judge(session, request, clock::now()) {
+                Ok(admitted) => return Ok(admitted),
+                Err(Held::Fault(fault)) => return Err(fault),
+                Err(Held::Awaits(more)) => wanted = more,
+            }
+        }
+    };
+    let late = || Err(overloaded("counters.db did not lease a unit of the quota in time"));
+    tokio::time::timeout(UNITS_WITHIN, decided).await.unwrap_or_else(|_| late())
+}
+
+/// How long a call waits for the ledger. It answers within milliseconds, or the disk is in trouble.
+const UNITS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Everything that must hold before a request is judged, then `request::decide`.
+fn judge(session: &Session, request: &mut Request, now: Now) -> Result<Admitted, Held> {
+    if request.slot.is_none() {
+        let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
+        return Err(Held::Fault(Fault::Denied(refusal)));
+    }
+    if let Some(fault) = request.fault.take() {
+        return Err(Held::Fault(fault));
+    }
+    if request.in_flight.is_none() {
+        let refusal = Refusal::new(Denial::Overloaded, "requests_max reached");
+        return Err(Held::Fault(Fault::Denied(refusal)));
+    }
+    let head = session.req_header();
+    let length = headers::field(&head.headers, &header::CONTENT_LENGTH);
+    let ask = Ask {
+        method: &request.method,
+        host: &request.host,
+        path: request.target.as_ref().map_or("", |target| target.path()),
+        presented: headers::presented(&head.headers),
+        body_bytes: length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
+    };
+    let (snapshot, seen) = (&request.snapshot, &mut request.seen);
+    let judge = AssertUnwindSafe(|| request::decide(snapshot, &ask, now, seen));
+    match catch_unwind(judge) {
+        Ok(verdict) => verdict.map_err(|unadmitted| match unadmitted {
+            Unadmitted::Refused(refusal) => Held::Fault(Fault::Denied(refusal)),
+            Unadmitted::Awaits(wanted) => Held::Awaits(wanted),
+        }),
+        Err(_) => Err(Held::Fault(Fault::PANICKED)),
+    }
+}
+
+/// Counts a stranger's call, and refuses it where its source has had its calls.
+fn shield(
+    shared: &Shared,
+    request: &mut Request,
+    verdict: Result<Admitted, Fault>,
+) -> Result<Admitted, Fault> {
+    let Some(limit) = &request.snapshot.policy.anonymous else { return verdict };
+    let is_known = matches!(request.seen.caller, Some(Caller::Known(_)));
+    let is_stranger = match &verdict {
+        Ok(admitted) => admitted.known().is_none(),
+        Err(Fault::Denied(refusal)) => match refusal.denial {
+            // Nobody looked at its credential.
+            Denial::AuditUnavailable | Denial::Overloaded => false,
+            denial => !is_known || denial == Denial::CredentialInvalid,
+        },
+        Err(Fault::Failed(_)) => false,
+    };
+    if !is_stranger {
+        return verdict;
+    }
+    match shared.strangers.count(limit, request.source_ip, request.started.mono) {
+        None => verdict,
+        Some((refusal, standing)) => {
+            request.seen.standing = Some(standing);
+            Err(Fault::Denied(refusal))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Series about the gate itself, beside those of its calls.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::{Reading, counter, gauge, signed};
+
+/// How the gate is doing.
+#[derive(Debug)]
+pub struct GateSeries {
+    connections: IntGaugeVec,
+    audit_records: IntCounter,
+    audit_queue_bytes: IntGauge,
+    revision: IntGauge,
+    pub access_log_dropped: IntCounter,
+    pub refused_before_request: IntCounterVec,
+    pub reloads: IntCounterVec,
+}
+
+impl GateSeries {
+    pub(super) fn new() -> prometheus::Result<Self> {
+        Ok(Self {
+            connections: gauge("onegate_connections", "Open connections.", &["listener"])?,
+            audit_records: IntCounter::new(
+                "onegate_audit_records_total",
+                "Records written to the audit.",
+            )?,
+            audit_queue_bytes: IntGauge::new(
+                "onegate_audit_queue_bytes",
+                "Memory of records that wait to be written, estimated.",
+            )?,
+            revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
+            access_log_dropped: IntCounter::new(
+                "onegate_access_log_dropped_total",
+                "Lines of the access log that were dropped because it could not be written in time.",
+            )?,
+            refused_before_request: counter(
+                "onegate_refused_before_request_total",
+                "Connections that ended before they made a request that has a record.",
+                &["reason"],
+            )?,
+            reloads: counter(
+                "onegate_config_reloads_total",
+                "Reloads of the config, by result: done or refused.",
+                &["result"],
+            )?,
+        })
+    }
+
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 7] {
+        [
+            Box::new(self.connections.clone()),
+            Box::new(self.audit_records.clone()),
+            Box::new(self.audit_queue_bytes.clone()),
+            Box::new(self.revision.clone()),
+            Box::new(self.access_log_dropped.clone()),
+            Box::new(self.refused_before_request.clone()),
+            Box::new(self.reloads.clone()),
+        ]
+    }
+
+    /// Brings the gauges up to a reading.
+    pub(super) fn set(&self, reading: &Reading) {
+        for (listener, count) in &reading.connections {
+            self.connections.with_label_values(&[listener]).set(signed(*count));
+        }
+        // The recorder counts; this follows it.
+        let behind = reading.audit_records.saturating_sub(self.audit_records.get());
+        self.audit_records.inc_by(behind);
+        self.audit_queue_bytes.set(signed(reading.audit_queue_bytes));
+        self.revision.set(signed(reading.revision));
+    }
+}

@@ -1,0 +1,233 @@
+//! A plan with everything: rates by client and by credential, quotas, calls at once, limits that name
+//! operations, limits that only watch. First every limit is asked, then all are charged or none.
+
+use std::sync::Arc;
+
+use crate::model::denial::{Advice, Denial, Refusal};
+use crate::model::id::{CredentialId, LimitName, OperationId};
+use crate::model::meter::{Cells, Meter, Seat, Wanted};
+use crate::model::plan::{Concurrency, CountedBy, Mode, Plan, QUOTAS_MAX, Quota, RATES_MAX, Rate};
+use crate::model::time::{MonoNs, Now};
+use crate::request::authorize::Permit;
+use crate::request::{Seen, Unadmitted};
+
+use super::gcra::{self, Charge, Pace};
+use super::quota::{self, Renewal, Stock};
+use super::{LimitStanding, MoreStanding, Standing};
+
+/// Charges all limits of the plan that count this call. Some: the seat that the call takes.
+pub(super) fn limit(
+    permit: &Permit,
+    mut standing: Standing,
+    meter: &Arc<Meter>,
+    now: Now,
+    seen: &mut Seen,
+) -> Result<Option<Seat>, Unadmitted> {
+    let Some(known) = permit.known() else { return Ok(None) };
+    let plan = Arc::clone(&standing.plan);
+    let (operation, credential) = (&permit.operation().id, known.credential.id);
+    let call = Call { plan: &plan, operation, credential, now };
+    let mut cells = meter.lock();
+    let Asked { rates, refused, shadow, unknown } = call.ask_all(&mut cells, meter);
+    let wanted = |quotas: u8| {
+        let (client, plan) = (known.client.id.clone(), Arc::clone(&plan));
+        Box::new(Wanted { client, plan, meter: Arc::clone(meter), quotas, at: now.wall })
+    };
+    if refused.is_none() && unknown != 0 {
+        return Err(Unadmitted::Awaits(wanted(unknown)));
+    }
+    let mut seat = None;
+    if refused.is_none() {
+        let due = call.charge_all(&mut cells, &rates);
+        seen.wanted = (due != 0).then(|| wanted(due));
+        seat = plan.concurrency.is_some().then(|| meter.take_seat(&cells));
+    }
+    let limits = call.standing(&mut cells, meter, &rates);
+    drop(cells);
+    let shadow = shadow.filter(|_| refused.is_none()).map(|shadow| shadow.limit);
+    standing.more = Some(Box::new(MoreStanding { limits, shadow }));
+    seen.standing = Some(standing);
+    match refused {
+        None => Ok(seat),
+        Some(refused) => Err(refused.into_refusal().into()),
+    }
+}
+
+/// One call, as its limits see it.
+struct Call<'a> {
+    plan: &'a Plan,
+    operation: &'a OperationId,
+    credential: CredentialId,
+    now: Now,
+}
+
+/// What the limits said.
+#[derive(Default)]
+struct Asked {
+    /// Of each rate that counts the call.
+    rates: [Option<(Pace, Charge)>; RATES_MAX],
+    /// The enforced limit that makes the caller wait longest.
+    refused: Option<Refused>,
+    /// The same of those that only watch.
+    shadow: Option<Refused>,
+    /// Enforced quotas of which the ledger must say whether there are units; a bit each.
+    unknown: u8,
+}
+
+struct Refused {
+    why: Why,
+    limit: LimitName,
+    wait_ns: u64,
+}
+
+/// A denial, and its reason for the record.
+type Why = (Denial, &'static str);
+
+const RATE: Why = (Denial::RateLimited, "the plan's rate is used up");
+const QUOTA: Why = (Denial::QuotaExhausted, "the plan's quota is used up");
+const SEATS: Why =
+    (Denial::ConcurrencyLimited, "the client has as many calls under way as its plan allows");
+
+impl Refused {
+    fn into_refusal(self) -> Refusal {
+        let after_seconds = gcra::seconds_up(self.wait_ns);
+        let advice = Advice::Retry { after_seconds, limit: Some(self.limit) };
+        let (denial, reason) = self.why;
+        Refusal::advising(denial, advice, reason)
+    }
+}
+
+impl Asked {
+    fn refuse(&mut self, mode: Mode, why: Why, limit: &LimitName, wait_ns: u64) {
+        let longest = match mode {
+            Mode::Enforced => &mut self.refused,
+            Mode::Shadow => &mut self.shadow,
+        };
+        if longest.as_ref().is_none_or(|longest| wait_ns > longest.wait_ns) {
+            *longest = Some(Refused { why, limit: limit.clone(), wait_ns });
+        }
+    }
+}
+
+impl Call<'_> {
+    fn rates(&self) -> impl Iterator<Item = (usize, &Rate)> {
+        let counts = |(_, rate): &(usize, &Rate)| rate.operations.contain(self.operation);
+        self.plan.rates.iter().enumerate().filter(counts).take(RATES_MAX)
+    }
+
+    fn quotas(&self) -> impl Iterator<Item = (usize, &Quota)> {
+        let counts = |(_, quota): &(usize, &Quota)| quota.operations.contain(self.operation);
+        self.plan.quotas.iter().enumerate().filter(counts).take(QUOTAS_MAX)
+    }
+
+    fn cell<'c>(&self, cells: &'c mut Cells, at: usize, rate: &Rate) -> Option<&'c mut MonoNs> {
+        match rate.by {
+            CountedBy::Client => cells.rates.get_mut(at),
+            CountedBy::Credential => {
+                let of_credentials = &mut cells.more.get_or_insert_default().credentials;
+                of_credentials.entry(self.credential).or_default().get_mut(at)
+            }
+        }
+    }
+
+    /// Asks every limit; charges nothing.
+    fn ask_all(&self, cells: &mut Cells, meter: &Meter) -> Asked {
+        let mut asked = Asked::default();
+        for (at, rate) in self.rates() {
+            let Some(cell) = self.cell(cells, at, rate) else { continue };
+            let pace = Pace::of(rate);
+            *cell = gcra::settle(*cell, pace, self.now.mono);
+            let charge = gcra::charge(*cell, pace, self.now.mono);
+            if let Some(wait_ns) = charge.wait_ns {
+                asked.refuse(rate.mode, RATE, &rate.name, wait_ns);
+            }
+            if let Some(slot) = asked.rates.get_mut(at) {
+                *slot = Some((pace, charge));
+            }
+        }
+        for (at, quota) in self.quotas() {
+            match (quota::stock(cells.lease_of(&quota.name), quota, self.now.wall), quota.mode) {
+                (Stock::UsedUp { wait_ns }, mode) => {
+                    asked.refuse(mode, QUOTA, &quota.name, wait_ns);
+                }
+                (Stock::Unknown, Mode::Enforced) => asked.unknown |= 1 << at,
+                (Stock::Unknown, Mode::Shadow) | (Stock::Available, _) => {}
+            }
+        }
+        if let Some(concurrency) = &self.plan.concurrency
+            && meter.seats_taken() >= concurrency.limit
+        {
+            // When one is given back is unknown: the shortest wait that can be said.
+            asked.refuse(concurrency.mode, SEATS, &concurrency.name, 1);
+        }
+        asked
+    }
+
+    /// Charges every limit, but for shadows that would have refused: those charge no call that they
+    /// refuse either. The quotas for which units are due, a bit each.
+    fn charge_all(&self, cells: &mut Cells, rates: &[Option<(Pace, Charge)>]) -> u8 {
+        for ((at, rate), judged) in self.plan.rates.iter().enumerate().zip(rates) {
+            if let Some((_, Charge { next, wait_ns: None })) = judged
+                && let Some(cell) = self.cell(cells, at, rate)
+            {
+                *cell = *next;
+            }
+        }
+        let mut due = 0;
+        for (at, quota) in self.quotas() {
+            let lease = cells.lease_mut(&quota.name);
+            let Some(lease) = lease.filter(|lease| lease.is_of(quota, self.now.wall)) else {
+                // A shadow waits for no lease: the few calls until it comes are not counted.
+                due |= 1 << at;
+                continue;
+            };
+            if lease.left == 0 && lease.spent() >= quota.terms.limit {
+                continue;
+            }
+            if quota::spend(lease, quota) == Renewal::Due {
+                due |= 1 << at;
+            }
+        }
+        due
+    }
+
+    /// What the caller is told: shadows are nobody's business.
+    fn standing(
+        &self,
+        cells: &mut Cells,
+        meter: &Meter,
+        rates: &[Option<(Pace, Charge)>],
+    ) -> Vec<LimitStanding> {
+        let mut limits = Vec::new();
+        for (at, rate) in self.rates().filter(|(_, rate)| rate.mode == Mode::Enforced) {
+            let pace = rates.get(at).copied().flatten().map(|(pace, _)| pace);
+            if let (Some(pace), Some(cell)) = (pace, self.cell(cells, at, rate)) {
+                let standing = gcra::standing(*cell, pace, self.now.mono);
+                limits.push(LimitStanding {
+                    limit: rate.name.clone(),
+                    remaining: u64::from(standing.remaining),
+                    more_after_seconds: Some(standing.more_after_seconds),
+                });
+            }
+        }
+        for (_, quota) in self.quotas().filter(|(_, quota)| quota.mode == Mode::Enforced) {
+            let lease = cells.lease_of(&quota.name);
+            if let Some(lease) = lease.filter(|lease| lease.is_of(quota, self.now.wall)) {
+                limits.push(LimitStanding {
+                    limit: quota.name.clone(),
+                    remaining: quota::remaining(lease, quota.terms.limit),
+                    more_after_seconds: Some(gcra::seconds_up(lease.period.left_ns(self.now.wall))),
+                });
+            }
+        }
+        let enforced = |concurrency: &&Concurrency| concurrency.mode == Mode::Enforced;
+        if let Some(concurrency) = self.plan.concurrency.as_ref().filter(enforced) {
+            limits.push(LimitStanding {
+                limit: concurrency.name.clone(),
+                remaining: u64::from(concurrency.limit.saturating_sub(meter.seats_taken())),
+                more_after_seconds: None,
+            });
+        }
+        limits
+    }
+}
