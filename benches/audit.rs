@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,10 +44,20 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// With the recorder at work beside it, on a disk that is a directory for temporary files.
+/// With the recorder at work beside it. It writes millions of records in the time that is measured,
+/// gigabytes, so the files that are full are removed on the way, by the recorder's own thread.
 fn reserve_and_complete(criterion: &mut Criterion) {
-    let directory = temporary("queue");
-    let (log, recorder) = audit::open(&directory, SETTINGS, "gate-1", |_| ()).expect("a directory");
+    let directory = Directory::new("queue");
+    let path = directory.0.clone();
+    let mut written = 0_u64;
+    let observer = move |_: &RequestRecord| {
+        written += 1;
+        if written.is_multiple_of(RECORDS_PER_LOOK) {
+            remove_full_files(&path);
+        }
+    };
+    let (log, recorder) =
+        audit::open(&directory.0, SETTINGS, "gate-1", observer).expect("a directory");
     let sample = Sample::new();
     let record = |(log, entry): (&AuditLog, Entry)| {
         if let Some(slot) = log.reserve() {
@@ -61,34 +71,62 @@ fn reserve_and_complete(criterion: &mut Criterion) {
         bencher.iter(|| drop(black_box(log.reserve())));
     });
     recorder.close().expect("a disk with room");
-    std::fs::remove_dir_all(&directory).expect("our own directory");
 }
 
 /// A question to a log of 100,000 records that none answers: every line is read and refused.
 fn scan(criterion: &mut Criterion) {
-    let directory = temporary("scan");
-    let (log, recorder) = audit::open(&directory, SETTINGS, "gate-1", |_| ()).expect("a directory");
+    let directory = Directory::new("scan");
+    let directory = &directory.0;
+    let (log, recorder) = audit::open(directory, SETTINGS, "gate-1", |_| ()).expect("a directory");
     let sample = Sample::new();
     for _ in 0..100_000 {
         log.reserve().expect("room").complete(sample.entry());
     }
     recorder.close().expect("a disk with room");
-    let files = std::fs::read_dir(&directory).expect("our own directory");
+    let files = std::fs::read_dir(directory).expect("our own directory");
     let bytes = files.map(|file| file.and_then(|f| f.metadata()).map_or(0, |m| m.len())).sum();
     let filter = Filter { path: "/api/payments/7".parse().ok(), ..Filter::default() };
     let mut group = criterion.benchmark_group("audit");
     group.throughput(Throughput::Bytes(bytes)).sample_size(10);
     group.bench_function("scan", |bencher| {
         bencher
-            .iter(|| query::scan(&directory, &filter, None, |_, _| Ok(())).expect("reads").records);
+            .iter(|| query::scan(directory, &filter, None, |_, _| Ok(())).expect("reads").records);
     });
     group.finish();
-    std::fs::remove_dir_all(&directory).expect("our own directory");
 }
 
-fn temporary(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("onegate-bench-{name}-{}", std::process::id()))
+/// A directory within the build's own, gone at the end. A benchmark that is interrupted leaves it;
+/// its name is always the same, so the next one begins by removing it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-audit-{name}"));
+        if path.exists() {
+            std::fs::remove_dir_all(&path).expect("our own directory");
+        }
+        Self(path)
+    }
 }
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What stays is removed by the next run.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// All but the last, which is being written: names are in the order of writing.
+fn remove_full_files(directory: &Path) {
+    let files = std::fs::read_dir(directory).expect("our own directory");
+    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    paths.sort();
+    paths.pop();
+    paths.iter().for_each(|path| std::fs::remove_file(path).expect("our own file"));
+}
+
+/// About half a file.
+const RECORDS_PER_LOOK: u64 = 50_000;
 
 const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 1 << 20,

@@ -84,14 +84,14 @@ fn read_some(stream: &mut TcpStream, space: &mut [u8]) -> Result<usize> {
 }
 
 #[derive(Debug, Eq, PartialEq)]
-struct Head {
-    status: u16,
-    bytes: usize,
-    content_length: u64,
+pub struct Head {
+    pub status: u16,
+    pub bytes: usize,
+    pub content_length: u64,
 }
 
 /// None: the head is not whole yet.
-fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
+pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };

@@ -1,5 +1,5 @@
 //! `loadtest`: what the gate costs beside a bare Pingora proxy and beside nginx, in instructions,
-//! memory and CPU time. It starts what it measures, on loopback, and stops it again; it is no part
+//! memory and CPU time, and how its latency grows with the load. It starts what it measures, on loopback, and stops it again; it is no part
 //! of the gate and decides nothing but its own exit code: 0 good, 1 above a limit, 2 usage, 3 no
 //! figure.
 
@@ -8,6 +8,7 @@ mod cpu;
 mod idle;
 mod instructions;
 mod quota_kills;
+mod sweep;
 
 mod stub;
 
@@ -24,6 +25,8 @@ mod procfs;
 mod clock;
 mod error;
 mod interrupt;
+mod page;
+mod random;
 mod report;
 mod scratch;
 mod stats;
@@ -52,6 +55,10 @@ enum Command {
     Cpu(cpu::Options),
     /// Whether a quota holds while the gate is killed again and again
     QuotaKills(quota_kills::Options),
+    /// Throughput against latency by an open loop: a table, JSON and a page with curves
+    Sweep(sweep::Options),
+    /// A finished sweep again, from its JSON
+    Report(sweep::ReportOptions),
     /// What the stub and the generator can do without anything between
     Ceiling(ceiling::Options),
     /// The upstream of all measurements
@@ -64,6 +71,8 @@ fn main() -> ExitCode {
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
         Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),
+        Command::Sweep(options) => interrupt::run(move || sweep::run(&options)),
+        Command::Report(options) => sweep::report(&options),
         Command::Ceiling(options) => interrupt::run(move || ceiling::run(&options)),
         // It has nothing to clean up, so a signal may simply end it.
         Command::Stub(options) => stub::run(&options),

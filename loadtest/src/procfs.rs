@@ -32,6 +32,28 @@ impl CpuTimes {
     }
 }
 
+/// CPU time of the whole machine since its start, in nanoseconds; the kernel counts in ticks of 10 ms.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MachineTimes {
+    /// Spent by processes and by the kernel for them.
+    pub busy_ns: u64,
+    /// Wanted, and given to another machine by the host.
+    pub stolen_ns: u64,
+}
+
+impl MachineTimes {
+    pub fn now() -> Result<Self> {
+        parse_stat(&read("/proc/stat")?)
+    }
+
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
+            stolen_ns: self.stolen_ns.saturating_sub(earlier.stolen_ns),
+        }
+    }
+}
+
 /// Resident memory in bytes. From `smaps_rollup`: the counter in `status` lags.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
     parse_rss(&read(format!("/proc/{pid}/smaps_rollup"))?)
@@ -75,6 +97,23 @@ fn parse_schedstat(text: &str) -> Result<u64> {
     let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
     first.ok_or_else(|| Error::unexpected("schedstat", format!("not numbers: {text:?}")))
 }
+
+/// `cpu  user nice system idle iowait irq softirq steal …`
+fn parse_stat(text: &str) -> Result<MachineTimes> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "));
+    let ticks: Option<Vec<u64>> =
+        line.map(|line| line.split_whitespace().map_while(|word| word.parse().ok()).collect());
+    match ticks.as_deref() {
+        Some([user, nice, system, _idle, _iowait, irq, softirq, steal, ..]) => Ok(MachineTimes {
+            busy_ns: (user + nice + system + irq + softirq) * TICK_NS,
+            stolen_ns: steal * TICK_NS,
+        }),
+        _ => Err(Error::unexpected("/proc/stat", "no line 'cpu' with eight numbers")),
+    }
+}
+
+/// A hundred ticks a second on every Linux that Rust builds for, by default.
+const TICK_NS: u64 = 10_000_000;
 
 fn parse_rss(text: &str) -> Result<u64> {
     let kib = text.lines().find_map(|line| {
@@ -126,6 +165,16 @@ mod tests {
         check(&[(1, 10), (2, 20)], &[(1, 15), (2, 20)], 5);
         check(&[(1, 10)], &[(1, 10), (3, 7)], 7);
         check(&[(1, 10), (2, 500)], &[(1, 12)], 2);
+    }
+
+    #[test]
+    fn the_machine_is_the_first_line_of_stat() {
+        let text = "cpu  1 2 3 400 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\nintr 5\n";
+        let times = parse_stat(text).expect("a machine");
+        assert_eq!(times, MachineTimes { busy_ns: 19 * TICK_NS, stolen_ns: 8 * TICK_NS });
+        assert_eq!(times.since(times), MachineTimes::default());
+        assert!(parse_stat("cpu0 1 2 3 4 5 6 7 8\n").is_err());
+        assert!(parse_stat("cpu  1 2 3\n").is_err());
     }
 
     #[test]

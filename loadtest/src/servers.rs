@@ -3,7 +3,7 @@
 //! measured is none of this file's business.
 
 mod gate;
-mod nginx;
+pub mod nginx;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,23 +36,51 @@ pub enum Kind {
 pub struct Stage {
     pub scratch: Scratch,
     pub stub: Server,
-    /// What the gate knows the caller by; the others see it pass. A fixed text when there is no
+    /// What the gate knows the callers by; the others see them pass. Fixed texts when there is no
     /// gate.
-    key: String,
+    pub keys: Vec<String>,
+    scene: Scene,
+}
+
+/// Who calls, and what the gate publishes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scene {
+    /// One client and one operation: the least that is governed.
+    OneClient,
+    /// Many clients, and an operation for answers of every size.
+    Many { clients: u32 },
+}
+
+impl Scene {
+    pub const fn clients(self) -> u32 {
+        match self {
+            Self::OneClient => 1,
+            Self::Many { clients } => clients,
+        }
+    }
 }
 
 impl Stage {
     /// Starts the stub and, where a gate will take part, makes its key.
     pub fn set(gate: Option<&Path>, stub_prefix: &Prefix) -> Result<Self> {
+        Self::set_for(Scene::OneClient, gate, stub_prefix)
+    }
+
+    /// The same for any scene.
+    pub fn set_for(scene: Scene, gate: Option<&Path>, stub_prefix: &Prefix) -> Result<Self> {
         let scratch = Scratch::make()?;
         let stub = start_stub(&scratch, stub_prefix)?;
-        let key = match gate {
-            Some(binary) => gate::make_client(binary, &scratch, stub.address)?,
-            None => {
-                "og_live_000000000000_0000000000000000000000000000000000000000000_000000".into()
-            }
+        let keys = match gate {
+            Some(binary) => gate::make_clients(binary, &scratch, stub.address, scene)?,
+            None => (0..scene.clients()).map(key_of_nobody).collect(),
         };
-        Ok(Self { scratch, stub, key })
+        Ok(Self { scratch, stub, keys, scene })
+    }
+
+    /// Removes what the servers wrote of past requests, as far as they do not need it.
+    pub fn forget_records(&self) {
+        gate::forget_records(&self.scratch);
+        nginx::forget_records(&self.scratch);
     }
 
     /// Starts one server and returns when it answers. `name` is unique on this stage.
@@ -60,17 +88,18 @@ impl Stage {
         let address = free_address()?;
         let command = match kind {
             Kind::Gate { binary } => {
-                gate::command(prefix, binary, &self.scratch, address, self.stub.address)?
+                let upstream = self.stub.address;
+                gate::command(prefix, binary, &self.scratch, address, upstream, self.scene)?
             }
             Kind::Bare { binary, l4_read } => {
                 bare_command(prefix, binary, address, self.stub.address, *l4_read)
             }
             Kind::Nginx => {
-                nginx::command(prefix, &self.scratch, address, self.stub.address, &self.key)?
+                nginx::command(prefix, &self.scratch, address, self.stub.address, &self.keys)?
             }
         };
         let mut process = Process::start(name, command, self.log_of(name))?;
-        let request = request_with(&self.key);
+        let request = request_with(self.keys.first().map_or("none", String::as_str));
         process.await_ready(address, &request)?;
         let about = match kind {
             Kind::Gate { .. } => "onegate, key + scope + 2 rates + audit + metrics".into(),
@@ -83,6 +112,11 @@ impl Stage {
     fn log_of(&self, name: &str) -> PathBuf {
         self.scratch.file(&format!("{name}.log"))
     }
+}
+
+/// As long as a real one.
+fn key_of_nobody(number: u32) -> String {
+    format!("og_live_{number:012}_{:043}_000000", 0)
 }
 
 /// A program that was built beside this one.

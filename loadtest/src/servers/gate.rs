@@ -1,32 +1,78 @@
 //! The gate as it is governed in the measurement: one api that needs a grant and a scope, a plan
-//! with two rates that never refuse, one client with one key. Audit and metrics are as they come.
+//! with two rates that never refuse, clients with one key each. Audit and metrics are as they come.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::Scene;
 use crate::error::{Error, Result};
 use crate::process::{self, Prefix, free_address};
 use crate::scratch::Scratch;
 
-/// Makes the client through the CLI, on the store that the gate will open, and returns its key.
-pub(super) fn make_client(
+/// Makes the clients through the CLI, on the store that the gate will open, and returns their keys.
+pub(super) fn make_clients(
     binary: &Path,
     scratch: &Scratch,
     upstream: SocketAddr,
-) -> Result<String> {
-    let config = write_config(scratch, free_address()?, upstream)?;
+    scene: Scene,
+) -> Result<Vec<String>> {
+    let config = write_config(scratch, free_address()?, upstream, scene)?;
+    let file = scratch.write("clients.toml", &clients(scene))?;
     let mut command = with_place(Command::new(binary), scratch, &config)?;
-    command.args(["--json", "client", "add", "load", "--kind", "service"]);
-    command.args(["--owner", "loadtest", "--purpose", "load test", "--no-expiry"]);
-    command.args(["--product", "load", "--scope", "payments:read", "--plan", "load"]);
+    command.args(["--json", "inventory", "apply"]).arg(file);
     let text = process::output(command)?;
-    let key = text.lines().find_map(|line| {
+    let key_of = |line: &str| {
         let row: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(row.get("key")?.as_str()?.to_owned())
-    });
-    // Not with the text: where it is not what we expect it may still hold the key.
-    key.ok_or_else(|| Error::unexpected("onegate client add", "printed no row with a key"))
+    };
+    let keys: Vec<String> = text.lines().filter_map(key_of).collect();
+    if keys.len() == scene.clients() as usize {
+        return Ok(keys);
+    }
+    // Not with the text: where it is not what we expect it may still hold keys.
+    let what = format!("printed {} rows with a key, not {}", keys.len(), scene.clients());
+    Err(Error::unexpected("onegate inventory apply", what))
+}
+
+/// The file of `inventory apply`.
+fn clients(scene: Scene) -> String {
+    let client = |number: u32| {
+        let id = if scene.clients() == 1 { "load".into() } else { format!("load-{number:05}") };
+        format!(
+            r#"[[client]]
+id = "{id}"
+kind = "service"
+owner = "loadtest"
+purpose = "load test"
+no_expiry = true
+products = ["load"]
+scopes = ["payments:read"]
+plan = "load"
+[[client.credential]]
+issue = true
+
+"#
+        )
+    };
+    (0..scene.clients()).map(client).collect()
+}
+
+/// Removes the closed files of the audit: a sweep would fill the disk. Nobody reads them.
+pub(super) fn forget_records(scratch: &Scratch) {
+    let folder = scratch.file("gate-data/audit");
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut segments: Vec<PathBuf> = files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .collect();
+    segments.sort();
+    segments.pop();
+    for path in segments {
+        // One that stays is no harm but room.
+        drop(fs::remove_file(path));
+    }
 }
 
 pub(super) fn command(
@@ -35,8 +81,9 @@ pub(super) fn command(
     scratch: &Scratch,
     address: SocketAddr,
     upstream: SocketAddr,
+    scene: Scene,
 ) -> Result<Command> {
-    let config = write_config(scratch, address, upstream)?;
+    let config = write_config(scratch, address, upstream, scene)?;
     let mut command = with_place(prefix.command(binary), scratch, &config)?;
     command.arg("run");
     Ok(command)
@@ -48,14 +95,23 @@ fn with_place(mut command: Command, scratch: &Scratch, config: &Path) -> Result<
     Ok(command)
 }
 
-fn write_config(scratch: &Scratch, address: SocketAddr, upstream: SocketAddr) -> Result<PathBuf> {
+fn write_config(
+    scratch: &Scratch,
+    address: SocketAddr,
+    upstream: SocketAddr,
+    scene: Scene,
+) -> Result<PathBuf> {
     let metrics = free_address()?;
+    let (audit, operation, operations) = match scene {
+        Scene::OneClient => ("", "", r#""load.payment""#),
+        Scene::Many { .. } => (SMALL_SEGMENTS, MORE_BYTES, r#""load.payment", "load.bytes""#),
+    };
     scratch.write(
         "gateway.toml",
         &format!(
             r#"[server]
 threads = 1
-
+{audit}
 [metrics]
 address = "{metrics}"
 
@@ -78,10 +134,10 @@ id = "payment"
 methods = ["GET"]
 path = "/payments/{{id}}"
 scopes = ["payments:read"]
-
+{operation}
 [[product]]
 name = "load"
-operations = ["load.payment"]
+operations = [{operations}]
 
 [[plan]]
 name = "load"
@@ -93,3 +149,17 @@ rates = [
         ),
     )
 }
+
+/// So that closed files can be removed between two points.
+const SMALL_SEGMENTS: &str = r#"
+[audit]
+segment_bytes_max = "64MiB"
+"#;
+
+const MORE_BYTES: &str = r#"
+[[api.operation]]
+id = "bytes"
+methods = ["GET"]
+path = "/payments/{id}/bytes/{bytes}"
+scopes = ["payments:read"]
+"#;

@@ -2,7 +2,7 @@
 //! client, the key taken out, a JSON line per request. One process, so that its CPU time is in one place.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Result;
@@ -14,17 +14,33 @@ pub(super) fn command(
     scratch: &Scratch,
     address: SocketAddr,
     upstream: SocketAddr,
-    key: &str,
+    keys: &[String],
 ) -> Result<Command> {
     let place = scratch.directory("nginx")?;
-    let config = scratch.write("nginx.conf", &config(&place, address, upstream, key))?;
-    let mut command = prefix.command(Path::new("nginx"));
+    let config = scratch.write("nginx.conf", &config(&place, address, upstream, keys))?;
+    let mut command = prefix.command(&program());
     command.arg("-p").arg(&place).arg("-c").arg(config).args(["-e", "stderr"]);
     Ok(command)
 }
 
-fn config(place: &Path, address: SocketAddr, upstream: SocketAddr, key: &str) -> String {
+/// Debian has it in a folder that is not on everyone's path.
+pub fn program() -> PathBuf {
+    let usual = PathBuf::from("/usr/sbin/nginx");
+    if usual.exists() { usual } else { "nginx".into() }
+}
+
+/// Empties the log: a sweep would fill the disk. nginx appends, so it goes on at the beginning.
+pub(super) fn forget_records(scratch: &Scratch) {
+    // Without a log there is nothing to empty.
+    drop(std::fs::File::options().write(true).truncate(true).open(scratch.file("nginx/audit.log")));
+}
+
+fn config(place: &Path, address: SocketAddr, upstream: SocketAddr, keys: &[String]) -> String {
     let place = place.display();
+    let client = |(number, key): (usize, &String)| {
+        format!("        \"Bearer {key}\" \"load-{number:05}\";\n")
+    };
+    let clients: String = keys.iter().enumerate().map(client).collect();
     format!(
         r#"daemon off;
 master_process off;
@@ -37,10 +53,10 @@ http {{
     uwsgi_temp_path {place}/uwsgi;
     scgi_temp_path {place}/scgi;
     map_hash_bucket_size 256;
+    map_hash_max_size 65536;
     map $http_authorization $client {{
         default "";
-        "Bearer {key}" "load";
-    }}
+{clients}    }}
     limit_req_zone $client zone=clients:10m rate=500000r/s;
     log_format audit escape=json '{{"time":"$time_iso8601","id":"$request_id","client":"$client",'
         '"peer_ip":"$remote_addr","method":"$request_method","host":"$host","path":"$uri",'
@@ -50,7 +66,7 @@ http {{
     keepalive_requests 1000000000;
     upstream stub {{
         server {upstream};
-        keepalive 64;
+        keepalive 256;
         keepalive_requests 1000000000;
     }}
     server {{
