@@ -281,7 +281,6 @@ fn requests_are_decided() {
     check(list, &["key=good"; 5], Err(CredentialConflict));
     check(list, &["key=expired"], Err(ClientSuspended));
     check(list, &["key=suspended"], Err(ClientSuspended));
-    check("GET api.example.com/status", &["key=suspended"], Err(ClientSuspended));
     check(list, &["key=back"], Ok("payments.list by payments-all"));
     check(list, &["key=lapsed"], Err(NotGranted));
     check(create, &["key=reader"], Err(NotGranted));
