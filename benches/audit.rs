@@ -152,6 +152,7 @@ impl Sample {
             proof: Proof::default(),
             status: Status::Active,
             expires: None,
+            suspended_until: None,
             holder: None,
         };
         let operation = Operation {

@@ -106,6 +106,7 @@ fn client(serial: usize) -> Client {
         purpose: "purpose".into(),
         status: if serial == REVOKED { Status::Revoked } else { Status::Active },
         expires: (serial == EXPIRED).then_some(UnixMicros(0)),
+        suspended_until: None,
         profiles: Box::new([Arc::new(profile)]),
     }
 }
@@ -124,6 +125,7 @@ fn snapshot(operations: usize, clients: usize) -> Snapshot {
                 proof: Proof::default(),
                 status: Status::Active,
                 expires: None,
+                suspended_until: None,
                 holder: None,
             };
             (Arc::new(client), Arc::new(credential))

@@ -17,12 +17,15 @@ pub mod headers;
 pub mod http2;
 pub mod ids;
 pub mod lane;
+pub mod pace;
 pub mod peer;
 pub mod proxy;
 pub mod refused;
 pub mod stop;
 pub mod strangers;
 pub mod tls;
+pub mod tunnel;
+pub mod turn;
 pub mod upstreams;
 
 use std::sync::Arc;

@@ -133,6 +133,7 @@ pub fn credential(client: &str) -> Arc<Credential> {
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         holder: Some("Ann \"the\" Holder\n".into()),
     })
 }

@@ -54,7 +54,7 @@ async fn decide_with_units(
     ctx: &mut Ctx,
     mut wanted: Box<Wanted>,
 ) -> Result<Admitted, Fault> {
-    ctx.flight.begin(&ctx.shared.flights, Phase::Caller, UNITS_WITHIN * 2);
+    ctx.flight.begin(&ctx.shared.flights, Phase::Upstream, UNITS_WITHIN * 2);
     let counters = ctx.shared.counters.clone();
     let overloaded = |reason| Fault::Denied(Refusal::new(Denial::Overloaded, reason));
     let decided = async {

@@ -63,6 +63,9 @@ pub fn request(
         request_bytes: 0,
         response_bytes: 0,
         slot: shared.audit.reserve(),
+        answered_whole: false,
+        expects_continue: false,
+        tunnel: None,
         in_flight: shared.flights.enter(snapshot.policy.bounds.requests_max),
         snapshot,
     })

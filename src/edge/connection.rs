@@ -204,9 +204,10 @@ impl Connections {
     /// After an exchange that does not go on: the answer it could not give, then the close.
     async fn close_landed(&self, flight: &Flight) {
         let Some(transport) = flight.take_landed() else { return };
-        let answer = match (flight.was_answered(), flight.live().id) {
+        let id = flight.live().id;
+        let answer = match (flight.was_answered(), id) {
             (false, Some(id)) => {
-                let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
+                let fault = flight.ending().map_or(Fault::PANICKED, |ending| ending.fault);
                 Some(Answer::of(&fault, id, None))
             }
             _ => None,

@@ -13,13 +13,15 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
+use crate::model::denial::Refusal;
 use crate::model::id::RequestId;
 use crate::model::policy::Scheme;
 use crate::request::Call;
 
 use super::flights::Flights;
 use super::lane::Transport;
-use super::stop::Stop;
+use super::pace::{Debt, Pace};
+use super::stop::{Fault, Meaning, Stop};
 
 /// What the connection is doing, which says what an expired phase means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +35,33 @@ pub enum Phase {
     Caller = 2,
     /// The upstream should answer, or send on.
     Upstream = 3,
+}
+
+/// What the bytes are that a caller sends after its request's last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Tail {
+    /// The framing has not said yet that the request is over.
+    Framed = 0,
+    /// The next request's.
+    Next = 1,
+    /// Both sides agreed to leave HTTP: whatever they are, they are for the other side.
+    Switched = 2,
+    /// Not known before the upstream has answered: the request asks to leave HTTP.
+    Held = 3,
+    /// The next request's, once the end of this one was told: the upstream did not switch.
+    Stays = 4,
+}
+
+/// Whether the caller has its answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Answered {
+    Not = 0,
+    /// What is written now is informational: the answer itself is still to come.
+    Interim = 1,
+    /// Some byte of it was written.
+    Begun = 2,
 }
 
 /// One connection in the air, or one stream of a multiplexed one.
@@ -49,8 +78,13 @@ pub struct Flight {
     waker: AtomicWaker,
     /// Whether a write to the caller is waiting for the caller to read.
     write_waits: AtomicBool,
-    /// Whether any byte of an answer has been written for the current request.
-    answered: AtomicBool,
+    /// Whether bytes of the caller's body are in the gate's hands, so that nobody waits for more.
+    body_in_hand: AtomicBool,
+    debt: Debt,
+    answered: AtomicU8,
+    tail: AtomicU8,
+    /// Whether the head asks to leave HTTP for something.
+    asks_upgrade: AtomicBool,
     live: Mutex<Live>,
     /// The transport, after the exchange that had it was dropped.
     landed: Mutex<Option<Transport>>,
@@ -60,8 +94,11 @@ pub struct Flight {
 #[derive(Debug, Default)]
 pub struct Live {
     pub id: Option<RequestId>,
-    /// Once it is about to be forwarded: what is judged again when the policy changes.
+    /// From when it is about to be forwarded until it is over: what is judged again when the
+    /// policy changes.
     pub call: Option<Call>,
+    /// Why it is no longer permitted.
+    withdrawn: Option<Refusal>,
 }
 
 impl Flight {
@@ -84,7 +121,9 @@ impl Flight {
     pub fn reset(&self) {
         self.total_at_ms.store(0, Ordering::Release);
         self.phase_at_ms.store(0, Ordering::Release);
-        self.answered.store(false, Ordering::Release);
+        self.answered.store(Answered::Not as u8, Ordering::Release);
+        self.tail.store(Tail::Framed as u8, Ordering::Relaxed);
+        self.debt.forgive();
         *self.live() = Live::default();
     }
 
@@ -99,6 +138,42 @@ impl Flight {
         if first.is_ok() {
             self.waker.wake();
         }
+    }
+
+    /// Ends the request if `judge` refuses its call; says whether it did.
+    pub fn judge(&self, judge: impl FnOnce(&Call) -> Result<(), Refusal>) -> bool {
+        let mut live = self.live();
+        let Some(Err(refusal)) = live.call.as_ref().map(judge) else { return false };
+        live.withdrawn = Some(refusal);
+        drop(live);
+        self.stop(Stop::Revoked);
+        true
+    }
+
+    /// The call is over, its record complete. Whoever ended it may be waiting for that.
+    pub fn end_call(&self, flights: &Flights) {
+        let mut live = self.live();
+        live.call = None;
+        let awaited = live.withdrawn.is_some();
+        drop(live);
+        if awaited {
+            flights.tell_over();
+        }
+    }
+
+    /// How the exchange ends that was told to; None when it was not.
+    pub fn ending(&self) -> Option<Meaning> {
+        let stop = self.stopped()?;
+        let withdrawn = self.live().withdrawn.clone().filter(|_| stop == Stop::Revoked);
+        let meaning = stop.meaning();
+        Some(match withdrawn {
+            Some(refusal) => Meaning {
+                reason: refusal.reason.clone(),
+                fault: Fault::Denied(refusal),
+                end: meaning.end,
+            },
+            None => meaning,
+        })
     }
 
     pub fn stopped(&self) -> Option<Stop> {
@@ -143,12 +218,64 @@ impl Flight {
         }
     }
 
-    pub fn note_answered(&self) {
-        self.answered.store(true, Ordering::Release);
+    /// The gate has what the caller sent, or waits for it to send more.
+    pub fn note_body_in_hand(&self, in_hand: bool) {
+        if in_hand != self.body_in_hand.load(Ordering::Relaxed) {
+            self.body_in_hand.store(in_hand, Ordering::Release);
+        }
     }
 
+    /// The caller sent or took so many bytes of a body.
+    pub fn note_moved(&self, bytes: usize) {
+        self.debt.pay(bytes);
+    }
+
+    /// Bytes were written to the caller.
+    pub fn note_answered(&self) {
+        if self.answered.load(Ordering::Relaxed) != Answered::Interim as u8 {
+            self.answered.store(Answered::Begun as u8, Ordering::Release);
+        }
+    }
+
+    /// What is written next is informational: it does not begin the answer.
+    pub fn note_interim(&self) {
+        if !self.was_answered() {
+            self.answered.store(Answered::Interim as u8, Ordering::Release);
+        }
+    }
+
+    /// What is written next is the answer.
+    pub fn note_final(&self) {
+        if self.answered.load(Ordering::Relaxed) == Answered::Interim as u8 {
+            self.answered.store(Answered::Not as u8, Ordering::Release);
+        }
+    }
+
+    /// Whether any byte of an answer has been written for the current request.
     pub fn was_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
+        self.answered.load(Ordering::Acquire) == Answered::Begun as u8
+    }
+
+    pub fn set_tail(&self, tail: Tail) {
+        self.tail.store(tail as u8, Ordering::Relaxed);
+    }
+
+    pub fn tail(&self) -> Tail {
+        match self.tail.load(Ordering::Relaxed) {
+            0 => Tail::Framed,
+            1 => Tail::Next,
+            2 => Tail::Switched,
+            3 => Tail::Held,
+            _ => Tail::Stays,
+        }
+    }
+
+    pub fn set_asks_upgrade(&self, asks: bool) {
+        self.asks_upgrade.store(asks, Ordering::Relaxed);
+    }
+
+    pub fn asks_upgrade(&self) -> bool {
+        self.asks_upgrade.load(Ordering::Relaxed)
     }
 
     pub fn land(&self, transport: Transport) {
@@ -159,21 +286,37 @@ impl Flight {
         self.landed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Looks at the deadlines, at `now_ms` of the table's clock.
-    pub fn sweep(&self, now_ms: u64) {
+    /// Looks at the deadlines, at `now_ms` of the table's clock, `elapsed_ms` after the last look.
+    pub fn sweep(&self, now_ms: u64, elapsed_ms: u64, pace: Pace) {
         let past = |at: u64| at != 0 && at <= now_ms;
         if past(self.total_at_ms.load(Ordering::Acquire)) {
             self.stop(Stop::Deadline);
         } else if past(self.phase_at_ms.load(Ordering::Acquire)) {
-            self.stop(match self.phase.load(Ordering::Acquire) {
-                0 => Stop::Idle,
-                1 => Stop::SlowHead,
-                2 => Stop::SlowCaller,
-                // The upstream's silence is the caller's doing when the caller does not read.
-                _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowCaller,
-                _ => Stop::SlowUpstream,
-            });
+            self.stop(self.meaning_of_silence());
+        } else if self.debt.is_too_much(self.waits_for_caller(), elapsed_ms, pace) {
+            let reads = self.write_waits.load(Ordering::Acquire);
+            self.stop(if reads { Stop::SlowReader } else { Stop::SlowCaller });
         }
+    }
+
+    fn meaning_of_silence(&self) -> Stop {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Stop::Idle,
+            1 => Stop::SlowHead,
+            // Its bytes came and lie here: the upstream does not take them.
+            2 if self.body_in_hand.load(Ordering::Acquire) => Stop::SlowUpstream,
+            2 => Stop::SlowCaller,
+            // The upstream's silence is the caller's doing when the caller does not read.
+            _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowReader,
+            _ if self.tail() == Tail::Switched => Stop::Quiet,
+            _ => Stop::SlowUpstream,
+        }
+    }
+
+    fn waits_for_caller(&self) -> bool {
+        let for_body = self.phase.load(Ordering::Acquire) == Phase::Caller as u8
+            && !self.body_in_hand.load(Ordering::Acquire);
+        for_body || self.write_waits.load(Ordering::Acquire)
     }
 }
 
@@ -181,24 +324,60 @@ impl Flight {
 mod tests {
     use super::*;
 
+    const PACE: Pace = Pace { rate: 100, window_ms: 1000 };
+
+    #[test]
+    fn only_what_waits_for_the_caller_costs_it() {
+        let check = |set: fn(&Flight), expected: Option<Stop>| {
+            let flight = Flight::default();
+            set(&flight);
+            flight.sweep(1, PACE.window_ms + 1, PACE);
+            assert_eq!(flight.stopped(), expected);
+        };
+        let sends = |flight: &Flight| flight.phase.store(Phase::Caller as u8, Ordering::Release);
+        check(sends, Some(Stop::SlowCaller));
+        check(|flight| flight.note_write(true), Some(Stop::SlowReader));
+        check(|_| (), None);
+        let stuck = |flight: &Flight| {
+            flight.phase.store(Phase::Caller as u8, Ordering::Release);
+            flight.note_body_in_hand(true);
+        };
+        check(stuck, None);
+    }
+
     #[test]
     fn an_expired_phase_stops_the_flight_with_its_reason() {
-        let check = |phase: Phase, write_waits: bool, expected: Stop| {
+        let check = |phase: Phase, set: fn(&Flight), expected: Stop| {
             let flight = Flight::default();
             flight.phase.store(phase as u8, Ordering::Release);
             flight.phase_at_ms.store(100, Ordering::Release);
-            flight.note_write(write_waits);
-            flight.sweep(99);
+            set(&flight);
+            flight.sweep(99, 0, PACE);
             assert_eq!(flight.stopped(), None);
-            flight.sweep(100);
+            flight.sweep(100, 0, PACE);
             assert_eq!(flight.stopped(), Some(expected));
             flight.stop(Stop::Revoked);
             assert_eq!(flight.stopped(), Some(expected), "the first reason stays");
         };
-        check(Phase::Idle, false, Stop::Idle);
-        check(Phase::Head, false, Stop::SlowHead);
-        check(Phase::Caller, false, Stop::SlowCaller);
-        check(Phase::Upstream, false, Stop::SlowUpstream);
-        check(Phase::Upstream, true, Stop::SlowCaller);
+        check(Phase::Idle, |_| (), Stop::Idle);
+        check(Phase::Head, |_| (), Stop::SlowHead);
+        check(Phase::Caller, |_| (), Stop::SlowCaller);
+        check(Phase::Caller, |flight| flight.note_body_in_hand(true), Stop::SlowUpstream);
+        check(Phase::Upstream, |_| (), Stop::SlowUpstream);
+        check(Phase::Upstream, |flight| flight.note_write(true), Stop::SlowReader);
+        check(Phase::Upstream, |flight| flight.set_tail(Tail::Switched), Stop::Quiet);
+    }
+
+    #[test]
+    fn what_is_informational_begins_no_answer() {
+        let flight = Flight::default();
+        flight.note_interim();
+        flight.note_answered();
+        assert!(!flight.was_answered());
+        flight.note_final();
+        flight.note_answered();
+        assert!(flight.was_answered());
+        flight.note_interim();
+        assert!(flight.was_answered());
     }
 }

@@ -170,7 +170,7 @@ impl Multiplexed {
         let Some(mut respond) = landing.take() else { return };
         let id = flight.live().id;
         if let Some(id) = id {
-            let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
+            let fault = flight.ending().map_or(Fault::PANICKED, |ending| ending.fault);
             give(&mut respond, Answer::of(&fault, id, None), bodies);
         } else {
             self.was_taken_back();

@@ -15,16 +15,16 @@ use pingora::{Error, Result};
 
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
-use crate::model::record::End;
+use crate::model::upstream::Upstream;
 use crate::request;
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
 use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
-use super::flight::{Live, Phase};
+use super::flight::Tail;
 use super::stop::Fault;
-use super::{admission, arrival, drain, fault, headers, peer};
+use super::{admission, arrival, drain, fault, headers, peer, tunnel, turn};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -50,13 +50,23 @@ impl ProxyHttp for Gate {
         let request = arrival::request(&self.shared, head, client, scheme);
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
+        if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
+            // Anything but WebSocket is not offered, so the request is an ordinary one.
+            session.req_header_mut().remove_header(&header::UPGRADE);
+        }
         Ok(())
     }
 
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let (stage, fault) = match admission::decide(session, ctx).await {
-            Ok(admitted) => (Stage::Admitted(admitted), None),
+            Ok(admitted) => {
+                if ctx.flight.asks_upgrade() && session.is_upgrade_req() {
+                    tunnel::hold(session.req_header_mut())?;
+                    ctx.flight.set_tail(Tail::Held);
+                }
+                (Stage::Admitted(admitted), None)
+            }
             Err(fault) => (Stage::Refused, Some(fault)),
         };
         if let Some(request) = &mut ctx.request {
@@ -159,15 +169,26 @@ impl ProxyHttp for Gate {
             let id = headers::to_upstream(head, &target, request, known, trusted_peer)?;
             request.forward.id = Some(id);
         }
-        if request.forward.routed.as_ref().is_some_and(|upstream| upstream.keepalive.is_zero()) {
+        let keeps_none = |upstream: &Arc<Upstream>| upstream.keepalive.is_zero();
+        if request.forward.routed.as_ref().is_some_and(keeps_none) && !session.is_upgrade_req() {
             // Pingora takes an idle time of zero for a short one.
             head.insert_header(header::CONNECTION, "close")?;
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
+        } else if ctx.flight.tail() == Tail::Held {
+            session.as_mut().set_read_timeout(None);
+            tunnel::without_body(head)?;
+            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
-            let body_timeout = request.snapshot.policy.bounds.body_timeout;
-            ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+            // The flight keeps time; Pingora would with a timer for each piece.
+            session.as_mut().set_read_timeout(None);
+            request.expects_continue = head.headers.contains_key(header::EXPECT);
+            if request.expects_continue {
+                // Or the upstream's 100 would count as an answer before the body's end.
+                session.as_mut().set_close_on_response_before_downstream_finish(false);
+            }
+            ctx.awaits_body();
         }
         Ok(())
     }
@@ -186,19 +207,14 @@ impl ProxyHttp for Gate {
             Stage::Admitted(admitted) => admitted.api().body_bytes_max,
             Stage::Fresh | Stage::Refused => 0,
         };
-        if request.request_bytes > bound {
+        if request.request_bytes > bound && request.tunnel.is_none() {
             let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over the api's bound");
             let fault = Fault::Denied(refusal);
             let stop = stop_pipeline(&fault);
             request.fail(fault);
             return Err(stop);
         }
-        if end_of_stream {
-            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
-        } else {
-            let body_timeout = request.snapshot.policy.bounds.body_timeout;
-            ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
-        }
+        ctx.caller_sent(body.as_deref().unwrap_or_default(), end_of_stream);
         Ok(())
     }
 
@@ -208,7 +224,8 @@ impl ProxyHttp for Gate {
         head: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let unasked = head.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req();
+        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let unasked = switches && !(session.is_upgrade_req() && tunnel::agreed(head));
         if unasked || head.status.as_u16() >= 600 {
             let fault = Fault::Failed(Failure::UpstreamProtocol);
             let stop = stop_pipeline(&fault);
@@ -222,19 +239,29 @@ impl ProxyHttp for Gate {
             // What an old upstream speaks is between it and the gate.
             head.set_version(Version::HTTP_11);
         }
-        ctx.awaits_upstream(|timeouts| timeouts.idle);
+        if turn::is_answer(head) {
+            ctx.awaits_upstream(|timeouts| timeouts.idle);
+        }
         Ok(())
     }
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         head: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        ctx.head_comes(head);
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        if !turn::is_answer(head) {
             return Ok(());
+        }
+        if ctx.flight.tail() == Tail::Held {
+            ctx.flight.set_tail(Tail::Stays);
+            session.as_mut().set_close_on_response_before_downstream_finish(false);
+        } else if request.expects_continue && !session.as_mut().is_body_done() {
+            // It will not send its body any more, or might: what comes next is not known.
+            session.as_mut().set_keepalive(None);
         }
         request.status = head.status.as_u16();
         headers::to_caller(head, request);
@@ -245,13 +272,10 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
-        ctx.awaits_upstream(|timeouts| timeouts.idle);
-        if let Some(request) = &mut ctx.request {
-            request.response_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        }
+        ctx.upstream_sent(body.as_ref(), end_of_stream);
         Ok(None)
     }
 
@@ -262,11 +286,11 @@ impl ProxyHttp for Gate {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
-        let begun = session.response_written().is_some();
+        let begun = session.response_written().is_some_and(turn::is_answer);
         let Some(request) = &mut ctx.request else {
             return FailToProxy { error_code: 500, can_reuse_downstream: false };
         };
-        if let Some(fault) = fault::of(error) {
+        if let Some(fault) = fault::of(error).filter(|_| !request.was_closed()) {
             request.fail(fault);
             request.reason.get_or_insert_with(|| Reason::told(error.to_string()));
         }
@@ -285,16 +309,17 @@ impl ProxyHttp for Gate {
 
     /// The one exit of a request that was not ended from outside: completes its record.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        let end = error.map_or(End::Complete, fault::end_of);
+        let written = session.response_written().filter(|head| turn::is_answer(head));
+        let end = ctx.end(error, written);
         if let Some(request) = &mut ctx.request {
-            if let Some(head) = session.response_written() {
+            if let Some(head) = written {
                 request.status = head.status.as_u16();
             }
             request.request_bytes = session.as_ref().body_bytes_read() as u64;
             request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
-        *ctx.flight.live() = Live::default();
+        ctx.flight.end_call(&self.shared.flights);
     }
 
     /// The record says it, with the reason; Pingora's own lines would flood the log under scans.
@@ -317,8 +342,7 @@ impl ProxyHttp for Gate {
 
 impl Gate {
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
-        let body_timeout = self.shared.snapshot.load().policy.bounds.body_timeout;
-        ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+        ctx.awaits_body();
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
         let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());

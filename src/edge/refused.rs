@@ -77,6 +77,9 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         request_bytes: 0,
         response_bytes: 0,
         slot: shared.audit.reserve(),
+        answered_whole: false,
+        expects_continue: false,
+        tunnel: None,
         in_flight: None,
     };
     let mut ctx = Ctx::new(Arc::clone(shared), Arc::new(Flight::default()));

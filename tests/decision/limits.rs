@@ -155,6 +155,7 @@ fn snapshot(plan: &str, meter: Arc<Meter>, keys: &[NewKey]) -> Snapshot {
         purpose: "purpose".into(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         profiles: Box::new([Arc::new(profile)]),
     };
     let credentials = keys.iter().map(|key| (key.id, Arc::new(super::credential(key, &client.id))));

@@ -117,6 +117,14 @@ impl World {
         world.add("planless", |c| c.profiles = one_profile(all(), "payments:read", Some("gone")));
         world.add("expired", |c| c.expires = Some(PAST));
         world.add("revoked", |c| c.status = Status::Revoked);
+        world.add("suspended", |c| {
+            c.profiles = one_profile(all(), "payments:read", None);
+            c.suspended_until = Some(UnixMicros(NOW.0 + 1));
+        });
+        world.add("back", |c| {
+            c.profiles = one_profile(all(), "payments:read", None);
+            c.suspended_until = Some(NOW);
+        });
         world
     }
 
@@ -129,6 +137,7 @@ impl World {
             purpose: "purpose".into(),
             status: Status::Active,
             expires: None,
+            suspended_until: None,
             profiles: one_profile(Vec::new(), "", None),
         };
         change(&mut client);
@@ -207,6 +216,7 @@ fn credential(key: &NewKey, client: &ClientId) -> Credential {
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         holder: None,
     }
 }
@@ -270,6 +280,8 @@ fn requests_are_decided() {
     check(list, &["key=good", "bearer=other"], Err(CredentialConflict));
     check(list, &["key=good"; 5], Err(CredentialConflict));
     check(list, &["key=expired"], Err(ClientSuspended));
+    check(list, &["key=suspended"], Err(ClientSuspended));
+    check(list, &["key=back"], Ok("payments.list by payments-all"));
     check(list, &["key=lapsed"], Err(NotGranted));
     check(create, &["key=reader"], Err(NotGranted));
     check("GET api.example.com/api/orphan", &["key=good"], Err(NotGranted));
@@ -351,6 +363,26 @@ fn a_live_call_is_judged_again() {
     assert_eq!(refusal.denial, Denial::CredentialInvalid);
 }
 
+#[test]
+fn a_suspended_key_is_refused_until_its_time() {
+    let mut world = World::new();
+    let list = "GET api.example.com/api/payments";
+    let (_, key) = world.keys[0].clone();
+    let id = onegate::model::key::PresentedKey::parse(key.as_bytes()).expect("valid").id;
+    let mut decide = |until: Option<UnixMicros>| {
+        let credentials = &world.snapshot.inventory.credentials;
+        let old = credentials.get(&id).expect("known");
+        let suspended = Credential { suspended_until: until, ..Credential::copy_of(old) };
+        world.snapshot.inventory.credentials = credentials.with(id, Arc::new(suspended));
+        let verdict = world.decide(list, &["key=good"], &mut Seen::default());
+        verdict.map_err(|refusal| refusal.denial)
+    };
+    assert_eq!(decide(Some(UnixMicros::FOREVER)), Err(Denial::ClientSuspended));
+    assert_eq!(decide(Some(UnixMicros(NOW.0 + 1))), Err(Denial::ClientSuspended));
+    assert!(decide(Some(NOW)).is_ok());
+    assert!(decide(None).is_ok());
+}
+
 fn copy(client: &Client) -> Client {
     Client {
         id: client.id.clone(),
@@ -359,6 +391,7 @@ fn copy(client: &Client) -> Client {
         purpose: client.purpose.clone(),
         status: client.status,
         expires: client.expires,
+        suspended_until: client.suspended_until,
         profiles: client.profiles.clone(),
     }
 }

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod bench;
 pub mod client;
 pub mod curl;
+pub mod flow;
 pub mod folder;
 pub mod frames;
 pub mod gate;

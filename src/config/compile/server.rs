@@ -112,6 +112,11 @@ fn bounds(mut section: Section<'_>) -> Bounds {
         body_timeout: section
             .quantity("body_timeout", SECOND..=HOUR)
             .unwrap_or(Duration::from_secs(30)),
+        body_rate_min: section
+            .quantity("body_rate_min", Bytes(0)..=Bytes::mib(1))
+            .unwrap_or(Bytes::kib(1))
+            .0,
+        body_rate_window: section.quantity("body_rate_window", SECOND..=HOUR).unwrap_or(MINUTE),
         head_bytes_max: section
             .quantity("head_bytes_max", Bytes::kib(1)..=Bytes::kib(256))
             .map_or(32 << 10, size),
