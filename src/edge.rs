@@ -20,6 +20,7 @@ pub mod lane;
 pub mod peer;
 pub mod proxy;
 pub mod refused;
+pub mod shape;
 pub mod stop;
 pub mod strangers;
 pub mod tls;

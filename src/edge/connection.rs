@@ -204,10 +204,11 @@ impl Connections {
     /// After an exchange that does not go on: the answer it could not give, then the close.
     async fn close_landed(&self, flight: &Flight) {
         let Some(transport) = flight.take_landed() else { return };
-        let answer = match (flight.was_answered(), flight.live().id) {
+        let live = mem::take(&mut *flight.live());
+        let answer = match (flight.was_answered(), live.id) {
             (false, Some(id)) => {
                 let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
-                Some(Answer::of(&fault, id, None))
+                Some(Answer::of(&fault, id, None).dressed(live.dress.as_ref()))
             }
             _ => None,
         };

@@ -19,6 +19,7 @@ use crate::request::Call;
 
 use super::flights::Flights;
 use super::lane::Transport;
+use super::shape::dress::Dress;
 use super::stop::Stop;
 
 /// What the connection is doing, which says what an expired phase means.
@@ -62,6 +63,8 @@ pub struct Live {
     pub id: Option<RequestId>,
     /// Once it is about to be forwarded: what is judged again when the policy changes.
     pub call: Option<Call>,
+    /// Fields of its api that an answer given after the exchange carries too.
+    pub dress: Option<Dress>,
 }
 
 impl Flight {

@@ -282,7 +282,8 @@ mod tests {
         let boarded: Vec<Boarded> = (0..3).filter_map(|_| flights.board(None, 9)).collect();
         for (boarded, operation) in boarded.iter().zip(["a.x", "a.y"]) {
             let operation = crate::model::id::OperationId::parse(operation).expect("valid");
-            boarded.flight.live().call = Some(Call { credential: None, operation });
+            boarded.flight.live().call =
+                Some(Call { credential: None, operation, source_ip: None });
         }
         let ended = flights.recheck(|call| call.operation.as_str() != "a.x");
         let stops: Vec<Option<Stop>> = boarded.iter().map(|b| b.flight.stopped()).collect();
