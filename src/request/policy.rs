@@ -17,6 +17,14 @@ use super::identify::Identified;
 use super::{Ask, Seen, classify};
 
 /// Proof that the caller was identified and its request is within the rules of its api.
+///
+/// Nothing else can make one:
+/// ```compile_fail,E0451
+/// use onegate::request::policy::Cleared;
+/// fn forge(cleared: Cleared) -> Cleared {
+///     Cleared { source_ip: None, ..cleared }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Cleared {
     identified: Identified,

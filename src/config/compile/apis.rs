@@ -29,14 +29,14 @@ pub(super) struct Published {
 }
 
 /// What an api refers to.
-pub(super) struct Named<'a, 's> {
+pub(super) struct Referred<'a, 's> {
     pub(super) upstreams: &'a Names,
     pub(super) products: &'a Products<'s>,
 }
 
 /// What an api refers to and adds to.
 struct Known<'a, 's> {
-    named: Named<'a, 's>,
+    referred: Referred<'a, 's>,
     folder: &'a Path,
     operation_ids: &'a mut Names,
     /// Whether a product may list operations where nobody could read it.
@@ -47,12 +47,12 @@ struct Known<'a, 's> {
 pub(super) fn apis(
     files: &mut Files<'_>,
     folder: &Path,
-    named: Named<'_, '_>,
+    referred: Referred<'_, '_>,
     operation_ids: &mut Names,
 ) -> Vec<Published> {
     let mut names = files.names("api");
     let sections = files.tables("api", APIS_MAX);
-    let mut known = Known { named, folder, operation_ids, partial: files.partial };
+    let mut known = Known { referred, folder, operation_ids, partial: files.partial };
     let read = |section| api(section, &mut names, &mut known);
     sections.into_iter().filter_map(read).collect()
 }
@@ -77,7 +77,7 @@ fn api(
     let shape = shape::of_api(&mut section).boxed();
     let operation_ids = &mut *known.operation_ids;
     let drafts = operations::operations(&mut section, name.as_ref(), known.folder, operation_ids);
-    let upstream = upstream(&mut section, known.named.upstreams, &drafts);
+    let upstream = upstream(&mut section, known.referred.upstreams, &drafts);
     let problems = section.problems;
     section.finish();
 
@@ -86,7 +86,7 @@ fn api(
     let facts = Arc::new(facts);
     let operation = |draft: Draft| {
         let at = draft.at;
-        let products = known.named.products.containing(&draft.id);
+        let products = known.referred.products.containing(&draft.id);
         if access == Some(Access::Granted) && products.is_none() && !known.partial {
             let message = format!("\"{}\" is in no product: every call of it is denied", draft.id);
             problems.warning(at, message, "list it in the operations of a [[product]]");
@@ -132,7 +132,7 @@ fn upstream(
     drafts: &[Draft],
 ) -> Option<Option<UpstreamName>> {
     let text = section.text("upstream");
-    if drafts.is_empty() || drafts.iter().any(Draft::needs_upstream) {
+    if drafts.is_empty() || drafts.iter().any(|draft| draft.is_forwarded) {
         section.need("upstream", "upstream = \"…\", the name of an [[upstream]]");
     } else if section.lacks("upstream") {
         return Some(None);

@@ -37,14 +37,11 @@ pub(super) struct Draft {
     /// None: the api's.
     body_bytes_max: Option<u64>,
     shape: Option<Box<OperationShape>>,
+    /// Not answered by the gate itself, were it with a fault.
+    pub(super) is_forwarded: bool,
 }
 
 impl Draft {
-    /// Whether only an upstream can answer it.
-    pub(super) fn needs_upstream(&self) -> bool {
-        self.shape.as_ref().is_none_or(|shape| shape.answer.is_none())
-    }
-
     pub(super) fn into_operation(
         self,
         api: &Arc<ApiFacts>,
@@ -104,6 +101,7 @@ fn operation(
     let scopes = scopes(&mut section);
     let body_bytes_max = section.quantity("body_bytes_max", BODY_BYTES);
     let body_bytes_max = body_bytes_max.map(|bytes| bytes.0);
+    let is_forwarded = section.place("redirect").or(section.place("respond")).is_none();
     let shape = shape::of_operation(&mut section, template.as_ref(), folder).boxed();
     section.finish();
     Some(Draft {
@@ -114,6 +112,7 @@ fn operation(
         scopes,
         body_bytes_max,
         shape,
+        is_forwarded,
     })
 }
 

@@ -3,7 +3,7 @@
 //! is heeded and nothing takes the gate's `Vary` away.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora::ErrorType::InternalError;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{OrErr, Result};
@@ -67,7 +67,8 @@ fn compress(
     }
     dress::vary_by(head, &BY_CODING)?;
     let Some(coding) = wish.coding else { return Ok(None) };
-    if accept::says_no_transform(&asked.headers) {
+    // A coded body has no length to announce, and HTTP/1.0 knows no chunks.
+    if asked.version < Version::HTTP_11 || accept::says_no_transform(&asked.headers) {
         return Ok(None);
     }
     for name in accept::OF_THE_BYTES {

@@ -143,24 +143,23 @@ mod tests {
     /// The slow reference: every way to share out the segments.
     fn slow(pattern: &[Segment], path: &[&str]) -> bool {
         match (pattern.split_first(), path.split_first()) {
-            (None, None) => true,
-            (None, Some(_)) => false,
+            (None, rest) => rest.is_none(),
             (Some((Segment::Any, after)), _) => {
                 (0..=path.len()).any(|taken| slow(after, &path[taken..]))
             }
             (Some((Segment::Parts(_), _)), None) => false,
             (Some((Segment::Parts(parts), after)), Some((segment, rest))) => {
                 let parts: Vec<&str> = parts.iter().map(|part| &**part).collect();
-                slow_segment(&parts.join("*"), segment) && slow(after, rest)
+                slow_segment(parts.join("*").as_bytes(), segment.as_bytes()) && slow(after, rest)
             }
         }
     }
 
-    fn slow_segment(pattern: &str, text: &str) -> bool {
-        match pattern.chars().next() {
+    fn slow_segment(pattern: &[u8], text: &[u8]) -> bool {
+        match pattern.split_first() {
             None => text.is_empty(),
-            Some('*') => (0..=text.len()).any(|at| slow_segment(&pattern[1..], &text[at..])),
-            Some(c) => text.starts_with(c) && slow_segment(&pattern[1..], &text[1..]),
+            Some((b'*', after)) => (0..=text.len()).any(|at| slow_segment(after, &text[at..])),
+            Some((c, after)) => text.first() == Some(c) && slow_segment(after, &text[1..]),
         }
     }
 

@@ -157,7 +157,7 @@ fn parse_path(path: &str, template: &Template, pieces: &mut Vec<Piece>) -> Resul
 }
 
 fn parameter(name: &str, template: &Template) -> Option<Piece> {
-    let found = template.segments.iter().enumerate().find_map(|(at, segment)| match segment {
+    template.segments.iter().enumerate().find_map(|(at, segment)| match segment {
         Segment::Parameter(known) if **known == *name => {
             Some(Piece::Segment { at, name: known.clone() })
         }
@@ -165,8 +165,7 @@ fn parameter(name: &str, template: &Template) -> Option<Piece> {
             Some(Piece::Tail { at, name: known.clone() })
         }
         Segment::Literal(_) | Segment::Parameter(_) | Segment::Tail(_) => None,
-    });
-    found
+    })
 }
 
 /// The path from a segment on, without the slash before it.
