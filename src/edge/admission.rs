@@ -130,13 +130,12 @@ fn shield(
     let is_stranger = match &verdict {
         Ok(Stage::Admitted(admitted)) => admitted.known().is_none(),
         Ok(Stage::Preflight(_)) => true,
-        Ok(Stage::Fresh | Stage::Refused) => false,
         Err(Fault::Denied(refusal)) => match refusal.denial {
             // Nobody looked at its credential.
             Denial::AuditUnavailable | Denial::Overloaded => false,
             denial => !is_known || denial == Denial::CredentialInvalid,
         },
-        Err(Fault::Failed(_)) => false,
+        Ok(Stage::Fresh | Stage::Refused) | Err(Fault::Failed(_)) => false,
     };
     if !is_stranger {
         return verdict;
