@@ -161,6 +161,8 @@ impl Sample {
             methods: Methods::Any,
             template: Template::parse("/payments/{id}").expect("a template"),
             scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
+            body_bytes_max: 1,
+            shape: None,
             products: Box::new([]),
         };
         Self {

@@ -21,6 +21,7 @@ pub mod pace;
 pub mod peer;
 pub mod proxy;
 pub mod refused;
+pub mod shape;
 pub mod stop;
 pub mod strangers;
 pub mod tls;

@@ -57,6 +57,8 @@ pub fn request(
         stage: Stage::Fresh,
         seen: Seen::default(),
         forward: Forward::default(),
+        dress: None,
+        encoder: None,
         fault,
         reason: None,
         status: 0,

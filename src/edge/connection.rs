@@ -204,11 +204,12 @@ impl Connections {
     /// After an exchange that does not go on: the answer it could not give, then the close.
     async fn close_landed(&self, flight: &Flight) {
         let Some(transport) = flight.take_landed() else { return };
-        let id = flight.live().id;
-        let answer = match (flight.was_answered(), id) {
+        let ending = flight.ending();
+        let live = mem::take(&mut *flight.live());
+        let answer = match (flight.was_answered(), live.id) {
             (false, Some(id)) => {
-                let fault = flight.ending().map_or(Fault::PANICKED, |ending| ending.fault);
-                Some(Answer::of(&fault, id, None))
+                let fault = ending.map_or(Fault::PANICKED, |ending| ending.fault);
+                Some(Answer::of(&fault, id, None).dressed(live.dress.as_ref()))
             }
             _ => None,
         };

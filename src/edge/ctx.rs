@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use crate::audit::Slot;
 use crate::clock;
+use crate::model::api::Api;
 use crate::model::denial::{Advice, Failure, Reason};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
@@ -18,6 +19,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::Upstream;
 use crate::request::Seen;
+use crate::request::identify::Known;
 use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
@@ -25,6 +27,8 @@ use super::Shared;
 use super::flight::Flight;
 use super::flights::InFlight;
 use super::ids::Trace;
+use super::shape::dress::Dress;
+use super::shape::encoder::Encoder;
 use super::stop::{Fault, Meaning};
 use super::tunnel::Tunnel;
 
@@ -43,6 +47,8 @@ pub struct Ctx {
 pub enum Stage {
     Fresh,
     Admitted(Admitted),
+    /// A browser's preflight, which the api's `cors` answers.
+    Preflight(Arc<Api>),
     /// Refused: the fault is the answer.
     Refused,
 }
@@ -68,6 +74,10 @@ pub struct Request {
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
+    /// Fields that every answer of the api carries; none where it asks for none.
+    pub dress: Option<Dress>,
+    /// Of a response that is compressed.
+    pub encoder: Option<Box<Encoder>>,
     /// What went wrong, whoever noticed it first.
     pub fault: Option<Fault>,
     /// More exact than the fault, for the record.
@@ -104,6 +114,14 @@ impl Request {
     /// Remembers what went wrong. The first fault stays: it is the cause.
     pub fn fail(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+    }
+
+    /// Who was admitted.
+    pub fn known(&self) -> Option<&Known> {
+        match &self.stage {
+            Stage::Admitted(admitted) => admitted.known(),
+            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => None,
+        }
     }
 
     fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {

@@ -21,6 +21,7 @@ use crate::request::Call;
 use super::flights::Flights;
 use super::lane::Transport;
 use super::pace::{Debt, Pace};
+use super::shape::dress::Dress;
 use super::stop::{Fault, Meaning, Stop};
 
 /// What the connection is doing, which says what an expired phase means.
@@ -99,6 +100,8 @@ pub struct Live {
     pub call: Option<Call>,
     /// Why it is no longer permitted.
     withdrawn: Option<Refusal>,
+    /// Fields of its api that an answer given after the exchange carries too.
+    pub dress: Option<Dress>,
 }
 
 impl Flight {

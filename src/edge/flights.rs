@@ -319,7 +319,8 @@ mod tests {
         let boarded: Vec<Boarded> = (0..3).filter_map(|_| flights.board(None, 9)).collect();
         for (boarded, operation) in boarded.iter().zip(["a.x", "a.y"]) {
             let operation = crate::model::id::OperationId::parse(operation).expect("valid");
-            boarded.flight.live().call = Some(Call { credential: None, operation });
+            boarded.flight.live().call =
+                Some(Call { credential: None, operation, source_ip: None });
         }
         let answered = boarded.first().map(|boarded| Arc::clone(&boarded.flight)).expect("three");
         answered.note_answered();

@@ -22,7 +22,8 @@ pub struct Route {
 
 /// Chooses an endpoint of the operation's upstream.
 pub fn route(admitted: &Admitted, upstreams: &Upstreams) -> Result<Route, Failure> {
-    let pool = upstreams.pool(&admitted.api().upstream).ok_or(Failure::InternalError)?;
+    let upstream = admitted.api().upstream.as_ref().ok_or(Failure::InternalError)?;
+    let pool = upstreams.pool(upstream).ok_or(Failure::InternalError)?;
     let address = pool.pick().ok_or(Failure::UpstreamUnreachable)?;
     let peer = Box::new(peer(address, &pool.upstream));
     Ok(Route { peer, address, upstream: Arc::clone(&pool.upstream) })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -24,7 +24,7 @@ use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
 use super::flight::Tail;
 use super::stop::Fault;
-use super::{admission, arrival, drain, fault, headers, peer, tunnel, turn};
+use super::{admission, arrival, drain, fault, headers, peer, shape, tunnel, turn};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -60,23 +60,30 @@ impl ProxyHttp for Gate {
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let (stage, fault) = match admission::decide(session, ctx).await {
-            Ok(admitted) => {
-                if ctx.flight.asks_upgrade() && session.is_upgrade_req() {
+            Ok(stage) => {
+                let admitted = matches!(stage, Stage::Admitted(_));
+                if admitted && ctx.flight.asks_upgrade() && session.is_upgrade_req() {
                     tunnel::hold(session.req_header_mut())?;
                     ctx.flight.set_tail(Tail::Held);
                 }
-                (Stage::Admitted(admitted), None)
+                (stage, None)
             }
             Err(fault) => (Stage::Refused, Some(fault)),
         };
-        if let Some(request) = &mut ctx.request {
-            request.stage = stage;
-        }
-        let refused = fault.is_some();
-        if let Some(fault) = fault {
-            self.answer(session, ctx, fault).await?;
-        }
-        Ok(refused)
+        let answer = match &mut ctx.request {
+            Some(request) => {
+                request.stage = stage;
+                request.dress = shape::dress::of(session, request);
+                if request.dress.is_some() {
+                    ctx.flight.live().dress.clone_from(&request.dress);
+                }
+                shape::local::answer(request, fault)?
+            }
+            None => None,
+        };
+        let Some(answer) = answer else { return Ok(false) };
+        self.answer(session, ctx, answer).await?;
+        Ok(true)
     }
 
     /// Routes: only an `Admitted` yields a peer.
@@ -95,7 +102,7 @@ impl ProxyHttp for Gate {
             return Err(stop);
         }
         let forward = &mut request.forward;
-        forward.upstream = Some(admitted.api().upstream.clone());
+        forward.upstream.clone_from(&admitted.api().upstream);
         forward.began.get_or_insert_with(clock::mono);
         forward.attempts += 1;
         match peer::route(admitted, &self.shared.upstreams) {
@@ -169,6 +176,7 @@ impl ProxyHttp for Gate {
             let id = headers::to_upstream(head, &target, request, known, trusted_peer)?;
             request.forward.id = Some(id);
         }
+        shape::edits::to_upstream(head, admitted, request)?;
         let keeps_none = |upstream: &Arc<Upstream>| upstream.keepalive.is_zero();
         if request.forward.routed.as_ref().is_some_and(keeps_none) && !session.is_upgrade_req() {
             // Pingora takes an idle time of zero for a short one.
@@ -193,7 +201,7 @@ impl ProxyHttp for Gate {
         Ok(())
     }
 
-    /// Counts the body; one that announced no length is cut off at the api's bound.
+    /// Counts the body; one that announced no length is cut off at the operation's bound.
     async fn request_body_filter(
         &self,
         _: &mut Session,
@@ -204,11 +212,11 @@ impl ProxyHttp for Gate {
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let bound = match &request.stage {
-            Stage::Admitted(admitted) => admitted.api().body_bytes_max,
-            Stage::Fresh | Stage::Refused => 0,
+            Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => 0,
         };
         if request.request_bytes > bound && request.tunnel.is_none() {
-            let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over the api's bound");
+            let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");
             let fault = Fault::Denied(refusal);
             let stop = stop_pipeline(&fault);
             request.fail(fault);
@@ -239,10 +247,14 @@ impl ProxyHttp for Gate {
             // What an old upstream speaks is between it and the gate.
             head.set_version(Version::HTTP_11);
         }
-        if turn::is_answer(head) {
-            ctx.awaits_upstream(|timeouts| timeouts.idle);
+        if !turn::is_answer(head) {
+            return Ok(());
         }
-        Ok(())
+        ctx.awaits_upstream(|timeouts| timeouts.idle);
+        match &mut ctx.request {
+            Some(request) => shape::response::head(head, session.req_header(), request),
+            None => Ok(()),
+        }
     }
 
     async fn response_filter(
@@ -275,8 +287,21 @@ impl ProxyHttp for Gate {
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
+        if let Some(request) = &mut ctx.request {
+            shape::response::body(body, end_of_stream, request)?;
+        }
         ctx.upstream_sent(body.as_ref(), end_of_stream);
         Ok(None)
+    }
+
+    /// Trailers of an HTTP/2 upstream end a body without a last piece.
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Bytes>> {
+        ctx.request.as_mut().map_or(Ok(None), |request| shape::response::rest(request))
     }
 
     /// Answers what went wrong, unless an answer has begun or nobody is left to read one.
@@ -297,6 +322,7 @@ impl ProxyHttp for Gate {
         let error_code = match &request.fault {
             Some(fault) if !begun => {
                 let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
+                let answer = answer.dressed(request.dress.as_ref());
                 request.status = answer.status;
                 // The caller may leave while it is told; the record has the fault.
                 answer.write_to(session, After::Close).await.ok();
@@ -341,13 +367,11 @@ impl ProxyHttp for Gate {
 }
 
 impl Gate {
-    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
         ctx.awaits_body();
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());
         request.status = answer.status;
-        request.fail(fault);
         answer.write_to(session, after).await
     }
 

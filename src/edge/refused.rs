@@ -71,6 +71,8 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         stage: Stage::Refused,
         seen: Seen::default(),
         forward: Forward::default(),
+        dress: None,
+        encoder: None,
         status: answer.status,
         fault: Some(fault),
         reason: None,

@@ -17,6 +17,7 @@ pub mod http2;
 pub mod nginx;
 pub mod poll;
 pub mod python;
+pub mod scripted;
 pub mod setup;
 pub mod tools;
 pub mod upstream;

@@ -143,7 +143,7 @@ fn data_dir(section: &mut Section<'_>, folder: &Path) -> PathBuf {
 }
 
 /// An IP address or a network in CIDR form.
-fn network(text: Text<'_>, section: &Section<'_>) -> Option<IpNet> {
+pub(super) fn network(text: Text<'_>, section: &Section<'_>) -> Option<IpNet> {
     if let Ok(ip) = text.text.parse::<IpAddr>() {
         return Some(IpNet::from(ip));
     }
