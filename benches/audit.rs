@@ -122,7 +122,9 @@ fn remove_full_files(directory: &Path) {
     let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
     paths.sort();
     paths.pop();
-    paths.iter().for_each(|path| std::fs::remove_file(path).expect("our own file"));
+    for path in paths {
+        std::fs::remove_file(path).expect("our own file");
+    }
 }
 
 /// About half a file.
