@@ -223,15 +223,22 @@ enum Filled {
     Stopped(Stop),
 }
 
+/// Reads on. What has come already is read before any reason to close is heard: nobody takes a
+/// request back that is on its way.
 async fn fill(transport: &mut Transport, flight: &Flight) -> Filled {
     poll_fn(|cx| {
-        if let Poll::Ready(stop) = flight.poll_stopped(cx) {
-            return Poll::Ready(Filled::Stopped(stop));
+        let is_between_requests = transport.ahead.is_empty();
+        let filled = transport.poll_fill(cx);
+        if let Poll::Ready(Ok(1..)) = filled {
+            return Poll::Ready(Filled::Bytes);
         }
-        transport.poll_fill(cx).map(|filled| match filled {
-            Ok(0) | Err(_) => Filled::Closed,
-            Ok(_) => Filled::Bytes,
-        })
+        let stop =
+            if is_between_requests { flight.poll_stopped(cx) } else { flight.poll_ended(cx) };
+        match (stop, filled) {
+            (Poll::Ready(stop), _) => Poll::Ready(Filled::Stopped(stop)),
+            (Poll::Pending, Poll::Ready(_)) => Poll::Ready(Filled::Closed),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        }
     })
     .await
 }

@@ -127,6 +127,11 @@ impl Flight {
         self.answered.store(Answered::Not as u8, Ordering::Release);
         self.tail.store(Tail::Framed as u8, Ordering::Relaxed);
         self.debt.forgive();
+        if self.stopped() == Some(Stop::Idle) {
+            // It came too late: a request was read meanwhile. A stop for good may have replaced it.
+            let idle = Stop::Idle as u8;
+            self.stop.compare_exchange(idle, 0, Ordering::AcqRel, Ordering::Acquire).ok();
+        }
         *self.live() = Live::default();
     }
 
@@ -134,11 +139,13 @@ impl Flight {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the flight to end. The first reason stays.
+    /// Tells the flight to end. The first reason stays, unless a request may ignore it.
     pub fn stop(&self, reason: Stop) {
-        let first =
-            self.stop.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
-        if first.is_ok() {
+        let replace = |number| {
+            let spares = Stop::from_u8(number).is_none_or(Stop::spares_requests);
+            spares.then_some(reason as u8)
+        };
+        if self.stop.fetch_update(Ordering::AcqRel, Ordering::Acquire, replace).is_ok() {
             self.waker.wake();
         }
     }
@@ -166,7 +173,7 @@ impl Flight {
 
     /// How the exchange ends that was told to; None when it was not.
     pub fn ending(&self) -> Option<Meaning> {
-        let stop = self.stopped()?;
+        let stop = self.ended()?;
         let withdrawn = self.live().withdrawn.clone().filter(|_| stop == Stop::Revoked);
         let meaning = stop.meaning();
         Some(match withdrawn {
@@ -183,14 +190,29 @@ impl Flight {
         Stop::from_u8(self.stop.load(Ordering::Acquire))
     }
 
+    /// Why the request in the air must end. What closes an idle connection may come when it is
+    /// idle no more: then the request goes on.
+    pub fn ended(&self) -> Option<Stop> {
+        self.stopped().filter(|stop| !stop.spares_requests())
+    }
+
     /// Ready once the flight was told to end.
     pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<Stop> {
-        if let Some(stop) = self.stopped() {
+        self.poll(cx, Self::stopped)
+    }
+
+    /// Ready once the request in the air must end.
+    pub fn poll_ended(&self, cx: &Context<'_>) -> Poll<Stop> {
+        self.poll(cx, Self::ended)
+    }
+
+    fn poll(&self, cx: &Context<'_>, look: fn(&Self) -> Option<Stop>) -> Poll<Stop> {
+        if let Some(stop) = look(self) {
             return Poll::Ready(stop);
         }
         self.waker.register(cx.waker());
         // A stop between the look and the registration would have woken nobody.
-        self.stopped().map_or(Poll::Pending, Poll::Ready)
+        look(self).map_or(Poll::Pending, Poll::Ready)
     }
 
     /// What the future gives, unless the flight is told to end first.
@@ -324,63 +346,4 @@ impl Flight {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PACE: Pace = Pace { rate: 100, window_ms: 1000 };
-
-    #[test]
-    fn only_what_waits_for_the_caller_costs_it() {
-        let check = |set: fn(&Flight), expected: Option<Stop>| {
-            let flight = Flight::default();
-            set(&flight);
-            flight.sweep(1, PACE.window_ms + 1, PACE);
-            assert_eq!(flight.stopped(), expected);
-        };
-        let sends = |flight: &Flight| flight.phase.store(Phase::Caller as u8, Ordering::Release);
-        check(sends, Some(Stop::SlowCaller));
-        check(|flight| flight.note_write(true), Some(Stop::SlowReader));
-        check(|_| (), None);
-        let stuck = |flight: &Flight| {
-            flight.phase.store(Phase::Caller as u8, Ordering::Release);
-            flight.note_body_in_hand(true);
-        };
-        check(stuck, None);
-    }
-
-    #[test]
-    fn an_expired_phase_stops_the_flight_with_its_reason() {
-        let check = |phase: Phase, set: fn(&Flight), expected: Stop| {
-            let flight = Flight::default();
-            flight.phase.store(phase as u8, Ordering::Release);
-            flight.phase_at_ms.store(100, Ordering::Release);
-            set(&flight);
-            flight.sweep(99, 0, PACE);
-            assert_eq!(flight.stopped(), None);
-            flight.sweep(100, 0, PACE);
-            assert_eq!(flight.stopped(), Some(expected));
-            flight.stop(Stop::Revoked);
-            assert_eq!(flight.stopped(), Some(expected), "the first reason stays");
-        };
-        check(Phase::Idle, |_| (), Stop::Idle);
-        check(Phase::Head, |_| (), Stop::SlowHead);
-        check(Phase::Caller, |_| (), Stop::SlowCaller);
-        check(Phase::Caller, |flight| flight.note_body_in_hand(true), Stop::SlowUpstream);
-        check(Phase::Upstream, |_| (), Stop::SlowUpstream);
-        check(Phase::Upstream, |flight| flight.note_write(true), Stop::SlowReader);
-        check(Phase::Upstream, |flight| flight.set_tail(Tail::Switched), Stop::Quiet);
-    }
-
-    #[test]
-    fn what_is_informational_begins_no_answer() {
-        let flight = Flight::default();
-        flight.note_interim();
-        flight.note_answered();
-        assert!(!flight.was_answered());
-        flight.note_final();
-        flight.note_answered();
-        assert!(flight.was_answered());
-        flight.note_interim();
-        assert!(flight.was_answered());
-    }
-}
+mod tests;

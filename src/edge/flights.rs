@@ -194,7 +194,7 @@ impl Flights {
 
     /// Ends every flight: the drain deadline has passed.
     pub fn end_all(&self) {
-        self.each(|flight| flight.stop(Stop::Drain));
+        self.each(|flight| flight.stop(Stop::Halt));
     }
 
     /// Ends the live calls that `judge` refuses, and waits until they are over, their records

@@ -14,11 +14,14 @@ pub enum Stop {
     SlowUpstream = 4,
     Deadline = 5,
     Revoked = 6,
+    /// The gate stops: connections without a request close.
     Drain = 7,
     /// It reads its answer too slowly.
     SlowReader = 8,
     /// Neither side of an upgraded connection had anything to say.
     Quiet = 9,
+    /// The gate stops, and waits no longer.
+    Halt = 10,
 }
 
 /// How an exchange that did not end by itself is answered and recorded.
@@ -50,6 +53,11 @@ pub struct Meaning {
 }
 
 impl Stop {
+    /// Whether it is meant for connections between requests only.
+    pub const fn spares_requests(self) -> bool {
+        matches!(self, Self::Idle | Self::Drain)
+    }
+
     pub fn meaning(self) -> Meaning {
         let denied = |denial, reason, end| {
             let fault = Fault::Denied(Refusal::new(denial, reason));
@@ -74,7 +82,7 @@ impl Stop {
             }
             Self::Quiet => failed(Failure::UpstreamTimeout, "both sides were silent for too long"),
             Self::Deadline => failed(Failure::Deadline, "the whole took longer than allowed"),
-            Self::Drain => failed(Failure::Deadline, "the gate stopped"),
+            Self::Drain | Self::Halt => failed(Failure::Deadline, "the gate stopped"),
             // What withdrew it is known to the flight, which says it more exactly.
             Self::Revoked => {
                 denied(Denial::CredentialInvalid, "permission was withdrawn", End::Revoked)
@@ -93,6 +101,7 @@ impl Stop {
             7 => Self::Drain,
             8 => Self::SlowReader,
             9 => Self::Quiet,
+            10 => Self::Halt,
             _ => return None,
         })
     }
