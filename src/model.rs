@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod calendar;
+pub mod certificate;
 pub mod client;
 pub mod denial;
 pub mod id;

@@ -8,6 +8,7 @@ mod gauges;
 mod life;
 mod listen;
 mod reload;
+mod rotation;
 mod signals;
 mod start_error;
 mod ticker;
@@ -31,7 +32,7 @@ use crate::counters::{self, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
-use crate::edge::flights::{EndedCalls, Flights, TICK};
+use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
 use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
@@ -40,7 +41,6 @@ use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
-use crate::model::id::ListenerName;
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
 use crate::model::snapshot::Snapshot;
@@ -49,13 +49,14 @@ use crate::request;
 use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
+use self::rotation::{LOOK_EVERY, Rotation};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
 
 /// A gate that serves.
 #[derive(Debug)]
 pub struct Running {
-    pub listeners: Vec<(ListenerName, SocketAddr)>,
+    pub listeners: Vec<Listening>,
     pub metrics_address: SocketAddr,
     pub admin_socket: PathBuf,
     shared: Arc<Shared>,
@@ -67,7 +68,7 @@ pub struct Running {
     recorder: Recorder,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
-    _tickers: [Ticker; 2],
+    _tickers: [Ticker; 3],
 }
 
 /// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
@@ -87,6 +88,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
+    let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
     let upstreams = Arc::new(Upstreams::default());
     upstreams.adopt(&policy);
     upstreams.resolve();
@@ -98,6 +100,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         snapshot: registry.running(),
         audit: log,
         flights: Arc::clone(&flights),
+        doors: rotation.doors(),
         upstreams: Arc::clone(&upstreams),
         counters,
         strangers: Strangers::default(),
@@ -113,8 +116,12 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let sweeper = start_sweeper(flights, registry.running())?;
     let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
     let resolver = resolver.map_err(StartError::Thread)?;
+    let looker = Arc::clone(&rotation);
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
+    let rotator = rotator.map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
         source,
+        rotation,
         registry: Arc::clone(&registry),
         shared: Arc::clone(&shared),
         metrics,
@@ -142,7 +149,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         recorder,
         access_log,
         ledger,
-        _tickers: [sweeper, resolver],
+        _tickers: [sweeper, resolver, rotator],
     })
 }
 

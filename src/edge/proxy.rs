@@ -45,7 +45,9 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        let request = arrival::request(&self.shared, session.req_header(), session.client_addr());
+        let (head, client, scheme) =
+            (session.req_header(), session.client_addr(), ctx.flight.scheme);
+        let request = arrival::request(&self.shared, head, client, scheme);
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
         if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {

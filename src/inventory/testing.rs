@@ -121,6 +121,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
         bounds: Bounds {
             idle_timeout: second,
             head_deadline: second,
+            handshake_deadline: second,
             body_timeout: second,
             body_rate_min: 1024,
             body_rate_window: Duration::from_mins(1),
@@ -129,6 +130,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             uri_bytes_max: 1,
             connections_max: 1,
             requests_max: 1,
+            http2_streams_max: 1,
         },
         trusted_proxies: [].into(),
         access_log: None,

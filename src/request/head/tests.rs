@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     idle_timeout: Duration::from_mins(1),
     head_deadline: Duration::from_secs(10),
+    handshake_deadline: Duration::from_secs(10),
     body_timeout: Duration::from_secs(30),
     body_rate_min: 1024,
     body_rate_window: Duration::from_mins(1),
@@ -17,6 +18,7 @@ const BOUNDS: Bounds = Bounds {
     uri_bytes_max: 64,
     connections_max: 10,
     requests_max: 10,
+    http2_streams_max: 10,
 };
 
 fn check(raw: &str, expected: Result<Framing, Denial>) {
