@@ -162,7 +162,7 @@ impl Multiplexed {
         let landing = Arc::new(Landing::default());
         let session = Box::new(StreamSession {
             head,
-            incoming: Incoming::new(body),
+            incoming: Incoming::new(body, Arc::clone(&flight)),
             outgoing: Outgoing::new(respond, bodies, Arc::clone(&flight), Arc::clone(&landing)),
             digest: Arc::clone(&self.digest),
         });

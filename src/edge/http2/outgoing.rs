@@ -114,6 +114,7 @@ impl Outgoing {
             let Some(Ok(room)) = room.await else { return Err(gone()) };
             let part = data.split_to(room.min(data.len()));
             self.bytes += part.len();
+            self.flight.note_moved(part.len());
             let is_last = end && data.is_empty();
             sender.send_data(part, is_last).map_err(|_| gone())?;
             if is_last {
