@@ -134,7 +134,8 @@ proptest! {
         length in 0_usize..40,
         put in "[a-z0-9\"'=\\[\\]{},. \n*/-]{0,12}",
     ) {
-        let text = reference::all_keys_set();
+        let pair = certificates::Pair::new();
+        let text = reference::all_keys_set(&pair);
         let from = text.floor_char_boundary(cut.index(text.len()));
         let to = text.floor_char_boundary(from + length);
         judge_twice(&format!("{}{put}{}", text.split_at(from).0, text.split_at(to).1));
