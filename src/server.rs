@@ -2,7 +2,7 @@
 //!
 //! The one place that knows every layer. Worker threads run Pingora and nothing else; the control
 //! thread (the caller's) serves metrics and obeys signals; the recorder, the counters, the sweeper, the
-//! resolver and the admin socket have threads of their own.
+//! resolver, the keeper of the upstreams and the admin socket have threads of their own.
 
 mod gauges;
 mod life;
@@ -33,7 +33,8 @@ use crate::edge::exchange::Exchange;
 use crate::edge::flights::{Flights, TICK};
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
-use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
+use crate::edge::upstreams::names::Names;
+use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams, checks};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
@@ -47,7 +48,7 @@ use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
 pub use self::start_error::StartError;
-use self::ticker::Ticker;
+use self::ticker::{Keeper, Ticker};
 
 /// A gate that serves.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ pub struct Running {
     access_log: Arc<AccessLog>,
     ledger: Ledger,
     _tickers: [Ticker; 2],
+    _keeper: Keeper,
 }
 
 /// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
@@ -84,9 +86,10 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
-    let upstreams = Arc::new(Upstreams::default());
+    let upstreams = Upstreams::new(metrics.upstreams.retries.clone(), Names::default());
+    let upstreams = Arc::new(upstreams);
     upstreams.adopt(&policy);
-    upstreams.resolve();
+    upstreams.resolve_and_wait();
     let sink = Arc::new(AuditSink(log.clone()));
     let on_swap = recheck_flights(Arc::clone(&flights));
     let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
@@ -109,6 +112,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
 
     let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
     let sweeper = sweeper.map_err(StartError::Thread)?;
+    let keeper = Keeper::start("onegate-upstreams", checks::keep(Arc::clone(&upstreams)));
+    let keeper = keeper.map_err(StartError::Thread)?;
     let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
     let resolver = resolver.map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
@@ -141,6 +146,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         access_log,
         ledger,
         _tickers: [sweeper, resolver],
+        _keeper: keeper,
     })
 }
 

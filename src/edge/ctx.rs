@@ -22,10 +22,12 @@ use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
+use super::attempts;
 use super::flight::{Flight, Phase};
 use super::flights::InFlight;
 use super::ids::Trace;
 use super::stop::Fault;
+use super::upstreams::instance::Attempt;
 
 /// One request, from its head to its record. Three words, because Pingora's future holds it by
 /// value several times and is copied whole.
@@ -87,6 +89,10 @@ pub struct Forward {
     pub attempts: u8,
     /// The chosen upstream, once there is a peer.
     pub routed: Option<Arc<Upstream>>,
+    /// Counts the request at the endpoint where it is.
+    pub attempt: Option<Attempt>,
+    /// Set aside after the first attempt failed.
+    pub retry: Option<Box<attempts::Retry>>,
     /// The request's id as the upstream was sent it.
     pub id: Option<HeaderValue>,
 }
@@ -174,6 +180,7 @@ impl Ctx {
 impl Drop for Ctx {
     fn drop(&mut self) {
         let Some(request) = &mut self.request else { return };
+        attempts::stopped(&self.shared, &mut request.forward, &self.flight);
         let (fault, end) = if std::thread::panicking() {
             (Fault::PANICKED, End::Panic)
         } else if let Some(stop) = self.flight.stopped() {

@@ -79,7 +79,7 @@ impl Reloader {
         adopted.map_err(|error| format!("[access_log]: cannot write to {error}\n"))?;
         // Before the swap, so that the first request under it finds addresses.
         self.shared.upstreams.adopt(&policy);
-        self.shared.upstreams.resolve();
+        self.shared.upstreams.resolve_and_wait();
         match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
             Ok(ended) => {
                 let mut done = loaded.warnings.to_string();
