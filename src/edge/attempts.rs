@@ -26,7 +26,7 @@ pub struct Retry {
     tried: Vec<Arc<Instance>>,
     /// Where it goes next; taken when it does.
     pub next: Option<Attempt>,
-    budget: Option<Retrying>,
+    taken: Retrying,
 }
 
 /// What a request was sent over.
@@ -40,7 +40,7 @@ pub enum Connection {
 /// An attempt ended in an error: the endpoint is told of it, if it was the endpoint's.
 pub fn failed(shared: &Shared, forward: &mut Forward, error: &Error, connection: Connection) {
     if is_endpoints_fault(error) && !(connection == Connection::Reused && is_of_reuse(error)) {
-        tell(shared, forward, &error.to_string());
+        tell(shared, forward, error.to_string().trim());
     }
 }
 
@@ -81,40 +81,42 @@ pub fn stopped(shared: &Shared, forward: &mut Forward, flight: &Flight) {
     }
 }
 
-/// Chooses where a request goes next, if anywhere. A choice that was made is kept for it.
+/// Chooses where a request goes next, if anywhere. A choice that was made is kept for it; without
+/// one the request gives back what it had of the budget.
 pub fn again(shared: &Shared, request: &mut Request, headers: &HeaderMap, again: Again) -> bool {
-    let Some(pool) = request.forward.upstream.as_ref().and_then(|n| shared.upstreams.pool(n))
-    else {
-        return false;
-    };
-    let Some(attempt) = request.forward.attempt.take() else { return false };
+    request.forward.retry = next(shared, request, headers, again);
+    request.forward.retry.is_some()
+}
+
+fn next(
+    shared: &Shared,
+    request: &mut Request,
+    headers: &HeaderMap,
+    again: Again,
+) -> Option<Box<Retry>> {
+    let (attempt, retry) = (request.forward.attempt.take()?, request.forward.retry.take());
+    let pool = shared.upstreams.pool(request.forward.upstream.as_ref()?)?;
     if request.forward.attempts > pool.upstream.retries {
-        return false;
+        return None;
     }
-    let mut retry = match request.forward.retry.take() {
-        Some(retry) => retry,
-        None => Box::new(Retry { tried: Vec::new(), next: None, budget: None }),
-    };
-    retry.tried.push(Arc::clone(&attempt.instance));
+    let (mut tried, taken) = retry.map(|retry| (retry.tried, retry.taken)).unzip();
+    let tried = tried.get_or_insert_default();
+    tried.push(Arc::clone(&attempt.instance));
     let key = peer::key_of(&pool.upstream, |by| peer::hash_key(request, headers, by));
-    let next = pool.pick_again(key, &retry.tried, again, retry.budget.take());
-    drop(attempt);
-    let Some((next, budget)) = next else { return false };
-    retry.next = Some(next);
-    retry.budget = Some(budget);
-    request.forward.retry = Some(retry);
-    true
+    let (next, taken) = pool.pick_again(key, tried, again, taken)?;
+    Some(Box::new(Retry { tried: std::mem::take(tried), next: Some(next), taken }))
 }
 
 /// Where a request whose method and body may be sent again can go after an error; None when the
 /// error does not leave that open: an answer had begun.
 pub fn where_to(error: &Error, connection: Connection) -> Option<Again> {
     match (error.retry, connection) {
-        (RetryType::Decided(true), _) => Some(Again::IfAlone),
         (RetryType::Decided(false), _) => None,
-        (RetryType::ReusedOnly, Connection::Reused) => Some(Again::IfAlone),
         // It took the request and left without a word: another may do better.
         (RetryType::ReusedOnly, Connection::Fresh) => Some(Again::Never),
+        (RetryType::ReusedOnly, Connection::Reused) | (RetryType::Decided(true), _) => {
+            Some(Again::IfAlone)
+        }
     }
 }
 
@@ -134,11 +136,7 @@ fn is_of_reuse(error: &Error) -> bool {
 }
 
 /// Not when the machine ran out of sockets or memory, or the caller left.
-#[expect(clippy::wildcard_enum_match_arm, reason = "Pingora's errors are open: the rest is one")]
 fn is_endpoints_fault(error: &Error) -> bool {
-    let ours = match error.etype() {
-        ErrorType::BindError | ErrorType::SocketError | ErrorType::InternalError => true,
-        _ => false,
-    };
-    *error.esource() == ErrorSource::Upstream && !ours
+    let ours = [ErrorType::BindError, ErrorType::SocketError, ErrorType::InternalError];
+    *error.esource() == ErrorSource::Upstream && !ours.contains(error.etype())
 }

@@ -18,6 +18,7 @@ use super::stop::Fault;
 use super::upstreams::Upstreams;
 use super::upstreams::instance::{Attempt, Instance};
 use super::upstreams::pick::{self, NoPick};
+use super::upstreams::pool::Pool;
 
 /// Where an admitted request goes.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub fn route(
         Some(attempt) => attempt,
         None => pool.pick(key_of(&pool.upstream, key)).map_err(NoRoute::of)?,
     };
-    let peer = Box::new(to(&attempt.instance, &pool.upstream));
+    let peer = Box::new(to(&attempt.instance, &pool));
     let address = attempt.instance.address;
     Ok(Route { peer, address, upstream: Arc::clone(&pool.upstream), attempt })
 }
@@ -101,7 +102,8 @@ pub fn hash_key(request: &Request, headers: &HeaderMap, by: &HashBy) -> Option<u
 /// Only what no flight can watch is left to Pingora: connecting, and idle connections in its pool.
 /// First byte, idle and total time are the flight's (`edge::flight`), which needs no timer for
 /// them. Health checks connect the same way.
-pub fn to(instance: &Instance, upstream: &Upstream) -> HttpPeer {
+pub fn to(instance: &Instance, pool: &Pool) -> HttpPeer {
+    let upstream = &pool.upstream;
     let mut peer = HttpPeer::new(instance.address, false, String::new());
     peer.options.connection_timeout = Some(upstream.timeouts.connect);
     peer.options.total_connection_timeout = Some(upstream.timeouts.connect);

@@ -15,10 +15,10 @@ use tokio::time::MissedTickBehavior;
 use crate::clock;
 use crate::edge::peer;
 use crate::model::balance::CheckKind;
-use crate::model::upstream::Upstream;
 
 use super::Upstreams;
 use super::instance::Instance;
+use super::pool::Pool;
 
 /// How often it is looked whether a check is due or an ejection over.
 const TICK: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ pub async fn keep(upstreams: Arc<Upstreams>) {
             for instance in pool.due_checks(now, spread) {
                 let (pool, checker) = (Arc::clone(&pool), Arc::clone(&checker));
                 tokio::spawn(async move {
-                    let result = checker.check(&pool.upstream, &instance).await;
+                    let result = checker.check(&pool, &instance).await;
                     pool.checked(&instance, result);
                 });
             }
@@ -65,21 +65,21 @@ fn spread(pause: Duration) -> Duration {
 }
 
 impl Checker {
-    async fn check(&self, upstream: &Upstream, instance: &Instance) -> Result<(), String> {
-        let Some(check) = &upstream.check else { return Ok(()) };
+    async fn check(&self, pool: &Pool, instance: &Instance) -> Result<(), String> {
+        let Some(check) = &pool.upstream.check else { return Ok(()) };
         // It is never closed.
         let _place = self.places.acquire().await;
         let ask = async {
             match &check.kind {
-                CheckKind::Tcp => self.connect(upstream, instance).await.map(|()| None),
+                CheckKind::Tcp => self.connect(pool, instance).await.map(|()| None),
                 CheckKind::Http { path, host, .. } => {
-                    self.get(upstream, instance, path, host.as_deref()).await.map(Some)
+                    self.get(pool, instance, path, host.as_deref()).await.map(Some)
                 }
             }
         };
         let status = match tokio::time::timeout(check.timeout, ask).await {
             Ok(Ok(status)) => status,
-            Ok(Err(error)) => return Err(error.to_string()),
+            Ok(Err(error)) => return Err(error.to_string().trim().to_owned()),
             Err(_) => return Err(format!("no answer to a check within {:?}", check.timeout)),
         };
         match (&check.kind, status) {
@@ -90,20 +90,20 @@ impl Checker {
         }
     }
 
-    async fn connect(&self, upstream: &Upstream, instance: &Instance) -> Result<()> {
-        let peer = peer::to(instance, upstream);
+    async fn connect(&self, pool: &Pool, instance: &Instance) -> Result<()> {
+        let peer = peer::to(instance, pool);
         self.tcp.new_stream(&peer).await.map(drop)
     }
 
     /// The status of a GET. The body is not read: the connection ends with it.
     async fn get(
         &self,
-        upstream: &Upstream,
+        pool: &Pool,
         instance: &Instance,
         path: &str,
         host: Option<&str>,
     ) -> Result<u16> {
-        let peer = peer::to(instance, upstream);
+        let peer = peer::to(instance, pool);
         let (mut session, _) = self.http.get_http_session(&peer).await?;
         let mut head = RequestHeader::build("GET", path.as_bytes(), None)?;
         match host {

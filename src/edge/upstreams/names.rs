@@ -147,7 +147,7 @@ mod tests {
         let names = Arc::new(Names::new(move |host, port| {
             if host == "slow" {
                 of_slow.fetch_add(1, Ordering::Relaxed);
-                drop(released.lock().expect("one thread").recv());
+                released.lock().expect("one thread").recv().expect_err("it is only dropped");
             }
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
         }));

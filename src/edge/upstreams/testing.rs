@@ -30,7 +30,7 @@ pub fn upstream(balance: Balance) -> Upstream {
 }
 
 pub fn ejection() -> Ejection {
-    let (first, longest) = (Duration::from_secs(10), Duration::from_secs(60));
+    let (first, longest) = (Duration::from_secs(10), Duration::from_mins(1));
     Ejection { failures: 2, first, longest, share_max: 50 }
 }
 

@@ -2,12 +2,13 @@
 //! `/lab/ok/7` is answered well, `/lab/close-mid-body/7` is not.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use super::address;
 use super::http::{Fields, read_chunks};
 use super::poll::{self, PATIENCE};
 
@@ -24,6 +25,8 @@ pub enum Behaviour {
     Hold,
     /// 404 of the upstream's own.
     Absent,
+    /// 503 of the upstream's own.
+    Busy,
     /// 204.
     Empty,
     /// 200, half of the promised body, then the end of the connection.
@@ -45,6 +48,22 @@ pub struct Received {
     pub body_bytes: usize,
 }
 
+/// How the whole service is, whatever the path says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mood {
+    /// Each request is answered as its path says.
+    #[default]
+    Well,
+    /// Requests are taken and never answered, until the mood changes; then their connections end.
+    Hanging,
+    /// 503 to every request.
+    Busy,
+    /// The end of the connection at every request.
+    Closing,
+    /// Every request waits for `release`.
+    Holding,
+}
+
 pub struct Upstream {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -62,25 +81,63 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     connections: Mutex<Connections>,
     released: AtomicBool,
+    /// No longer listens.
     ended: AtomicBool,
+    mood: Mutex<Mood>,
+    /// Open ones, to break them off.
+    streams: Mutex<Vec<Weak<TcpStream>>>,
 }
 
 impl Upstream {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+        Self::listening(TcpListener::bind("127.0.0.1:0").expect("a port of this machine"))
+    }
+
+    /// One that can `die` and `return_again`: at an address where nobody else listens meanwhile.
+    pub fn mortal() -> Self {
+        Self::listening(TcpListener::bind(address::free()).expect("a port of this test"))
+    }
+
+    fn listening(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
-        let of_acceptor = Arc::clone(&shared);
+        Self::accept(&shared, listener);
+        Self { address, shared }
+    }
+
+    fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+        let of_acceptor = Arc::clone(shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if of_acceptor.ended.load(Ordering::Acquire) {
                     return;
                 }
                 let shared = Arc::clone(&of_acceptor);
-                thread::spawn(move || shared.connected(stream));
+                thread::spawn(move || shared.connected(&Arc::new(stream)));
             }
         });
-        Self { address, shared }
+    }
+
+    /// Stops listening and breaks every connection off, like a process that is killed.
+    pub fn die(&self) {
+        self.shared.ended.store(true, Ordering::Release);
+        // Wakes the acceptor, until nobody listens.
+        poll::until("nobody listens", || TcpStream::connect(self.address).is_err().then_some(()));
+        let mut streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        for stream in streams.drain(..).filter_map(|stream| stream.upgrade()) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Listens again, at the same address.
+    pub fn return_again(&self) {
+        let listener = TcpListener::bind(self.address).expect("nobody else took it");
+        self.shared.ended.store(false, Ordering::Release);
+        Self::accept(&self.shared, listener);
+    }
+
+    pub fn feel(&self, mood: Mood) {
+        *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
     /// Everything received so far, in order of arrival.
@@ -125,12 +182,13 @@ impl Drop for Upstream {
 }
 
 impl Behaviour {
-    const ALL: [(&str, Self); 10] = [
+    const ALL: [(&str, Self); 11] = [
         ("ok", Self::Ok),
         ("echo", Self::Echo),
         ("stream", Self::Stream),
         ("hold", Self::Hold),
         ("absent", Self::Absent),
+        ("busy", Self::Busy),
         ("empty", Self::Empty),
         ("close-mid-body", Self::CloseMidBody),
         ("close", Self::Close),
@@ -157,7 +215,13 @@ impl Shared {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connected(&self, stream: TcpStream) {
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connected(&self, stream: &Arc<TcpStream>) {
+        let open = Arc::downgrade(stream);
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).push(open);
         self.connections().made += 1;
         self.connections().open += 1;
         // An I/O error is the gate leaving, which it may.
@@ -166,11 +230,17 @@ impl Shared {
     }
 
     /// One request after the other.
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        while let Some((head, mut request)) = peek_head(&stream)? {
-            let behaviour = Behaviour::of_target(&request.target);
+        while let Some((head, mut request)) = peek_head(stream)? {
+            let mood = self.mood();
+            let behaviour = match mood {
+                Mood::Well => Behaviour::of_target(&request.target),
+                Mood::Hanging | Mood::Holding => Behaviour::Hold,
+                Mood::Closing => Behaviour::Close,
+                Mood::Busy => Behaviour::Busy,
+            };
             let at = self.note(request.clone());
             if behaviour == Behaviour::Reset {
                 // Closing with bytes unread makes the system send a reset.
@@ -180,10 +250,10 @@ impl Shared {
             if request.fields.value("expect").is_some() {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
-            let body = read_body(&mut BufReader::new(&stream), &request)?;
+            let body = read_body(&mut BufReader::new(stream), &request)?;
             request.body_bytes = body.len();
             self.received()[at] = request.clone();
-            if !self.answer(behaviour, &mut stream, &request, &body)? {
+            if !self.answer(behaviour, stream, &request, &body)? {
                 return Ok(());
             }
         }
@@ -200,13 +270,14 @@ impl Shared {
     fn answer(
         &self,
         behaviour: Behaviour,
-        to: &mut TcpStream,
+        mut to: &TcpStream,
         request: &Received,
         body: &[u8],
     ) -> io::Result<bool> {
         match behaviour {
             Behaviour::Ok => respond(to, request, "200 OK", &OK_BODY)?,
             Behaviour::Echo => respond(to, request, "200 OK", body)?,
+            Behaviour::Busy => respond(to, request, "503 Service Unavailable", b"busy\n")?,
             Behaviour::Absent => respond(to, request, "404 Not Found", b"not here\n")?,
             Behaviour::Empty => to.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?,
             Behaviour::Hold => {
@@ -233,10 +304,14 @@ impl Shared {
         Ok(true)
     }
 
-    /// Returns when the test says so; fails when the gate leaves before.
+    /// Returns when the test says so; fails when the gate leaves before, or a hang is over.
     fn wait_for_release(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_millis(10)))?;
-        while !self.released.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
+        let hung = self.mood() == Mood::Hanging;
+        while hung || !self.released.load(Ordering::Acquire) {
+            if self.ended.load(Ordering::Acquire) || (hung && self.mood() != Mood::Hanging) {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
             match stream.peek(&mut [0]) {
                 Ok(0) => return Err(ErrorKind::ConnectionAborted.into()),
                 Ok(_) => return Err(ErrorKind::InvalidData.into()),
@@ -248,7 +323,7 @@ impl Shared {
     }
 }
 
-fn respond(to: &mut TcpStream, request: &Received, status: &str, body: &[u8]) -> io::Result<()> {
+fn respond(mut to: &TcpStream, request: &Received, status: &str, body: &[u8]) -> io::Result<()> {
     // The upstream's own id must not reach the caller: the gate's does.
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nX-Request-Id: of-upstream\r\nX-Upstream: kept\r\nContent-Length: {}\r\n\r\n",

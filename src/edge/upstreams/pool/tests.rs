@@ -77,7 +77,9 @@ fn no_more_are_ejected_than_their_share() {
     let check = |hosts: &[&str], share_max: u8, expected: usize| {
         let ejection = Ejection { failures: 1, share_max, ..ejection() };
         let pool = pool_of(Upstream { ejection, ..with_hosts(hosts) });
-        instances(&pool).iter().for_each(|instance| pool.failed(instance, "test", at(0)));
+        for instance in &instances(&pool) {
+            pool.failed(instance, "test", at(0));
+        }
         let out = instances(&pool).iter().filter(|instance| instance.is_ejected()).count();
         assert_eq!(out, expected, "{hosts:?} {share_max}");
     };
