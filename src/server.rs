@@ -88,7 +88,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let flights = Arc::new(Flights::new(&bound.listeners));
     let upstreams = Upstreams::new(metrics.upstreams.retries.clone(), Names::default());
     let upstreams = Arc::new(upstreams);
-    upstreams.adopt(&policy);
+    upstreams.adopt(&policy.upstreams);
     upstreams.resolve_and_wait();
     let sink = Arc::new(AuditSink(log.clone()));
     let on_swap = recheck_flights(Arc::clone(&flights));

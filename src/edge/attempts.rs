@@ -99,12 +99,14 @@ fn next(
     if request.forward.attempts > pool.upstream.retries {
         return None;
     }
-    let (mut tried, taken) = retry.map(|retry| (retry.tried, retry.taken)).unzip();
-    let tried = tried.get_or_insert_default();
+    let (mut tried, taken) = match retry {
+        Some(retry) => (retry.tried, Some(retry.taken)),
+        None => (Vec::new(), None),
+    };
     tried.push(Arc::clone(&attempt.instance));
     let key = peer::key_of(&pool.upstream, |by| peer::hash_key(request, headers, by));
-    let (next, taken) = pool.pick_again(key, tried, again, taken)?;
-    Some(Box::new(Retry { tried: std::mem::take(tried), next: Some(next), taken }))
+    let (next, taken) = pool.pick_again(key, &tried, again, taken)?;
+    Some(Box::new(Retry { tried, next: Some(next), taken }))
 }
 
 /// Where a request whose method and body may be sent again can go after an error; None when the

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use prometheus::IntCounterVec;
 
 use crate::model::id::UpstreamName;
-use crate::model::policy::Policy;
+use crate::model::upstream::Upstream;
 
 use self::instance::State;
 use self::names::{Names, Tell};
@@ -54,9 +54,9 @@ impl Upstreams {
 
     /// Takes on the upstreams of a new config. What is unchanged keeps its addresses, its health
     /// and its counts.
-    pub fn adopt(&self, policy: &Policy) {
+    pub fn adopt(&self, upstreams: &AHashMap<UpstreamName, Arc<Upstream>>) {
         let old = self.pools.load_full();
-        let pools = policy.upstreams.iter().map(|(name, upstream)| {
+        let pools = upstreams.iter().map(|(name, upstream)| {
             // The one before last comes back when a reload is refused.
             let pool = match old.current.get(name).or_else(|| old.previous.get(name)) {
                 Some(pool) if pool.upstream == *upstream => Arc::clone(pool),
@@ -109,3 +109,6 @@ impl Upstreams {
         self.current().iter().flat_map(of).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,7 @@ impl Pool {
     /// A request failed at an instance, and it was not the request's fault.
     pub fn failed(&self, instance: &Instance, why: &str, now: MonoNs) {
         let rules = self.upstream.ejection;
-        if !instance.failed(rules) {
+        if !instance.failed(rules) || instance.is_ejected() {
             return;
         }
         let _one_at_a_time = self.tally.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
