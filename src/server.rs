@@ -11,6 +11,7 @@ mod reload;
 mod signals;
 mod start_error;
 mod ticker;
+mod upstreams;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,8 +34,6 @@ use crate::edge::exchange::Exchange;
 use crate::edge::flights::{Flights, TICK};
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
-use crate::edge::upstreams::names::Names;
-use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams, checks};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
@@ -48,7 +47,8 @@ use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
 pub use self::start_error::StartError;
-use self::ticker::{Keeper, Ticker};
+use self::ticker::Ticker;
+use self::upstreams::Lookout;
 
 /// A gate that serves.
 #[derive(Debug)]
@@ -65,8 +65,8 @@ pub struct Running {
     recorder: Recorder,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
-    _tickers: [Ticker; 2],
-    _keeper: Keeper,
+    _sweeper: Ticker,
+    _lookout: Lookout,
 }
 
 /// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
@@ -86,10 +86,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
-    let upstreams = Upstreams::new(metrics.upstreams.retries.clone(), Names::default());
-    let upstreams = Arc::new(upstreams);
-    upstreams.adopt(&policy.upstreams);
-    upstreams.resolve_and_wait();
+    let upstreams = upstreams::start(&policy, metrics.upstreams.retries.clone());
+    let (upstreams, lookout) = upstreams.map_err(StartError::Thread)?;
     let sink = Arc::new(AuditSink(log.clone()));
     let on_swap = recheck_flights(Arc::clone(&flights));
     let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
@@ -98,7 +96,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         snapshot: registry.running(),
         audit: log,
         flights: Arc::clone(&flights),
-        upstreams: Arc::clone(&upstreams),
+        upstreams,
         counters,
         strangers: Strangers::default(),
         refused_before_request: metrics.gate.refused_before_request.clone(),
@@ -112,10 +110,6 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
 
     let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
     let sweeper = sweeper.map_err(StartError::Thread)?;
-    let keeper = Keeper::start("onegate-upstreams", checks::keep(Arc::clone(&upstreams)));
-    let keeper = keeper.map_err(StartError::Thread)?;
-    let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
-    let resolver = resolver.map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
         source,
         registry: Arc::clone(&registry),
@@ -145,8 +139,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         recorder,
         access_log,
         ledger,
-        _tickers: [sweeper, resolver],
-        _keeper: keeper,
+        _sweeper: sweeper,
+        _lookout: lookout,
     })
 }
 

@@ -138,7 +138,11 @@ impl ProxyHttp for Gate {
         ctx: &mut Ctx,
         client_reused: bool,
     ) -> Box<Error> {
-        let Some(request) = &mut ctx.request else { return error };
+        let Some(request) = &mut ctx.request else {
+            // Pingora wants it decided.
+            error.set_retry(false);
+            return error;
+        };
         let connection = if client_reused { Connection::Reused } else { Connection::Fresh };
         attempts::failed(&self.shared, &mut request.forward, &error, connection);
         let repeatable = session.req_header().method.is_idempotent()
