@@ -12,6 +12,7 @@ use diagnostic::{Diagnostics, Problems};
 use keys::Keys;
 use source::Source;
 
+pub mod certificate;
 mod compile;
 pub mod diagnostic;
 mod excerpt;

@@ -70,7 +70,7 @@ pub fn start(
     let source = Source { path: config.clone(), data_dir: Some(data_dir.clone()) };
     let loaded = source.load().map_err(|problems| DemoError::Config(problems.to_string()))?;
     let running = server::start(loaded.policy, source).map_err(DemoError::Start)?;
-    let url = running.listeners.first().map_or(listen, |(_, address)| *address);
+    let url = running.listeners.first().map_or(listen, |listener| listener.address);
     let clients = CLIENTS.iter().map(|spec| spec.make(&running)).collect::<Result<_, _>>()?;
     Ok(Demo { url, data_dir, config, clients, running })
 }

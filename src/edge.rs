@@ -15,6 +15,7 @@ pub mod fault;
 pub mod flight;
 pub mod flights;
 pub mod headers;
+pub mod http2;
 pub mod ids;
 pub mod lane;
 pub mod peer;
@@ -22,6 +23,7 @@ pub mod proxy;
 pub mod refused;
 pub mod stop;
 pub mod strangers;
+pub mod tls;
 pub mod upstreams;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::model::snapshot::Snapshot;
 
 use self::flights::Flights;
 use self::strangers::Strangers;
+use self::tls::doors::Doors;
 use self::upstreams::Upstreams;
 
 /// What every connection and request shares.
@@ -44,6 +47,7 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub audit: AuditLog,
     pub flights: Arc<Flights>,
+    pub doors: Arc<Doors>,
     pub upstreams: Arc<Upstreams>,
     /// Where units of quotas are leased.
     pub counters: Counters,

@@ -56,6 +56,8 @@ pub struct Reading {
     pub connections: Vec<(String, u64)>,
     /// By upstream and state.
     pub upstream_endpoints: Vec<(String, &'static str, u64)>,
+    /// By name: seconds until it ends, negative once it has.
+    pub certificate_expiry: Vec<(String, i64)>,
     pub audit_records: u64,
     pub audit_queue_bytes: u64,
     pub revision: u64,
@@ -100,11 +102,7 @@ impl Metrics {
                 "Time of a request from the first attempt to connect to its last byte.",
                 &UPSTREAM_BUCKETS,
             )?,
-            in_flight: gauge(
-                "onegate_requests_in_flight",
-                "Requests being forwarded.",
-                &["client"],
-            )?,
+            in_flight: gauge("onegate_requests_in_flight", "Being forwarded.", &["client"])?,
             limit_used: GaugeVec::new(
                 Opts::new(
                     "onegate_limit_used_ratio",

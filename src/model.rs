@@ -7,6 +7,7 @@
 pub mod api;
 pub mod balance;
 pub mod calendar;
+pub mod certificate;
 pub mod client;
 pub mod denial;
 pub mod id;

@@ -8,6 +8,7 @@ mod gauges;
 mod life;
 mod listen;
 mod reload;
+mod rotation;
 mod signals;
 mod start_error;
 mod ticker;
@@ -31,14 +32,13 @@ use crate::counters::{self, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
-use crate::edge::flights::{Flights, TICK};
+use crate::edge::flights::{Flights, Listening, TICK};
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
-use crate::model::id::ListenerName;
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
 use crate::request;
@@ -46,6 +46,7 @@ use crate::request;
 use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
+use self::rotation::{LOOK_EVERY, Rotation};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
 use self::upstreams::Lookout;
@@ -53,7 +54,7 @@ use self::upstreams::Lookout;
 /// A gate that serves.
 #[derive(Debug)]
 pub struct Running {
-    pub listeners: Vec<(ListenerName, SocketAddr)>,
+    pub listeners: Vec<Listening>,
     pub metrics_address: SocketAddr,
     pub admin_socket: PathBuf,
     shared: Arc<Shared>,
@@ -65,7 +66,7 @@ pub struct Running {
     recorder: Recorder,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
-    _sweeper: Ticker,
+    _tickers: [Ticker; 2],
     _lookout: Lookout,
 }
 
@@ -86,6 +87,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
 
     let flights = Arc::new(Flights::new(&bound.listeners));
+    let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
     let upstreams = upstreams::start(&policy, metrics.upstreams.retries.clone());
     let (upstreams, lookout) = upstreams.map_err(StartError::Thread)?;
     let sink = Arc::new(AuditSink(log.clone()));
@@ -96,6 +98,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         snapshot: registry.running(),
         audit: log,
         flights: Arc::clone(&flights),
+        doors: rotation.doors(),
         upstreams,
         counters,
         strangers: Strangers::default(),
@@ -110,8 +113,12 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
 
     let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
     let sweeper = sweeper.map_err(StartError::Thread)?;
+    let looker = Arc::clone(&rotation);
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
+    let rotator = rotator.map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
         source,
+        rotation,
         registry: Arc::clone(&registry),
         shared: Arc::clone(&shared),
         metrics,
@@ -139,7 +146,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         recorder,
         access_log,
         ledger,
-        _sweeper: sweeper,
+        _tickers: [sweeper, rotator],
         _lookout: lookout,
     })
 }

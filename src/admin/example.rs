@@ -13,11 +13,12 @@ use crate::model::template::Segment;
 /// gate; None when nothing listens.
 pub fn url(snapshot: &Snapshot, credential: &Credential) -> Option<String> {
     let policy = &snapshot.policy;
-    let address = reachable(policy.listeners.first()?.address);
+    let listener = policy.listeners.first()?;
+    let (address, scheme) = (reachable(listener.address), listener.scheme().as_str());
     let client = snapshot.inventory.clients.get(&credential.client)?;
     let profile = client.profile(credential.profile.as_str())?;
     let Some((api, operation)) = granted(policy, profile) else {
-        return Some(format!("http://{address}/"));
+        return Some(format!("{scheme}://{address}/"));
     };
     let path = match operation.template.to_string() {
         root if root == "/" => String::new(),
@@ -26,8 +27,8 @@ pub fn url(snapshot: &Snapshot, credential: &Credential) -> Option<String> {
     let base = api.base_path.as_prefix();
     let path = if base.is_empty() && path.is_empty() { "/" } else { &path };
     Some(match host(policy, api) {
-        Some(host) => format!("http://{host}:{}{base}{path}", address.port()),
-        None => format!("http://{address}{base}{path}"),
+        Some(host) => format!("{scheme}://{host}:{}{base}{path}", address.port()),
+        None => format!("{scheme}://{address}{base}{path}"),
     })
 }
 
@@ -109,7 +110,8 @@ mod tests {
         let check = |address: &str, host: Option<&str>, base: &str, path: &str, expected: &str| {
             let mut policy = Arc::into_inner(testing::policy(&[], &[])).unwrap();
             let address = address.parse().unwrap();
-            policy.listeners = [Listener { name: name("main"), address }].into();
+            policy.listeners =
+                [Listener { name: name("main"), address, http2: false, tls: None }].into();
             let api = api(base);
             policy.apis = [Arc::clone(&api)].into();
             match host {

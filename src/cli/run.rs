@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::output::{Failure, Output};
+use crate::edge::flights::Listening;
 use crate::server::{self, Source};
 
 pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -10,8 +11,8 @@ pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
     let data_dir = loaded.policy.server.data_dir.clone();
     let failed = |error| Failure::plain(Exit::NotDone, error);
     let running = server::start(loaded.policy, source.clone()).map_err(failed)?;
-    for (name, address) in &running.listeners {
-        writeln!(output.out, "listener {name} on http://{address}")?;
+    for Listening { name, address, scheme } in &running.listeners {
+        writeln!(output.out, "listener {name} on {}://{address}", scheme.as_str())?;
     }
     writeln!(output.out, "metrics on http://{}/metrics", running.metrics_address)?;
     if running.is_without_clients() {

@@ -10,6 +10,7 @@ use files::Files;
 mod access_log;
 mod apis;
 mod balancing;
+mod certificates;
 mod files;
 mod hosts;
 mod limits;
@@ -32,7 +33,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let audit = server::audit(files.section("audit"), &server);
     let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
-    let listeners = listeners::listeners(&mut files, metrics.address);
+    let listeners = listeners::listeners(&mut files, metrics.address, sources.folder());
     let anonymous = limits::anonymous(files.section("limits"));
     let plans = plans::plans(&mut files);
 

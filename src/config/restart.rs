@@ -18,9 +18,13 @@ pub fn restart_needed(old: &Policy, new: &Policy) -> Vec<String> {
     keys.chain(moved_listeners(&old.listeners, &new.listeners)).collect()
 }
 
-/// Listeners that are new, gone, or elsewhere. Their order in the files means nothing.
+/// Listeners that are new, gone, or elsewhere, and those whose TLS was switched on or off. Their
+/// order in the files means nothing.
 fn moved_listeners(old: &[Listener], new: &[Listener]) -> Vec<String> {
-    let missing_in = |others: &[Listener], listener: &&Listener| !others.contains(listener);
+    let door = |listener: &Listener| (listener.name.clone(), listener.address, listener.scheme());
+    let missing_in = |others: &[Listener], listener: &&Listener| {
+        others.iter().all(|other| door(other) != door(listener))
+    };
     let gone = old.iter().filter(|listener| missing_in(new, listener));
     let come = new.iter().filter(|listener| missing_in(old, listener));
     let mut names: Vec<_> = gone.chain(come).map(|listener| &listener.name).collect();

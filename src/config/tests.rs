@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::api::{Api, HostIndex, Methods, Operation};
 
+mod certificates;
 mod reference;
 
 /// The only way from a config to its outcome as text.

@@ -128,6 +128,14 @@ impl Answer {
         Ok(())
     }
 
+    /// The answer for an HTTP/2 stream that has no session.
+    pub fn into_response(self) -> (http::Response<()>, Bytes) {
+        let mut response = http::Response::new(());
+        *response.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or_default();
+        response.headers_mut().extend(self.fields);
+        (response, Bytes::from(self.body))
+    }
+
     /// The answer as HTTP/1.1 bytes, for a connection that has no session and will close.
     pub fn to_wire(&self) -> Vec<u8> {
         let status = http::StatusCode::from_u16(self.status).ok();

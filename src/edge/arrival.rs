@@ -6,6 +6,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
+use crate::model::policy::Scheme;
 use crate::model::record::AccessDetail;
 use crate::request::Seen;
 use crate::request::head::parse_host;
@@ -17,7 +18,12 @@ use super::{Shared, headers, ids};
 
 /// A target without a canonical form, and a missing promise, are found again by the decision: every
 /// request gets as far as its record.
-pub fn request(shared: &Shared, head: &RequestHeader, client: Option<&SocketAddr>) -> Box<Request> {
+pub fn request(
+    shared: &Shared,
+    head: &RequestHeader,
+    client: Option<&SocketAddr>,
+    scheme: Scheme,
+) -> Box<Request> {
     let started = clock::now();
     let snapshot = shared.snapshot.load_full();
     let peer_ip = client.and_then(|address| address.as_inet()).map(|inet| inet.ip().to_canonical());
@@ -41,6 +47,8 @@ pub fn request(shared: &Shared, head: &RequestHeader, client: Option<&SocketAddr
         trace,
         method: head.method.as_str().into(),
         host,
+        scheme,
+        is_http2: head.version == Version::HTTP_2,
         target,
         peer_ip,
         source_ip: headers::source_ip(peer_ip, &head.headers, trusted),

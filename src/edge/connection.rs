@@ -3,6 +3,8 @@
 //! It reads each head under its deadline, judges its form on the raw bytes, and lends the transport
 //! to one exchange after the other. What it refuses, it answers and records itself.
 
+mod spoken;
+
 use std::future::poll_fn;
 use std::io;
 use std::mem;
@@ -30,9 +32,11 @@ use super::Shared;
 use super::answer::Answer;
 use super::exchange::Exchange;
 use super::flight::{Flight, Phase};
+use super::http2;
 use super::lane::{Lane, Transport};
-use super::refused;
+use super::refused::{self, RefusedHead};
 use super::stop::{Fault, Stop};
+use super::tls::acceptor::Secured;
 
 /// How long a caller may take to read an answer before the connection closes, and how much it may
 /// still send meanwhile.
@@ -44,6 +48,22 @@ const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub struct Connections {
     pub shared: Arc<Shared>,
     pub exchange: Arc<Exchange>,
+}
+
+/// Who is at the other end.
+struct Caller {
+    peer_ip: Option<IpAddr>,
+    secured: Option<Secured>,
+}
+
+impl Caller {
+    /// A head for a host that the connection's certificate does not stand for.
+    fn misdirected(&self, head: &[u8]) -> Option<RefusedHead> {
+        let secured = self.secured.as_ref()?;
+        let (method, host) = head::method_and_host(head)?;
+        let refuse = || RefusedHead::new(http2::misdirected(), method, host, self.peer_ip);
+        (!secured.serves(host)).then(refuse)
+    }
 }
 
 /// A head that passed, and what follows it.
@@ -71,15 +91,22 @@ impl ServerApp for Connections {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let bounds = self.shared.snapshot.load().policy.bounds;
-        let local = addresses(&stream).1;
+        let (peer, local) = addresses(&stream);
         let Some(boarded) = self.shared.flights.board(local, bounds.connections_max) else {
             self.shared.refused_before_request.with_label_values(&["connections_max"]).inc();
             log::warn!("connections_max reached: a connection was closed unread");
             return None;
         };
-        let peer_ip = addresses(&stream).0.map(|peer| peer.ip().to_canonical());
-        let transport = Transport::new(stream);
-        self.serve(transport, &boarded.flight, peer_ip, shutdown).await;
+        let Some(entry) = boarded.port.and_then(|port| self.shared.doors.at(port)) else {
+            log::error!("a connection came in at {local:?}, where nothing listens");
+            return None;
+        };
+        let caller = Caller { peer_ip: peer.map(|peer| peer.ip().to_canonical()), secured: None };
+        if entry.tls.is_some() {
+            self.serve_tls(entry, stream, &boarded.flight, caller, shutdown).await;
+        } else {
+            self.serve_plain(entry.http2, stream, &boarded.flight, caller, shutdown).await;
+        }
         None
     }
 
@@ -94,20 +121,25 @@ impl Connections {
         &self,
         mut transport: Transport,
         flight: &Arc<Flight>,
-        peer_ip: Option<IpAddr>,
+        caller: &Caller,
         shutdown: &ShutdownWatch,
     ) {
         loop {
             let bounds = self.shared.snapshot.load().policy.bounds;
             let arrived = match self.read_head(&mut transport, flight, &bounds).await {
                 Ok(arrived) => arrived,
-                Err(NoHead::Closed) => return,
+                Err(NoHead::Closed) => return close_idle(transport, caller).await,
                 Err(NoHead::Refused { refusal, head }) => {
-                    let answer = refused::record(&self.shared, refusal, &head, peer_ip);
+                    let refused = RefusedHead::raw(refusal, &head, caller.peer_ip);
+                    let answer = refused::record(&self.shared, refused);
                     return close_with(transport, Some(answer)).await;
                 }
             };
             let Arrived { head, framing, upgrade } = arrived;
+            if let Some(refused) = caller.misdirected(&head) {
+                let answer = refused::record(&self.shared, refused);
+                return close_with(transport, Some(answer)).await;
+            }
             let lane = Lane::new(transport, Arc::clone(flight), framing, upgrade);
             let mut session = ServerSession::new_http1(Box::new(lane));
             session.set_pipelined_prefix(head);
@@ -255,6 +287,15 @@ fn too_large(head: &[u8]) -> Refusal {
         Refusal::new(Denial::UriTooLong, "the request line is over the bound on heads")
     } else {
         Refusal::new(Denial::HeadTooLarge, "the head is over its bound")
+    }
+}
+
+/// Closes a connection that nobody waits for. TLS says so, or it would look cut off.
+async fn close_idle(mut transport: Transport, caller: &Caller) {
+    if caller.secured.is_some() {
+        let close = poll_fn(|cx| Pin::new(&mut transport.stream).poll_shutdown(cx));
+        // A caller that does not read goes without.
+        drop(tokio::time::timeout(LINGER, close).await);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::audit::Slot;
 use crate::clock;
 use crate::model::denial::{Advice, Failure, Reason};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
+use crate::model::policy::Scheme;
 use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
@@ -57,6 +58,8 @@ pub struct Request {
     pub trace: Trace,
     pub method: Box<str>,
     pub host: Box<str>,
+    pub scheme: Scheme,
+    pub is_http2: bool,
     /// None when the target had no canonical form.
     pub target: Option<Target>,
     pub peer_ip: Option<IpAddr>,

@@ -4,6 +4,8 @@
 //! past their deadline, calls whose permission was withdrawn. Requests only store numbers, which
 //! `flights` looks at, so a deadline costs no timer.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +14,7 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 
 use crate::model::id::RequestId;
+use crate::model::policy::Scheme;
 use crate::request::Call;
 
 use super::flights::Flights;
@@ -35,6 +38,8 @@ pub enum Phase {
 /// One connection in the air, or one stream of a multiplexed one.
 #[derive(Debug, Default)]
 pub struct Flight {
+    /// How the connection came in.
+    pub scheme: Scheme,
     phase: AtomicU8,
     /// When the phase has lasted too long, in milliseconds of the monotonic clock; 0 for never.
     phase_at_ms: AtomicU64,
@@ -60,6 +65,10 @@ pub struct Live {
 }
 
 impl Flight {
+    pub fn over(scheme: Scheme) -> Self {
+        Self { scheme, ..Self::default() }
+    }
+
     /// Begins a phase that may last for `after`.
     pub fn begin(&self, flights: &Flights, phase: Phase, after: Duration) {
         self.phase.store(phase as u8, Ordering::Release);
@@ -104,6 +113,22 @@ impl Flight {
         self.waker.register(cx.waker());
         // A stop between the look and the registration would have woken nobody.
         self.stopped().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// What the future gives, unless the flight is told to end first.
+    pub async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T, Stop> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match self.poll_stopped(cx) {
+            Poll::Ready(stop) => Poll::Ready(Err(stop)),
+            Poll::Pending => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+
+    /// Requests go on, on streams that have flights of their own: this one waits for them.
+    pub fn carries_streams(&self) {
+        self.phase_at_ms.store(0, Ordering::Release);
+        self.phase.store(Phase::Caller as u8, Ordering::Release);
     }
 
     /// Whether the connection is between requests.

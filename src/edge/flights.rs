@@ -10,6 +10,7 @@ use slab::Slab;
 
 use crate::clock;
 use crate::model::id::ListenerName;
+use crate::model::policy::Scheme;
 use crate::request::Call;
 
 use super::flight::Flight;
@@ -37,30 +38,42 @@ pub struct Flights {
     leaving: AtomicBool,
 }
 
+/// A listener that is bound.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    pub name: ListenerName,
+    pub address: SocketAddr,
+    pub scheme: Scheme,
+}
+
 /// A listener and its open connections.
 #[derive(Debug)]
 struct Port {
-    name: ListenerName,
-    address: SocketAddr,
+    listening: Listening,
     connections: AtomicUsize,
 }
 
-/// A place in the table; gives it back when dropped.
+/// A connection's place in the table; gives it back when dropped.
 #[derive(Debug)]
 pub struct Boarded {
-    flights: Arc<Flights>,
-    shard: usize,
-    key: usize,
+    place: Place,
     /// The position of its listener.
-    port: Option<usize>,
+    pub port: Option<usize>,
     pub flight: Arc<Flight>,
 }
 
+/// A place in the table, of a connection or of a stream.
+#[derive(Debug)]
+pub struct Place {
+    flights: Arc<Flights>,
+    shard: usize,
+    key: usize,
+}
+
 impl Flights {
-    pub fn new(listeners: &[(ListenerName, SocketAddr)]) -> Self {
-        let ports = listeners.iter().map(|(name, address)| Port {
-            name: name.clone(),
-            address: *address,
+    pub fn new(listeners: &[Listening]) -> Self {
+        let ports = listeners.iter().map(|listening| Port {
+            listening: listening.clone(),
             connections: AtomicUsize::new(0),
         });
         Self {
@@ -85,22 +98,31 @@ impl Flights {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let flight = Arc::new(Flight::default());
-        let key = lock(self.shards.get(shard)?).insert(Arc::clone(&flight));
         let port = local.and_then(|local| self.port_of(local));
-        if let Some(port) = port.and_then(|at| self.listeners.get(at)) {
+        let port_of_it = port.and_then(|at| self.listeners.get(at));
+        let scheme = port_of_it.map_or(Scheme::Http, |port| port.listening.scheme);
+        let flight = Arc::new(Flight::over(scheme));
+        let place = self.take_off(&flight);
+        if let Some(port) = port_of_it {
             port.connections.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Boarded { flights: Arc::clone(self), shard, key, port, flight })
+        Some(Boarded { place, port, flight })
+    }
+
+    /// Puts a flight into the table: a stream's, because its connection was counted when it came.
+    pub fn take_off(self: &Arc<Self>, flight: &Arc<Flight>) -> Place {
+        let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let key = self.shards.get(shard).map_or(0, |shard| lock(shard).insert(Arc::clone(flight)));
+        Place { flights: Arc::clone(self), shard, key }
     }
 
     /// The listener that took a connection to `local`: its own address, or any with its port.
     fn port_of(&self, local: SocketAddr) -> Option<usize> {
-        let exact = self.listeners.iter().position(|port| port.address == local);
+        let exact = self.listeners.iter().position(|port| port.listening.address == local);
         exact.or_else(|| {
             let takes = |port: &Port| {
-                port.address.ip().is_unspecified() && port.address.port() == local.port()
+                let address = port.listening.address;
+                address.ip().is_unspecified() && address.port() == local.port()
             };
             self.listeners.iter().position(takes)
         })
@@ -109,7 +131,7 @@ impl Flights {
     /// Open connections of each listener.
     pub fn connections_by_listener(&self) -> Vec<(String, u64)> {
         let count = |port: &Port| port.connections.load(Ordering::Relaxed) as u64;
-        self.listeners.iter().map(|port| (port.name.to_string(), count(port))).collect()
+        self.listeners.iter().map(|port| (port.listening.name.to_string(), count(port))).collect()
     }
 
     pub fn connections(&self) -> usize {
@@ -201,13 +223,19 @@ impl Flights {
     }
 }
 
-impl Drop for Boarded {
+impl Drop for Place {
     fn drop(&mut self) {
         if let Some(shard) = self.flights.shards.get(self.shard) {
             lock(shard).try_remove(self.key);
         }
-        self.flights.connections.fetch_sub(1, Ordering::Relaxed);
-        if let Some(port) = self.port.and_then(|at| self.flights.listeners.get(at)) {
+    }
+}
+
+impl Drop for Boarded {
+    fn drop(&mut self) {
+        let flights = &self.place.flights;
+        flights.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(port) = self.port.and_then(|at| flights.listeners.get(at)) {
             port.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -12,6 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType::InternalError, OrErr, Result};
 
 use crate::model::api::CredentialLocation;
+use crate::model::policy::Scheme;
 use crate::request::identify::{self, Known, Presented};
 
 use super::answer;
@@ -191,13 +192,17 @@ fn add_ours(
         fields.insert(X_FORWARDED_FOR, value(forwarded_for));
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_PROTO) {
-        fields.insert(X_FORWARDED_PROTO, HTTP);
+        let scheme = match request.scheme {
+            Scheme::Http => HTTP,
+            Scheme::Https => HTTPS,
+        };
+        fields.insert(X_FORWARDED_PROTO, scheme);
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_HOST) {
         let host = fields.get(header::HOST).cloned().unwrap_or(EMPTY);
         fields.insert(X_FORWARDED_HOST, host);
     }
-    fields.insert(header::VIA, VIA_ONEGATE);
+    fields.insert(header::VIA, if request.is_http2 { VIA_ONEGATE_2 } else { VIA_ONEGATE });
     fields.insert(X_ONEGATE_SURFACE, REST);
     if let Some((client, profile)) = names {
         fields.insert(X_ONEGATE_CLIENT, value(client));
@@ -280,8 +285,10 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 const REST: HeaderValue = HeaderValue::from_static("rest");
 const VIA_ONEGATE: HeaderValue = HeaderValue::from_static("1.1 onegate");
+const VIA_ONEGATE_2: HeaderValue = HeaderValue::from_static("2 onegate");
 
 #[cfg(test)]
 mod tests {

@@ -48,7 +48,9 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        let request = arrival::request(&self.shared, session.req_header(), session.client_addr());
+        let (head, client, scheme) =
+            (session.req_header(), session.client_addr(), ctx.flight.scheme);
+        let request = arrival::request(&self.shared, head, client, scheme);
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
         Ok(())

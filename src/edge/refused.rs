@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::model::denial::Refusal;
+use crate::model::policy::Scheme;
 use crate::model::record::End;
 use crate::request::Seen;
+use crate::request::head::parse_host;
 
 use super::Shared;
 use super::answer::Answer;
@@ -15,13 +17,35 @@ use super::flight::Flight;
 use super::ids;
 use super::stop::Fault;
 
-/// Records a refused head and gives the answer to write.
-pub fn record(
-    shared: &Arc<Shared>,
+/// A head that was refused, and what of it may be recorded.
+#[derive(Debug)]
+pub struct RefusedHead {
     refusal: Refusal,
-    head: &[u8],
+    method: Box<str>,
+    host: Box<str>,
     peer_ip: Option<IpAddr>,
-) -> Answer {
+}
+
+impl RefusedHead {
+    /// What a stranger sent is recorded only where it can be a method and a host.
+    pub fn new(refusal: Refusal, method: &str, host: &[u8], peer_ip: Option<IpAddr>) -> Self {
+        let plausible =
+            (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
+        let method = if plausible { method.into() } else { Box::default() };
+        Self { refusal, method, host: parse_host(host).unwrap_or_default(), peer_ip }
+    }
+
+    /// Of bytes that may be no head at all.
+    pub fn raw(refusal: Refusal, head: &[u8], peer_ip: Option<IpAddr>) -> Self {
+        let token = head.split(|b| *b == b' ').next().unwrap_or_default();
+        let method = std::str::from_utf8(token).unwrap_or_default();
+        Self::new(refusal, method, b"", peer_ip)
+    }
+}
+
+/// Records a refused head and gives the answer to write.
+pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
+    let RefusedHead { refusal, method, host, peer_ip } = head;
     let started = clock::now();
     let (id, trace) = ids::fresh(started.wall, None);
     let snapshot = shared.snapshot.load_full();
@@ -35,8 +59,10 @@ pub fn record(
         started,
         snapshot,
         trace,
-        method: method_of(head).into(),
-        host: Box::default(),
+        method,
+        host,
+        scheme: Scheme::default(),
+        is_http2: false,
         target: None,
         peer_ip,
         source_ip: peer_ip,
@@ -57,12 +83,4 @@ pub fn record(
     ctx.request = Some(Box::new(request));
     ctx.finish(End::Complete);
     answer
-}
-
-/// The method, when the head begins with something that can be one. What a stranger sent is not
-/// recorded otherwise.
-fn method_of(head: &[u8]) -> &str {
-    let token = head.split(|b| *b == b' ').next().unwrap_or_default();
-    let plausible = (1..=32).contains(&token.len()) && token.iter().all(u8::is_ascii_uppercase);
-    if plausible { std::str::from_utf8(token).unwrap_or_default() } else { "" }
 }

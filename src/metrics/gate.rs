@@ -9,6 +9,7 @@ use super::{Reading, counter, gauge, signed};
 #[derive(Debug)]
 pub struct GateSeries {
     connections: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     audit_records: IntCounter,
     audit_queue_bytes: IntGauge,
     revision: IntGauge,
@@ -21,6 +22,11 @@ impl GateSeries {
     pub(super) fn new() -> prometheus::Result<Self> {
         Ok(Self {
             connections: gauge("onegate_connections", "Open connections.", &["listener"])?,
+            certificate_expiry: gauge(
+                "onegate_certificate_expiry_seconds",
+                "Time until a certificate in use ends; negative once it has.",
+                &["name"],
+            )?,
             audit_records: IntCounter::new(
                 "onegate_audit_records_total",
                 "Records written to the audit.",
@@ -47,9 +53,10 @@ impl GateSeries {
         })
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 7] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 8] {
         [
             Box::new(self.connections.clone()),
+            Box::new(self.certificate_expiry.clone()),
             Box::new(self.audit_records.clone()),
             Box::new(self.audit_queue_bytes.clone()),
             Box::new(self.revision.clone()),
@@ -63,6 +70,10 @@ impl GateSeries {
     pub(super) fn set(&self, reading: &Reading) {
         for (listener, count) in &reading.connections {
             self.connections.with_label_values(&[listener]).set(signed(*count));
+        }
+        self.certificate_expiry.reset();
+        for (name, seconds) in &reading.certificate_expiry {
+            self.certificate_expiry.with_label_values(&[name]).set(*seconds);
         }
         // The recorder counts; this follows it.
         let behind = reading.audit_records.saturating_sub(self.audit_records.get());

@@ -10,6 +10,7 @@ use ahash::AHashMap;
 use ipnet::IpNet;
 
 use super::api::{Api, HostIndex, Operation};
+use super::certificate::CertificateFiles;
 use super::id::{ListenerName, OperationId, PlanName, ProductName, UpstreamName};
 use super::plan::{AnonymousLimit, Plan};
 use super::upstream::Upstream;
@@ -58,10 +59,50 @@ pub struct Server {
     pub drain_deadline: Duration,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     pub name: ListenerName,
     pub address: SocketAddr,
+    /// Whether HTTP/2 is spoken beside HTTP/1.1: by ALPN, or without TLS by who begins with it.
+    pub http2: bool,
+    pub tls: Option<TlsSettings>,
+}
+
+impl Listener {
+    pub const fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+}
+
+/// How a connection came in.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Scheme {
+    #[default]
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// TLS of one listener.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    pub min_version: TlsVersion,
+    /// The first is for callers that name no host, or one that none of these has. Never empty.
+    pub certificates: Box<[CertificateFiles]>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
 }
 
 /// The bounds on a connection and a request head; each is a key of `[server.bounds]`.
@@ -71,6 +112,8 @@ pub struct Bounds {
     pub idle_timeout: Duration,
     /// From a head's first byte to its last.
     pub head_deadline: Duration,
+    /// From a connection's first byte to the end of its TLS handshake.
+    pub handshake_deadline: Duration,
     /// Between two pieces of the request body, and of the response to a caller that does not read.
     pub body_timeout: Duration,
     pub head_bytes_max: usize,
@@ -78,6 +121,8 @@ pub struct Bounds {
     pub uri_bytes_max: usize,
     pub connections_max: usize,
     pub requests_max: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub http2_streams_max: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,6 +11,8 @@ use crate::model::policy::Bounds;
 
 use super::target;
 
+pub mod parsed;
+
 /// What the connection must know of a head that passed.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Head<'a> {
@@ -88,6 +90,16 @@ pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
     }
     let framing = fields.framing(version)?;
     Ok(Head { method, target, framing, upgrade: fields.upgrade })
+}
+
+/// The method and the host of a head that passed, for those who must know them before the request
+/// is decided on. Few do, so no other head pays for it.
+pub fn method_and_host(raw: &[u8]) -> Option<(&str, &[u8])> {
+    let mut lines = Lines(raw);
+    let (method, _, _) = request_line(lines.next()?).ok()?;
+    let mut fields = Fields::default();
+    lines.try_for_each(|line| fields.read(line)).ok()?;
+    Some((method, fields.host?))
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,7 +11,7 @@ use crate::metrics::{self, Metrics, Reading};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::snapshot::Snapshot;
-use crate::model::time::Now;
+use crate::model::time::{Now, UnixMicros};
 use crate::request::limit::usage;
 
 /// The running gate, as its metrics listener sees it.
@@ -45,6 +45,7 @@ impl LiveGauges {
             limit_used: limits_used(&snapshot, clients_max, clock::now()),
             connections: self.shared.flights.connections_by_listener(),
             upstream_endpoints: self.upstream_endpoints(),
+            certificate_expiry: certificate_expiry(self.shared.doors.expiries(), clock::wall()),
             audit_records: audit.records_written(),
             audit_queue_bytes: audit.queued_bytes_estimate(),
             revision: snapshot.inventory.revision,
@@ -72,6 +73,16 @@ impl LiveGauges {
         counts.extend((rest > 0).then(|| (metrics::OTHER.to_owned(), rest)));
         counts
     }
+}
+
+/// By name. Of several with one name, the one that ends first counts.
+fn certificate_expiry(all: Vec<(String, UnixMicros)>, now: UnixMicros) -> Vec<(String, i64)> {
+    let mut by_name: BTreeMap<String, i64> = BTreeMap::new();
+    for (name, end) in all {
+        let left = end.seconds() - now.seconds();
+        by_name.entry(name).and_modify(|least| *least = left.min(*least)).or_insert(left);
+    }
+    by_name.into_iter().collect()
 }
 
 /// Limits that are in use now; those at rest are left out.

@@ -12,13 +12,14 @@ use pingora::server::{Fds, ListenFds};
 use pingora::services::listening::Service;
 
 use crate::edge::connection::Connections;
+use crate::edge::flights::Listening;
 use crate::model::id::ListenerName;
 use crate::model::policy::Listener;
 
 /// Every listener of the config, bound.
 #[derive(Debug)]
 pub struct Bound {
-    pub listeners: Vec<(ListenerName, SocketAddr)>,
+    pub listeners: Vec<Listening>,
     sockets: Vec<TcpListener>,
 }
 
@@ -39,7 +40,8 @@ pub fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
         let socket = TcpListener::bind(listener.address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        bound.listeners.push((listener.name.clone(), address));
+        let (name, scheme) = (listener.name.clone(), listener.scheme());
+        bound.listeners.push(Listening { name, address, scheme });
         bound.sockets.push(socket);
     }
     Ok(bound)
@@ -50,7 +52,7 @@ pub fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
 pub fn service(bound: Bound, app: Connections) -> (Service<Connections>, ListenFds) {
     let mut service = Service::new("onegate".to_owned(), app);
     let mut fds = Fds::new();
-    for ((_, address), socket) in bound.listeners.iter().zip(bound.sockets) {
+    for (Listening { address, .. }, socket) in bound.listeners.iter().zip(bound.sockets) {
         // The lane reads heads through its own scratch buffer, so Pingora's read buffer, which
         // every idle connection would own, is left out. The write buffer joins head and body.
         let buffers = L4BufferSettings::new(0, WRITE_BUFFER_BYTES);

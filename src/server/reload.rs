@@ -16,6 +16,8 @@ use crate::inventory::store::Asked;
 use crate::metrics::Metrics;
 use crate::model::policy::Policy;
 
+use super::rotation::Rotation;
+
 /// Where the config comes from, and what a command line puts over it.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -42,6 +44,7 @@ pub struct Reloader {
     pub shared: Arc<Shared>,
     pub metrics: Arc<Metrics>,
     pub access_log: Arc<AccessLog>,
+    pub rotation: Arc<Rotation>,
     /// One reload at a time.
     pub turn: Mutex<()>,
 }
@@ -74,6 +77,8 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(format!("needs a restart to change: {}\n", fixed.join(", ")));
         }
+        let certificates = Rotation::prepare(&loaded.policy.listeners)
+            .map_err(|error| format!("the certificates cannot be used: {error}\n"))?;
         let policy = Arc::new(loaded.policy);
         let adopted = self.access_log.adopt(policy.access_log.as_ref());
         adopted.map_err(|error| format!("[access_log]: cannot write to {error}\n"))?;
@@ -82,6 +87,7 @@ impl Reloader {
         self.shared.upstreams.resolve_and_wait();
         match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
             Ok(ended) => {
+                self.rotation.adopt(certificates);
                 let mut done = loaded.warnings.to_string();
                 done += &format!(
                     "config {} is in force; {} live requests ended",

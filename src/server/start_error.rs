@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::admin::AdminError;
 use crate::audit::{AuditError, Unwritten};
 use crate::counters::CountersError;
+use crate::edge::tls::TlsError;
 use crate::inventory::error::StoreError;
 
 use super::listen::BindError;
@@ -14,6 +15,7 @@ use super::listen::BindError;
 #[derive(Debug)]
 pub enum StartError {
     Listener(BindError),
+    Tls(TlsError),
     Metrics {
         address: SocketAddr,
         error: io::Error,
@@ -41,6 +43,7 @@ impl fmt::Display for StartError {
                 bind.error,
                 fix(bind.error.kind())
             ),
+            Self::Tls(error) => write!(f, "the certificates cannot be used: {error}"),
             Self::Metrics { address, error } => {
                 write!(f, "[metrics]: cannot listen on {address}: {error}{}", fix(error.kind()))
             }

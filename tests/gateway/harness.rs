@@ -4,11 +4,15 @@
 
 pub mod address;
 pub mod audit;
+pub mod authority;
 pub mod bench;
 pub mod client;
+pub mod curl;
 pub mod folder;
+pub mod frames;
 pub mod gate;
 pub mod http;
+pub mod http2;
 pub mod nginx;
 pub mod poll;
 pub mod python;

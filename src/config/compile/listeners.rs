@@ -1,19 +1,25 @@
-//! `[[listener]]`: where the gate listens.
+//! `[[listener]]`: where the gate listens, and what it speaks there.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::super::names::Names;
 use super::super::section::Section;
 use super::super::source::Place;
+use super::certificates;
 use super::files::Files;
 use super::server::socket_address;
-use crate::model::policy::Listener;
+use crate::model::policy::{Listener, TlsSettings, TlsVersion};
 
 /// Most listeners of one gate.
 const LISTENERS_MAX: usize = 64;
 
-pub(super) fn listeners(files: &mut Files<'_>, metrics: SocketAddr) -> Box<[Listener]> {
+pub(super) fn listeners(
+    files: &mut Files<'_>,
+    metrics: SocketAddr,
+    folder: &Path,
+) -> Box<[Listener]> {
     let mut names = files.names("listener");
     let mut addresses = Addresses { metrics, taken: BTreeMap::new() };
     let sections = files.tables("listener", LISTENERS_MAX);
@@ -21,7 +27,7 @@ pub(super) fn listeners(files: &mut Files<'_>, metrics: SocketAddr) -> Box<[List
         let fix = "add [[listener]] with a name and an address";
         files.problems().error_in_main("there is no listener", fix);
     }
-    let read = |section| listener(section, &mut names, &mut addresses);
+    let read = |section| listener(section, &mut names, &mut addresses, folder);
     sections.into_iter().filter_map(read).collect()
 }
 
@@ -29,6 +35,7 @@ fn listener(
     mut section: Section<'_>,
     names: &mut Names,
     addresses: &mut Addresses,
+    folder: &Path,
 ) -> Option<Listener> {
     let name = section.name("name");
     if let Some(name) = &name {
@@ -40,8 +47,22 @@ fn listener(
     if let (Some(address), Some(text)) = (address, text) {
         addresses.take(address, text.at, &section);
     }
+    let is_tls = !section.lacks("tls");
+    let http2 = section.flag("http2").unwrap_or(is_tls);
+    let tls = tls(section.table("tls"), is_tls, folder);
     section.finish();
-    Some(Listener { name: name?.name, address: address? })
+    // A listener that was to have TLS must not be made without.
+    (tls.is_some() == is_tls).then_some(())?;
+    Some(Listener { name: name?.name, address: address?, http2, tls })
+}
+
+fn tls(mut section: Section<'_>, is_there: bool, folder: &Path) -> Option<TlsSettings> {
+    section.need("certificates", "certificates = [{ cert = \"tls.crt\", key = \"tls.key\" }]");
+    let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+    let min_version = section.choice("min_version", &versions).unwrap_or(TlsVersion::Tls12);
+    let certificates = certificates::certificates(&mut section, folder);
+    section.finish();
+    is_there.then_some(TlsSettings { min_version, certificates: certificates? })
 }
 
 /// Addresses that are bound already. Port 0 is a free port each time, so it is never taken.

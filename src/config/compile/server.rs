@@ -106,6 +106,9 @@ fn bounds(mut section: Section<'_>) -> Bounds {
         head_deadline: section
             .quantity("head_deadline", SECOND..=MINUTE)
             .unwrap_or(Duration::from_secs(10)),
+        handshake_deadline: section
+            .quantity("handshake_deadline", SECOND..=MINUTE)
+            .unwrap_or(Duration::from_secs(10)),
         body_timeout: section
             .quantity("body_timeout", SECOND..=HOUR)
             .unwrap_or(Duration::from_secs(30)),
@@ -118,6 +121,7 @@ fn bounds(mut section: Section<'_>) -> Bounds {
             .map_or(8 << 10, size),
         connections_max: section.integer("connections_max", 1..=1_000_000).unwrap_or(10_000),
         requests_max: section.integer("requests_max", 1..=1_000_000).unwrap_or(10_000),
+        http2_streams_max: section.integer("http2_streams_max", 1..=1000).unwrap_or(100),
     };
     section.finish();
     bounds

@@ -15,6 +15,8 @@ enum Line<'t> {
     Comment(&'t str),
     /// `[[api.operation]]`, without the brackets.
     Header(&'t str),
+    /// `# [listener.tls]`, a section that may be left out: with its brackets.
+    ExampleHeader(&'t str),
     /// `key = value`, without what marks it.
     Key(Mark, &'t str),
 }
@@ -33,7 +35,7 @@ impl<'t> Line<'t> {
     fn parse(line: &'t str) -> Self {
         let is_key = |text: &str| {
             let name = text.split_once(" = ").map_or("", |(name, _)| name);
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            !name.is_empty() && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
         };
         let Some(comment) = line.strip_prefix('#') else {
             return match line {
@@ -42,6 +44,9 @@ impl<'t> Line<'t> {
                 _ => Self::Header(line.trim_matches(['[', ']'])),
             };
         };
+        if let Some(header) = comment.strip_prefix(' ').filter(|text| text.starts_with('[')) {
+            return Self::ExampleHeader(header);
+        }
         let (default, example) = (comment.strip_prefix(' '), comment.strip_prefix(" e.g. "));
         match (default.filter(|text| is_key(text)), example.filter(|text| is_key(text))) {
             (Some(key), _) => Self::Key(Mark::Default, key),
@@ -51,15 +56,23 @@ impl<'t> Line<'t> {
     }
 }
 
-/// The reference with every key set: `# key = value` and `# e.g. key = value` without the mark.
+/// The reference with every key set: `# key = value` and `# e.g. key = value` without the mark, and
+/// files where it names some.
 pub(super) fn all_keys_set() -> String {
-    uncommented(&[Mark::Default, Mark::Example])
+    let pair = super::certificates::Pair::shared();
+    let text = uncommented(&[Mark::Default, Mark::Example]);
+    text.replace("\"tls.crt\"", &pair.cert_quoted()).replace("\"tls.key\"", &pair.key_quoted())
 }
 
 fn uncommented(wanted: &[Mark]) -> String {
     let line = |line| match Line::parse(line) {
         Line::Key(mark, key) if wanted.contains(&mark) => format!("{key}\n"),
-        Line::Key(..) | Line::Comment(_) | Line::Header(_) | Line::Blank => format!("{line}\n"),
+        Line::ExampleHeader(header) if wanted.contains(&Mark::Example) => format!("{header}\n"),
+        Line::ExampleHeader(_)
+        | Line::Key(..)
+        | Line::Comment(_)
+        | Line::Header(_)
+        | Line::Blank => format!("{line}\n"),
     };
     REFERENCE.lines().map(line).collect()
 }
@@ -74,8 +87,8 @@ fn comments() -> Vec<(String, String)> {
                 comment.push_str(text);
                 continue;
             }
-            Line::Header(path) => {
-                section = path.to_owned();
+            Line::Header(path) | Line::ExampleHeader(path) => {
+                section = path.trim_matches(['[', ']']).to_owned();
                 if comment.contains(" test: ") {
                     found.push((section.clone(), comment));
                 }

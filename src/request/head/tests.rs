@@ -6,15 +6,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     idle_timeout: Duration::from_mins(1),
     head_deadline: Duration::from_secs(10),
+    handshake_deadline: Duration::from_secs(10),
     body_timeout: Duration::from_secs(30),
     head_bytes_max: 4096,
     head_fields_max: 5,
     uri_bytes_max: 64,
     connections_max: 10,
     requests_max: 10,
+    http2_streams_max: 10,
 };
 
 fn check(raw: &str, expected: Result<Framing, Denial>) {

@@ -19,3 +19,12 @@ pub fn until<T>(fact: &str, mut look: impl FnMut() -> Option<T>) -> T {
         thread::sleep(PAUSE);
     }
 }
+
+/// The same while other things go on in the test's runtime.
+pub async fn until_seen(fact: &str, mut look: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !look() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {fact}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

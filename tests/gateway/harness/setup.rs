@@ -16,6 +16,8 @@ pub struct Setup {
     pub audit: &'static str,
     /// Keys of `[metrics]` besides the address.
     pub metrics: &'static str,
+    /// Keys of the listener besides its name and address.
+    pub listener: String,
     /// The endpoints of the upstream `recorder`, with commas between.
     pub endpoints: String,
     /// Other keys of that upstream.
@@ -39,6 +41,7 @@ impl Setup {
             bounds: "",
             audit: "",
             metrics: "",
+            listener: String::new(),
             endpoints: format!("\"{endpoint}\""),
             upstream: "",
             apis: LAB.to_owned(),
@@ -48,7 +51,9 @@ impl Setup {
     }
 
     pub fn to_toml(&self, listener: SocketAddr, metrics_at: SocketAddr, data_dir: &str) -> String {
-        let Self { server, bounds, audit, metrics, endpoints, upstream, apis, plans, more } = self;
+        let Self { server, bounds, audit, metrics, endpoints, upstream, apis, plans, more, .. } =
+            self;
+        let keys = &self.listener;
         format!(
             r#"
 [server]
@@ -64,6 +69,7 @@ address = "{metrics_at}"
 [[listener]]
 name = "main"
 address = "{listener}"
+{keys}
 [[upstream]]
 name = "recorder"
 endpoints = [{endpoints}]
