@@ -24,6 +24,7 @@ mod bounds;
 mod concurrency;
 mod credentials;
 mod denials;
+mod flapping;
 mod forward;
 mod health;
 mod hostile;
