@@ -2,7 +2,7 @@
 //!
 //! The one place that knows every layer. Worker threads run Pingora and nothing else; the control
 //! thread (the caller's) serves metrics and obeys signals; the recorder, the counters, the sweeper, the
-//! resolver and the admin socket have threads of their own.
+//! resolver, the keeper of the upstreams and the admin socket have threads of their own.
 
 mod gauges;
 mod life;
@@ -12,6 +12,7 @@ mod rotation;
 mod signals;
 mod start_error;
 mod ticker;
+mod upstreams;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,7 +37,6 @@ use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
 use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
-use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
@@ -52,6 +52,7 @@ pub use self::reload::{Reloader, Source};
 use self::rotation::{LOOK_EVERY, Rotation};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
+use self::upstreams::Lookout;
 
 /// A gate that serves.
 #[derive(Debug)]
@@ -68,7 +69,8 @@ pub struct Running {
     recorder: Recorder,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
-    _tickers: [Ticker; 3],
+    _tickers: [Ticker; 2],
+    _lookout: Lookout,
 }
 
 /// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
@@ -89,9 +91,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
 
     let flights = Arc::new(Flights::new(&bound.listeners));
     let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
-    let upstreams = Arc::new(Upstreams::default());
-    upstreams.adopt(&policy);
-    upstreams.resolve();
+    let upstreams = upstreams::start(&policy, metrics.upstreams.retries.clone());
+    let (upstreams, lookout) = upstreams.map_err(StartError::Thread)?;
     let sink = Arc::new(AuditSink(log.clone()));
     let on_swap = recheck_flights(Arc::clone(&flights));
     let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
@@ -101,7 +102,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         audit: log,
         flights: Arc::clone(&flights),
         doors: rotation.doors(),
-        upstreams: Arc::clone(&upstreams),
+        upstreams,
         counters,
         strangers: Strangers::default(),
         refused_before_request: metrics.gate.refused_before_request.clone(),
@@ -114,8 +115,6 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
 
     let sweeper = start_sweeper(flights, registry.running())?;
-    let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
-    let resolver = resolver.map_err(StartError::Thread)?;
     let looker = Arc::clone(&rotation);
     let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
     let rotator = rotator.map_err(StartError::Thread)?;
@@ -149,7 +148,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         recorder,
         access_log,
         ledger,
-        _tickers: [sweeper, resolver, rotator],
+        _tickers: [sweeper, rotator],
+        _lookout: lookout,
     })
 }
 

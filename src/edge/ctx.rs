@@ -24,6 +24,7 @@ use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
+use super::attempts;
 use super::flight::Flight;
 use super::flights::InFlight;
 use super::ids::Trace;
@@ -31,6 +32,7 @@ use super::shape::dress::Dress;
 use super::shape::encoder::Encoder;
 use super::stop::{Fault, Meaning};
 use super::tunnel::Tunnel;
+use super::upstreams::instance::Attempt;
 
 /// One request, from its head to its record. Three words, because Pingora's future holds it by
 /// value several times and is copied whole.
@@ -106,6 +108,10 @@ pub struct Forward {
     pub attempts: u8,
     /// The chosen upstream, once there is a peer.
     pub routed: Option<Arc<Upstream>>,
+    /// Counts the request at the endpoint where it is.
+    pub attempt: Option<Attempt>,
+    /// Set aside after the first attempt failed.
+    pub retry: Option<Box<attempts::Retry>>,
     /// The request's id as the upstream was sent it.
     pub id: Option<HeaderValue>,
 }
@@ -193,6 +199,7 @@ impl Ctx {
 impl Drop for Ctx {
     fn drop(&mut self) {
         let Some(request) = &mut self.request else { return };
+        attempts::stopped(&self.shared, &mut request.forward, &self.flight);
         let ending = if std::thread::panicking() {
             let reason = Reason::fixed("the gate panicked");
             Meaning { fault: Fault::PANICKED, end: End::Panic, reason }
