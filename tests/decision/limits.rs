@@ -12,7 +12,7 @@ use onegate::counters::Book;
 use onegate::model::api::CredentialLocation;
 use onegate::model::client::{Client, ClientKind, Grant, Profile, Status};
 use onegate::model::denial::{Advice, Denial, Refusal};
-use onegate::model::id::{ClientId, PlanName, ProductName, ProfileName};
+use onegate::model::id::{ClientId, LimitName, PlanName, ProductName, ProfileName};
 use onegate::model::key::{Environment, NewKey};
 use onegate::model::meter::{Meter, Wanted};
 use onegate::model::policy::Policy;
@@ -121,7 +121,7 @@ impl Lab {
 
     fn shadow(&self) -> Option<&str> {
         let more = self.seen.standing.as_ref()?.more.as_ref()?;
-        more.shadow.as_ref().map(|name| name.as_str())
+        more.shadow.as_ref().map(LimitName::as_str)
     }
 }
 

@@ -60,7 +60,9 @@ quotas = [{ limit = 300, per = "month" }, { name = "daily", limit = 250, per = "
         threads.into_iter().flat_map(|thread| thread.join().expect("a test thread")).collect()
     });
     let mut counts = BTreeMap::new();
-    statuses.iter().for_each(|status| *counts.entry(*status).or_insert(0) += 1);
+    for status in statuses {
+        *counts.entry(status).or_insert(0) += 1;
+    }
     assert_eq!(counts, BTreeMap::from([(200, 250), (429, 384 - 250)]));
     assert_eq!(upstream.received().len(), 250, "over-admitted");
 
@@ -123,6 +125,8 @@ quotas = [{ name = "watched", limit = 3, per = "month", shadow = true }]
 
 #[test]
 fn a_quota_outlives_restarts_and_crashes() {
+    const BLOCK: usize = 40;
+    const CALLERS: usize = 4;
     let upstream = Upstream::start();
     let plans = r#"
 [[plan]]
@@ -130,8 +134,6 @@ name = "wide"
 quotas = [{ limit = 4000, per = "month" }]
 "#;
     let (mut gate, key) = start(&upstream, plans);
-    const BLOCK: usize = 40;
-    const CALLERS: usize = 4;
     for kill in 1..=3 {
         let (address, request) = (gate.address, Request::get("/lab/ok/1").key(&key.text));
         let callers: Vec<_> = (0..CALLERS)
@@ -145,7 +147,9 @@ quotas = [{ limit = 4000, per = "month" }]
         });
         gate.kill9();
         // One that was cut off in the middle of an answer has panicked.
-        callers.into_iter().for_each(|caller| drop(caller.join()));
+        for caller in callers {
+            drop(caller.join());
+        }
         gate.run();
         // In good order: nothing is burnt.
         assert_eq!(call(&gate, &key).status, 200);
