@@ -13,7 +13,8 @@ mod signals;
 mod start_error;
 mod ticker;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
-use crate::counters::{self, Ledger};
+use crate::counters::{self, Counters, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
@@ -76,14 +77,10 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let metrics_socket = serve::bind(policy.metrics.address)
         .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;
     let metrics = Arc::new(Metrics::new().map_err(StartError::Series)?);
-    let access_log = AccessLog::start(metrics.gate.access_log_dropped.clone());
-    let access_log = Arc::new(access_log.map_err(StartError::Thread)?);
-    access_log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    let access_log = open_access_log(&policy, &metrics)?;
     let (log, recorder) = open_audit(&policy, &metrics, access_log.feed())?;
 
-    let (counters, ledger) =
-        counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
-
+    let (counters, ledger) = open_counters(&policy)?;
     let flights = Arc::new(Flights::new(&bound.listeners));
     let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
     let upstreams = Arc::new(Upstreams::default());
@@ -105,18 +102,10 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         unrecorded: metrics.unrecorded(),
     });
 
-    let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
-    control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
-
-    let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
-    let sweeper = sweeper.map_err(StartError::Thread)?;
-    let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
-    let resolver = resolver.map_err(StartError::Thread)?;
-    let looker = Arc::clone(&rotation);
-    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
-    let rotator = rotator.map_err(StartError::Thread)?;
+    let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
+    let tickers = tickers(flights, upstreams, Arc::clone(&rotation)).map_err(StartError::Thread)?;
     let reloader = Arc::new(Reloader {
         source,
         rotation,
@@ -147,7 +136,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         recorder,
         access_log,
         ledger,
-        _tickers: [sweeper, resolver, rotator],
+        _tickers: tickers,
     })
 }
 
@@ -160,6 +149,36 @@ impl Running {
     pub fn is_without_clients(&self) -> bool {
         self.shared.snapshot.load().inventory.clients.is_empty()
     }
+}
+
+fn open_counters(policy: &Policy) -> Result<(Counters, Ledger), StartError> {
+    counters::open(&policy.server.data_dir).map_err(StartError::Counters)
+}
+
+fn start_control(metrics: TcpListener, gauges: LiveGauges) -> io::Result<Runtime> {
+    let control = Builder::new_current_thread().enable_all().build()?;
+    control.spawn(serve::serve(metrics, Arc::new(gauges)));
+    Ok(control)
+}
+
+/// Look at deadlines, resolve names, look for new certificates.
+fn tickers(
+    flights: Arc<Flights>,
+    upstreams: Arc<Upstreams>,
+    rotation: Arc<Rotation>,
+) -> io::Result<[Ticker; 3]> {
+    Ok([
+        Ticker::start("onegate-sweeper", TICK, move || flights.sweep())?,
+        Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve())?,
+        Ticker::start("onegate-rotator", LOOK_EVERY, move || rotation.look())?,
+    ])
+}
+
+fn open_access_log(policy: &Policy, metrics: &Metrics) -> Result<Arc<AccessLog>, StartError> {
+    let log = AccessLog::start(metrics.gate.access_log_dropped.clone());
+    let log = log.map_err(StartError::Thread)?;
+    log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    Ok(Arc::new(log))
 }
 
 fn open_audit(
@@ -198,7 +217,7 @@ fn start_workers(
     shutdown: watch::Receiver<bool>,
 ) -> Result<Runtime, StartError> {
     let threads = policy.server.threads.map_or_else(std::thread::available_parallelism, |n| {
-        n.try_into().map_err(|_| std::io::ErrorKind::InvalidInput.into())
+        n.try_into().map_err(|_| io::ErrorKind::InvalidInput.into())
     });
     let threads = threads.map_err(StartError::Thread)?.get();
     let workers = Builder::new_multi_thread()

@@ -212,18 +212,13 @@ quotas = [{ limit = 3, per = "day", timezone = "Test/Edge" }]
 "#;
     let upstream = Upstream::start();
     let zones = Folder::new();
-    let zone = |midnight| {
-        fs::write(zones.at("Test/Edge"), zone_with_midnight_at(midnight)).expect("it is ours");
-    };
-    // A process lists the zones once in a while, so it must be there before, with any midnight.
     fs::create_dir(zones.at("Test")).expect("the folder is ours");
-    zone(0);
     let setup = Setup { plans: PLAIN, ..Setup::before(&upstream) };
     let gate = Gate::start_with(&setup, &[("TZDIR", &zones.at(""))]);
     let key = gate.add_lab_client("early");
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let midnight = since_epoch + 8;
-    zone(midnight);
+    fs::write(zones.at("Test/Edge"), zone_with_midnight_at(midnight)).expect("the folder is ours");
     gate.write_config(&Setup { plans: DAILY, ..Setup::before(&upstream) });
     gate.cli(&["reload"]).expect_success();
 
