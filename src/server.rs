@@ -14,7 +14,8 @@ mod start_error;
 mod ticker;
 mod upstreams;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +30,7 @@ use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
-use crate::counters::{self, Ledger};
+use crate::counters::{self, Counters, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
@@ -81,14 +82,10 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let metrics_socket = serve::bind(policy.metrics.address)
         .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;
     let metrics = Arc::new(Metrics::new().map_err(StartError::Series)?);
-    let access_log = AccessLog::start(metrics.gate.access_log_dropped.clone());
-    let access_log = Arc::new(access_log.map_err(StartError::Thread)?);
-    access_log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    let access_log = open_access_log(&policy, &metrics)?;
     let (log, recorder) = open_audit(&policy, &metrics, access_log.feed())?;
 
-    let (counters, ledger) =
-        counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
-
+    let (counters, ledger) = open_counters(&policy)?;
     let flights = Arc::new(Flights::new(&bound.listeners));
     let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
     let upstreams = upstreams::start(&policy, metrics.upstreams.retries.clone());
@@ -109,11 +106,9 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         unrecorded: metrics.unrecorded(),
     });
 
-    let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
-    control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
-
+    let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
     let sweeper = start_sweeper(flights, registry.running())?;
     let looker = Arc::clone(&rotation);
     let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
@@ -164,6 +159,23 @@ impl Running {
     }
 }
 
+fn open_counters(policy: &Policy) -> Result<(Counters, Ledger), StartError> {
+    counters::open(&policy.server.data_dir).map_err(StartError::Counters)
+}
+
+fn start_control(metrics: TcpListener, gauges: LiveGauges) -> io::Result<Runtime> {
+    let control = Builder::new_current_thread().enable_all().build()?;
+    control.spawn(serve::serve(metrics, Arc::new(gauges)));
+    Ok(control)
+}
+
+fn open_access_log(policy: &Policy, metrics: &Metrics) -> Result<Arc<AccessLog>, StartError> {
+    let log = AccessLog::start(metrics.gate.access_log_dropped.clone());
+    let log = log.map_err(StartError::Thread)?;
+    log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    Ok(Arc::new(log))
+}
+
 fn open_audit(
     policy: &Policy,
     metrics: &Metrics,
@@ -209,7 +221,7 @@ fn start_workers(
     shutdown: watch::Receiver<bool>,
 ) -> Result<Runtime, StartError> {
     let threads = policy.server.threads.map_or_else(std::thread::available_parallelism, |n| {
-        n.try_into().map_err(|_| std::io::ErrorKind::InvalidInput.into())
+        n.try_into().map_err(|_| io::ErrorKind::InvalidInput.into())
     });
     let threads = threads.map_err(StartError::Thread)?.get();
     let workers = Builder::new_multi_thread()

@@ -159,7 +159,7 @@ impl Request {
             outcome,
             reason,
             limit,
-            shadow_limit: seen.standing.and_then(shadow_limit),
+            shadow_limit: seen.standing.as_ref().and_then(shadow_limit),
             status: self.status,
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
@@ -229,9 +229,9 @@ impl Drop for Ctx {
 }
 
 /// What most plans do not have: a limit that only watches, and would have refused.
-fn shadow_limit(standing: Standing) -> Option<Box<(PlanName, LimitName)>> {
-    let shadow = standing.more?.shadow?;
-    Some(Box::new((standing.plan.name.clone(), shadow)))
+fn shadow_limit(standing: &Standing) -> Option<Box<(PlanName, LimitName)>> {
+    let shadow = standing.more.as_ref()?.shadow.as_ref()?;
+    Some(Box::new((standing.plan.name.clone(), shadow.clone())))
 }
 
 fn micros(later: MonoNs, earlier: MonoNs) -> u64 {
