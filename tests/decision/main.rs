@@ -253,6 +253,24 @@ fn refused(unadmitted: Unadmitted) -> Refusal {
     }
 }
 
+/// Denials with rows elsewhere: `limits.rs` has those of plans, `rules.rs` those of an api's rules,
+/// `tests/gateway/denials.rs` the edge's, which refuses before there is a request to decide on, or
+/// because of its own state.
+const ELSEWHERE: [Denial; 12] = [
+    Denial::RateLimited,
+    Denial::QuotaExhausted,
+    Denial::ConcurrencyLimited,
+    Denial::AddressNotAllowed,
+    Denial::PolicyRefused,
+    Denial::MalformedRequest,
+    Denial::UriTooLong,
+    Denial::HeadTooLarge,
+    Denial::RequestTimeout,
+    Denial::TooManyUnauthenticated,
+    Denial::AuditUnavailable,
+    Denial::Overloaded,
+];
+
 #[test]
 fn requests_are_decided() {
     use Denial::*;
@@ -313,22 +331,8 @@ fn requests_are_decided() {
     check(list, &["key=scopeless"], Err(InsufficientScope));
     check(create, &["key=good", "body=1025"], Err(BodyTooLarge));
 
-    // The rest are the edge's: it refuses before there is a request to decide on, or because of
-    // its own state. `tests/gateway/denials.rs` has their rows.
-    let of_edge = [
-        MalformedRequest,
-        UriTooLong,
-        HeadTooLarge,
-        RequestTimeout,
-        TooManyUnauthenticated,
-        AuditUnavailable,
-        Overloaded,
-    ];
-    // `limits.rs` has those of plans.
-    let of_plans = [RateLimited, QuotaExhausted, ConcurrencyLimited];
     for denial in Denial::ALL {
-        let of_rules = [AddressNotAllowed, PolicyRefused].contains(&denial);
-        let elsewhere = of_plans.contains(&denial) || of_rules || of_edge.contains(&denial);
+        let elsewhere = ELSEWHERE.contains(&denial);
         assert_eq!(denied.contains(&denial), !elsewhere, "{denial} has a row in one place");
     }
 }
