@@ -255,9 +255,9 @@ fn refused(unadmitted: Unadmitted) -> Refusal {
     }
 }
 
-/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `rules.rs` those of an api's rules,
-/// `tests/gateway/denials.rs` the edge's, which refuses before there is a request to decide on, or
-/// because of its own state.
+/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `rules.rs` those of
+/// an api's rules, `tests/gateway/denials.rs` the edge's, which refuses before there is a request to
+/// decide on, or because of its own state.
 const ELSEWHERE: [Denial; 12] = [
     Denial::RateLimited,
     Denial::QuotaExhausted,
