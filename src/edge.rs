@@ -19,11 +19,13 @@ pub mod http2;
 pub mod ids;
 pub mod lane;
 pub mod peer;
+pub mod profile;
 pub mod proxy;
 pub mod refused;
 pub mod stop;
 pub mod strangers;
 pub mod tls;
+pub mod untrusted;
 pub mod upstreams;
 
 use std::sync::Arc;

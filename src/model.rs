@@ -20,4 +20,5 @@ pub mod record;
 pub mod snapshot;
 pub mod template;
 pub mod time;
+pub mod trust;
 pub mod upstream;

@@ -6,6 +6,7 @@ use super::keys::Keys;
 use super::source::Sources;
 use crate::model::policy::Policy;
 use files::Files;
+use trust::TrustFiles;
 
 mod access_log;
 mod apis;
@@ -22,6 +23,8 @@ mod quotas;
 mod routes;
 mod server;
 mod syntax;
+mod transport;
+mod trust;
 mod upstreams;
 
 /// The policy that the files describe; None when a problem was an error.
@@ -37,9 +40,10 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let anonymous = limits::anonymous(files.section("limits"));
     let plans = plans::plans(&mut files);
 
+    let trust = TrustFiles::new(sources.folder());
     let mut upstream_names = files.names("upstream");
     let mut operation_ids = files.names("operation");
-    let upstreams = upstreams::upstreams(&mut files, &mut upstream_names);
+    let upstreams = upstreams::upstreams(&mut files, &mut upstream_names, &trust);
     let products = products::products(&mut files);
     let apis = apis::apis(&mut files, &upstream_names, &mut operation_ids, &products);
     products.check(&operation_ids, problems);

@@ -3,11 +3,12 @@
 //! The context observes: apart from [`Stage`], which is a token, no decision reads it. However the
 //! request ends, its record is completed once, in `logging` or in `Drop`; dropping only sends.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use pingora::upstreams::peer::HttpPeer;
 
 use crate::audit::Slot;
 use crate::clock;
@@ -17,12 +18,13 @@ use crate::model::policy::Scheme;
 use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
-use crate::model::upstream::{Timeouts, Upstream};
+use crate::model::upstream::{Address, Timeouts, Upstream};
 use crate::request::Seen;
 use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
+use super::answer::stop_pipeline;
 use super::attempts;
 use super::flight::{Flight, Phase};
 use super::flights::InFlight;
@@ -87,7 +89,7 @@ pub struct Request {
 #[derive(Debug, Default)]
 pub struct Forward {
     pub upstream: Option<UpstreamName>,
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<Address>,
     pub began: Option<MonoNs>,
     pub attempts: u8,
     /// The chosen upstream, once there is a peer.
@@ -98,12 +100,23 @@ pub struct Forward {
     pub retry: Option<Box<attempts::Retry>>,
     /// The request's id as the upstream was sent it.
     pub id: Option<HeaderValue>,
+    /// An upstream whose certificate was refused.
+    pub untrusted: Option<Box<HttpPeer>>,
 }
 
 impl Request {
     /// Remembers what went wrong. The first fault stays: it is the cause.
     pub fn fail(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+    }
+
+    /// The upstream breaks its protocol: remembers why, and gives the error that stops Pingora.
+    pub fn stop(&mut self, why: &'static str) -> Box<pingora::Error> {
+        let fault = Fault::Failed(Failure::UpstreamProtocol);
+        let stop = stop_pipeline(&fault);
+        self.reason = Some(Reason::fixed(why));
+        self.fail(fault);
+        stop
     }
 
     fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {

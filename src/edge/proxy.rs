@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -14,7 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use crate::clock;
-use crate::model::denial::{Denial, Failure, Reason, Refusal};
+use crate::model::denial::{Denial, Failure, Refusal};
 use crate::model::record::End;
 use crate::request;
 
@@ -27,7 +27,7 @@ use super::flight::{Live, Phase};
 use super::peer::NoRoute;
 use super::stop::Fault;
 use super::upstreams::pick::Again;
-use super::{admission, arrival, attempts, drain, fault, headers, peer};
+use super::{admission, arrival, attempts, drain, fault, headers, peer, profile, untrusted};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -99,6 +99,8 @@ impl ProxyHttp for Gate {
         match route {
             Ok(route) => {
                 forward.endpoint = Some(route.address);
+                let connect = route.upstream.timeouts.connect + CONNECT_GRACE;
+                ctx.flight.begin(&self.shared.flights, Phase::Upstream, connect);
                 if forward.attempts == 1 {
                     let total = route.upstream.timeouts.total;
                     ctx.flight.must_end(&self.shared.flights, total);
@@ -120,18 +122,22 @@ impl ProxyHttp for Gate {
     fn fail_to_connect(
         &self,
         session: &mut Session,
-        _: &HttpPeer,
+        peer: &HttpPeer,
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let Some(request) = &mut ctx.request else { return error };
+        if fault::is_untrusted(&error) {
+            request.forward.untrusted = Some(Box::new(peer.clone()));
+        }
         attempts::failed(&self.shared, &mut request.forward, &error, Connection::Fresh);
         let headers = &session.req_header().headers;
         error.set_retry(attempts::again(&self.shared, request, headers, Again::IfAlone));
         error
     }
 
-    /// Something may have been sent: only idempotent requests whose body can be sent again.
+    /// Something may have been sent: only requests whose body can be sent again, and which are
+    /// idempotent or, as the upstream itself says, were left alone.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
@@ -147,7 +153,9 @@ impl ProxyHttp for Gate {
         };
         let connection = if client_reused { Connection::Reused } else { Connection::Fresh };
         attempts::failed(&self.shared, &mut request.forward, &error, connection);
-        let repeatable = session.req_header().method.is_idempotent()
+        let harmless =
+            session.req_header().method.is_idempotent() || fault::was_not_processed(&error);
+        let repeatable = harmless
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
         let headers = &session.req_header().headers;
@@ -176,9 +184,11 @@ impl ProxyHttp for Gate {
             let id = headers::to_upstream(head, &target, request, known, trusted_peer)?;
             request.forward.id = Some(id);
         }
-        if request.forward.routed.as_ref().is_some_and(|upstream| upstream.keepalive.is_zero()) {
-            // Pingora takes an idle time of zero for a short one.
-            head.insert_header(header::CONNECTION, "close")?;
+        if let Some(upstream) = &request.forward.routed
+            && !profile::suit(head, session.req_header(), upstream)?
+        {
+            // TLS was agreed on, HTTP/2 was not. Nothing of the request has been sent.
+            return Err(request.stop("the upstream does not offer HTTP/2"));
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
@@ -210,7 +220,10 @@ impl ProxyHttp for Gate {
             request.fail(fault);
             return Err(stop);
         }
-        if end_of_stream {
+        if request.status > 0 {
+            // The answer has begun: the two talk at once, and neither has to wait for the other.
+            ctx.awaits_upstream(|timeouts| timeouts.idle);
+        } else if end_of_stream {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
             let body_timeout = request.snapshot.policy.bounds.body_timeout;
@@ -227,13 +240,8 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         let unasked = head.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req();
         if unasked || head.status.as_u16() >= 600 {
-            let fault = Fault::Failed(Failure::UpstreamProtocol);
-            let stop = stop_pipeline(&fault);
-            if let Some(request) = &mut ctx.request {
-                request.reason = Some(Reason::fixed("the upstream sent an impossible status"));
-                request.fail(fault);
-            }
-            return Err(stop);
+            let Some(request) = &mut ctx.request else { return Err(skipped()) };
+            return Err(request.stop("the upstream sent an impossible status"));
         }
         if let Some(request) = &mut ctx.request {
             attempts::answered(&self.shared, &mut request.forward, head.status);
@@ -286,9 +294,14 @@ impl ProxyHttp for Gate {
         let Some(request) = &mut ctx.request else {
             return FailToProxy { error_code: 500, can_reuse_downstream: false };
         };
+        if let Some(peer) = request.forward.untrusted.take_if(|_| fault::is_untrusted(error)) {
+            let connect = peer.options.connection_timeout.unwrap_or_default() + CONNECT_GRACE;
+            ctx.flight.begin(&self.shared.flights, Phase::Upstream, connect);
+            request.reason = untrusted::why(&peer).await;
+        }
         if let Some(fault) = fault::of(error) {
             request.fail(fault);
-            request.reason.get_or_insert_with(|| Reason::told(error.to_string()));
+            request.reason.get_or_insert_with(|| fault::reason(error));
         }
         let error_code = match &request.fault {
             Some(fault) if !begun => {
@@ -348,6 +361,9 @@ impl Gate {
         answer.write_to(session, after).await
     }
 }
+
+/// How much later than Pingora's own bound a flight gives up connecting: Pingora knows what failed.
+const CONNECT_GRACE: Duration = Duration::from_secs(1);
 
 /// A stage before this one did not run. It cannot be: but then the answer is a failure, no forward.
 #[expect(clippy::unnecessary_box_returns, reason = "Pingora's results hold boxed errors")]

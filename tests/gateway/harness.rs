@@ -16,6 +16,7 @@ pub mod http2;
 pub mod nginx;
 pub mod poll;
 pub mod python;
+pub mod service;
 pub mod setup;
 pub mod tools;
 pub mod upstream;
