@@ -123,7 +123,9 @@ fn remove_full_files(directory: &Path) {
     let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
     paths.sort();
     paths.pop();
-    paths.iter().for_each(|path| std::fs::remove_file(path).expect("our own file"));
+    for path in paths {
+        std::fs::remove_file(path).expect("our own file");
+    }
 }
 
 /// About half a file.
@@ -153,6 +155,7 @@ impl Sample {
             proof: Proof::default(),
             status: Status::Active,
             expires: None,
+            suspended_until: None,
             holder: None,
         };
         let operation = Operation {
@@ -161,6 +164,8 @@ impl Sample {
             methods: Methods::Any,
             template: Template::parse("/payments/{id}").expect("a template"),
             scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
+            body_bytes_max: 1,
+            shape: None,
             products: Box::new([]),
         };
         Self {

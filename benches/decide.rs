@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::HeaderMap;
 use onegate::config;
 use onegate::model::api::CredentialLocation;
 use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
@@ -59,6 +60,16 @@ rates = [{ limit = 1, per = "1h" }]
             "[[api.operation]]\nid = \"op{at}\"\nmethods = [\"GET\"]\n\
              path = \"/r{}/{{id}}/s{at}\"\nscopes = [\"api:read\"]\n",
             at % 40
+        ));
+    }
+    for (name, rules) in [
+        ("inside", "ip = { allow = [\"192.168.0.0/16\"] }"),
+        ("ruled", "blocked_paths = [\"/**/.git/**\", \"/**/*.php\"]"),
+    ] {
+        text.push_str(&format!(
+            "[[api]]\nname = \"{name}\"\nhosts = [\"a.example\"]\nbase_path = \"/{name}\"\n\
+             upstream = \"service\"\naccess = \"public\"\n{rules}\n\
+             [[api.operation]]\nid = \"any\"\nmethods = [\"GET\"]\npath = \"/{{rest...}}\"\n"
         ));
     }
     text
@@ -106,6 +117,7 @@ fn client(serial: usize) -> Client {
         purpose: "purpose".into(),
         status: if serial == REVOKED { Status::Revoked } else { Status::Active },
         expires: (serial == EXPIRED).then_some(UnixMicros(0)),
+        suspended_until: None,
         profiles: Box::new([Arc::new(profile)]),
     }
 }
@@ -124,6 +136,7 @@ fn snapshot(operations: usize, clients: usize) -> Snapshot {
                 proof: Proof::default(),
                 status: Status::Active,
                 expires: None,
+                suspended_until: None,
                 holder: None,
             };
             (Arc::new(client), Arc::new(credential))
@@ -144,7 +157,8 @@ fn decisions(c: &mut Criterion) {
     let now = Now { mono: MonoNs(1), wall: UnixMicros::from_seconds(1_800_000_000) };
     let of = |serial: usize| key(serial).reveal().to_owned();
     let path = "/api/r7/42/s7";
-    let rows: [(&str, &str, &str, Vec<String>, Option<u64>); 15] = [
+    let fields = HeaderMap::new();
+    let rows: [(&str, &str, &str, Vec<String>, Option<u64>); 18] = [
         ("allowed", "GET", path, vec![good.clone()], None),
         ("not_found", "GET", "/api/none", vec![good.clone()], None),
         ("not_found_no_api", "GET", "/elsewhere", vec![good.clone()], None),
@@ -159,6 +173,9 @@ fn decisions(c: &mut Criterion) {
         ("insufficient_scope", "GET", path, vec![of(SCOPELESS)], None),
         ("rate_limited", "GET", path, vec![of(SLOW)], None),
         ("body_too_large", "GET", path, vec![good.clone()], Some(5000)),
+        ("address_not_allowed", "GET", "/inside/x", vec![good.clone()], None),
+        ("policy_refused", "GET", "/ruled/a/b/c/.git/config", vec![good.clone()], None),
+        ("allowed_by_rules", "GET", "/ruled/a/b/c", vec![good.clone()], None),
         ("misdirected", "GET", path, vec![good], None),
     ];
     let mut group = c.benchmark_group("decide");
@@ -169,7 +186,16 @@ fn decisions(c: &mut Criterion) {
             for key in keys {
                 presented.push(CredentialLocation::XApiKey, key.as_bytes());
             }
-            let ask = Ask { method, host, path, presented, body_bytes: *body_bytes };
+            let ask = Ask {
+                method,
+                host,
+                path,
+                presented,
+                body_bytes: *body_bytes,
+                body_may_follow: false,
+                source_ip: "10.0.0.1".parse().ok(),
+                fields: &fields,
+            };
             let mut seen = Seen::default();
             black_box(decide(&snapshot, black_box(&ask), now, &mut seen)).map_err(|unadmitted| {
                 match unadmitted {

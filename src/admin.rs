@@ -3,6 +3,7 @@
 //! touches the path of requests.
 
 mod example;
+pub mod last_calls;
 pub mod list;
 pub mod parse;
 mod problem;
@@ -78,6 +79,7 @@ pub enum AdminError {
 struct Admin {
     registry: Arc<Registry>,
     reload: Reload,
+    data_dir: PathBuf,
 }
 
 /// Opens the admin socket of a data directory and serves it.
@@ -97,7 +99,7 @@ pub fn start(
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(failed("serve"))?;
-    let router = router(Arc::new(Admin { registry, reload }));
+    let router = router(Arc::new(Admin { registry, reload, data_dir: data_dir.into() }));
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         match UnixListener::from_std(listener) {
@@ -169,7 +171,8 @@ async fn make_change(
         let change = parse::change(&wire)?;
         let asked = Asked { by: &actor, at: clock::wall() };
         let done = admin.registry.change(&change, asked)?;
-        Ok(Json(show::done(done, &admin.registry.running().load())))
+        let last_calls = last_calls::of(&change, &admin.data_dir);
+        Ok(Json(show::done(done, &admin.registry.running().load(), last_calls)))
     })
     .await
 }

@@ -28,6 +28,7 @@ pub mod completeness;
 pub mod filter;
 pub mod period;
 pub mod query;
+pub mod recent;
 pub mod render;
 pub mod tail;
 

@@ -17,6 +17,7 @@ pub mod profile;
 pub mod revoke;
 mod rows;
 pub mod run;
+pub mod suspend;
 #[cfg(test)]
 mod tests;
 
@@ -88,6 +89,12 @@ enum ControlCommand {
     /// End a client, profile or credential for good
     #[command(subcommand)]
     Revoke(revoke::RevokeCommand),
+    /// Stop a client or credential for a while; resuming gives it back as it was
+    #[command(subcommand)]
+    Suspend(suspend::SuspendCommand),
+    /// Let a suspended client or credential call again
+    #[command(subcommand)]
+    Resume(suspend::ResumeCommand),
     /// Many clients at once, from a file
     #[command(subcommand)]
     Inventory(inventory::InventoryCommand),
@@ -159,6 +166,8 @@ impl ControlCommand {
             Self::Grant(command) => command.run(&control, output),
             Self::Credential(command) => command.run(&control, output),
             Self::Revoke(command) => command.run(&control, output),
+            Self::Suspend(command) => command.run(&control, output),
+            Self::Resume(command) => command.run(&control, output),
             Self::Inventory(command) => command.run(&control, output),
             Self::Reload => {
                 let reloaded = control.reload()?;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::model::policy::Policy;
 use diagnostic::{Diagnostics, Problems};
@@ -47,6 +48,11 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let fix = "check the path, and that this user may read the file";
     let cannot = |error| Diagnostics::of_file(path, &format!("cannot be read: {error}"), fix);
     load_from(Source::read(path).map_err(cannot)?)
+}
+
+/// Reads a duration as configs write it: `2h`.
+pub fn duration(text: &str) -> Option<Duration> {
+    unit::parse(text)
 }
 
 /// Loads a config from text, as if it stood in the file `path`.

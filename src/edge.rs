@@ -18,13 +18,17 @@ pub mod headers;
 pub mod http2;
 pub mod ids;
 pub mod lane;
+pub mod pace;
 pub mod peer;
 pub mod profile;
 pub mod proxy;
 pub mod refused;
+pub mod shape;
 pub mod stop;
 pub mod strangers;
 pub mod tls;
+pub mod tunnel;
+pub mod turn;
 pub mod untrusted;
 pub mod upstreams;
 

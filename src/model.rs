@@ -17,6 +17,7 @@ pub mod plan;
 pub mod policy;
 pub mod proof;
 pub mod record;
+pub mod shape;
 pub mod snapshot;
 pub mod template;
 pub mod time;

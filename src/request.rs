@@ -9,9 +9,13 @@ pub mod explain;
 pub mod head;
 pub mod identify;
 pub mod limit;
+pub mod policy;
 pub mod target;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use http::HeaderMap;
 
 use crate::model::api::{Api, Operation};
 use crate::model::denial::{Denial, Refusal};
@@ -35,6 +39,11 @@ pub struct Ask<'a> {
     pub presented: Presented<'a>,
     /// The body's announced length; none when it is chunked.
     pub body_bytes: Option<u64>,
+    /// A body may come that no field announces, as HTTP/2 has them.
+    pub body_may_follow: bool,
+    /// The caller's address, as far as it is believed.
+    pub source_ip: Option<IpAddr>,
+    pub fields: &'a HeaderMap,
 }
 
 /// What the stages learned on the way, for the record and the response. It observes; no stage
@@ -69,8 +78,9 @@ impl From<Refusal> for Unadmitted {
 /// The path of a request: every check, in order. On an error nothing was charged.
 ///
 /// classify comes first because the api says where credentials may sit; identify comes before the
-/// operation is looked at, so that only identified callers learn what exists; limit comes last, so
-/// that only what is permitted is charged.
+/// operation is looked at, so that only identified callers learn what exists; the api's rules come
+/// between, because they hold for every caller; limit comes last, so that only what is permitted is
+/// charged.
 pub fn decide(
     snapshot: &Snapshot,
     ask: &Ask<'_>,
@@ -81,20 +91,22 @@ pub fn decide(
     seen.api = Some(Arc::clone(&found.api));
     seen.operation = found.operation.as_ref().ok().cloned();
 
-    let identified = identify::identify(snapshot, &found.api, &ask.presented, now, seen)?;
+    let identified = identify::identify(snapshot, &found.api, &ask.presented, now, seen);
 
-    let permit = authorize::authorize(identified, &found.api, &found.operation?, now)?;
+    let cleared = policy::clear(identified, &found.api, ask)?;
+
+    let permit = authorize::authorize(cleared, &found.api, &found.operation?, now)?;
     seen.product = permit.product().cloned();
-    fits(permit.api(), ask.body_bytes)?;
+    fits(permit.operation(), ask.body_bytes)?;
 
     limit::limit(permit, &snapshot.policy.plans, now, seen)
 }
 
-/// An announced body over the api's bound is refused before anything is charged. One that announces
-/// nothing is counted while it is forwarded.
-fn fits(api: &Api, body_bytes: Option<u64>) -> Result<(), Refusal> {
-    if body_bytes.is_some_and(|bytes| bytes > api.body_bytes_max) {
-        return Err(Refusal::new(Denial::BodyTooLarge, "Content-Length is over the api's bound"));
+/// An announced body over the operation's bound is refused before anything is charged. One that
+/// announces nothing is counted while it is forwarded.
+fn fits(operation: &Operation, body_bytes: Option<u64>) -> Result<(), Refusal> {
+    if body_bytes.is_some_and(|bytes| bytes > operation.body_bytes_max) {
+        return Err(Refusal::new(Denial::BodyTooLarge, "Content-Length is over the bound"));
     }
     Ok(())
 }
@@ -104,9 +116,10 @@ fn fits(api: &Api, body_bytes: Option<u64>) -> Result<(), Refusal> {
 pub struct Call {
     pub credential: Option<CredentialId>,
     pub operation: OperationId,
+    pub source_ip: Option<IpAddr>,
 }
 
-/// Whether a running call would be permitted under `snapshot`: the same identify and authorize,
+/// Whether a running call would be permitted under `snapshot`: the same identify, rules and authorize,
 /// from the credential's id instead of its secret. Limits are not charged twice.
 pub fn still_permitted(snapshot: &Snapshot, call: &Call, now: Now) -> Result<(), Refusal> {
     let gone = || Refusal::new(Denial::NotFound, "the operation is no longer published");
@@ -114,5 +127,6 @@ pub fn still_permitted(snapshot: &Snapshot, call: &Call, now: Now) -> Result<(),
     let of_operation = |api: &&Arc<Api>| api.name == operation.api.name;
     let api = snapshot.policy.apis.iter().find(of_operation).ok_or_else(gone)?;
     let identified = identify::again(snapshot, api, call.credential, now)?;
-    authorize::authorize(identified, api, operation, now).map(drop)
+    let cleared = policy::again(identified, api, call.source_ip)?;
+    authorize::authorize(cleared, api, operation, now).map(drop)
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
@@ -32,7 +33,8 @@ use crate::counters::{self, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
-use crate::edge::flights::{Flights, Listening, TICK};
+use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
+use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
 use crate::inventory::error::AuditUnavailable;
@@ -41,6 +43,7 @@ use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
+use crate::model::snapshot::Snapshot;
 use crate::request;
 
 use self::gauges::LiveGauges;
@@ -111,11 +114,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
 
-    let sweeper = Ticker::start("onegate-sweeper", TICK, move || flights.sweep());
-    let sweeper = sweeper.map_err(StartError::Thread)?;
-    let looker = Arc::clone(&rotation);
-    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
-    let rotator = rotator.map_err(StartError::Thread)?;
+    let sweeper = start_sweeper(flights, registry.running())?;
+    let rotator = start_rotator(Arc::clone(&rotation))?;
     let reloader = Arc::new(Reloader {
         source,
         rotation,
@@ -182,12 +182,26 @@ pub fn node() -> String {
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
 }
 
+fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || rotation.look());
+    rotator.map_err(StartError::Thread)
+}
+
+fn start_sweeper(
+    flights: Arc<Flights>,
+    running: Arc<ArcSwap<Snapshot>>,
+) -> Result<Ticker, StartError> {
+    let sweep = move || flights.sweep(Pace::of(&running.load().policy.bounds));
+    Ticker::start("onegate-sweeper", TICK, sweep).map_err(StartError::Thread)
+}
+
 /// After a swap, live calls that are no longer permitted end.
 fn recheck_flights(flights: Arc<Flights>) -> OnSwap {
     Box::new(move |snapshot| {
         let now = clock::now();
-        let permitted = |call: &_| request::still_permitted(snapshot, call, now).is_ok();
-        Ended { requests: flights.recheck(permitted) as u64, streams: 0 }
+        let judge = |call: &_| request::still_permitted(snapshot, call, now);
+        let EndedCalls { requests, streams } = flights.recheck(judge);
+        Ended { requests, streams }
     })
 }
 

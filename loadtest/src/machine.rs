@@ -165,6 +165,9 @@ fn first_line(program: &Path, arguments: &[&str]) -> String {
     let Ok(said) = Command::new(program).args(arguments).output() else {
         return "unknown".into();
     };
+    if !said.status.success() {
+        return "unknown".into();
+    }
     let text = if said.stdout.is_empty() { said.stderr } else { said.stdout };
     String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").into()
 }

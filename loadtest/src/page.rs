@@ -81,7 +81,9 @@ fn table(head: &[&str], classes: &[&str], rows: &[Vec<String>]) -> String {
         Some(&name) if !name.is_empty() => format!(" class=\"{name}\""),
         _ => String::new(),
     };
-    let head: String = head.iter().map(|cell| format!("<th>{}</th>", escape(cell))).collect();
+    let title =
+        |(column, cell): (usize, &&str)| format!("<th{}>{}</th>", class(column), escape(cell));
+    let head: String = head.iter().enumerate().map(title).collect();
     let row = |cells: &Vec<String>| {
         let cells = cells.iter().enumerate();
         let cells =

@@ -35,7 +35,8 @@ impl CpuTimes {
 /// CPU time of the whole machine since its start, in nanoseconds; the kernel counts in ticks of 10 ms.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct MachineTimes {
-    /// Spent by processes and by the kernel for them.
+    /// Spent by processes and by the kernel for them. Without interrupts: on some kernels they are
+    /// counted to the process they interrupt too.
     pub busy_ns: u64,
     /// Wanted, and given to another machine by the host.
     pub stolen_ns: u64,
@@ -104,8 +105,8 @@ fn parse_stat(text: &str) -> Result<MachineTimes> {
     let ticks: Option<Vec<u64>> =
         line.map(|line| line.split_whitespace().map_while(|word| word.parse().ok()).collect());
     match ticks.as_deref() {
-        Some([user, nice, system, _idle, _iowait, irq, softirq, steal, ..]) => Ok(MachineTimes {
-            busy_ns: (user + nice + system + irq + softirq) * TICK_NS,
+        Some([user, nice, system, _idle, _iowait, _irq, _softirq, steal, ..]) => Ok(MachineTimes {
+            busy_ns: (user + nice + system) * TICK_NS,
             stolen_ns: steal * TICK_NS,
         }),
         _ => Err(Error::unexpected("/proc/stat", "no line 'cpu' with eight numbers")),
@@ -171,7 +172,7 @@ mod tests {
     fn the_machine_is_the_first_line_of_stat() {
         let text = "cpu  1 2 3 400 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\nintr 5\n";
         let times = parse_stat(text).expect("a machine");
-        assert_eq!(times, MachineTimes { busy_ns: 19 * TICK_NS, stolen_ns: 8 * TICK_NS });
+        assert_eq!(times, MachineTimes { busy_ns: 6 * TICK_NS, stolen_ns: 8 * TICK_NS });
         assert_eq!(times.since(times), MachineTimes::default());
         assert!(parse_stat("cpu0 1 2 3 4 5 6 7 8\n").is_err());
         assert!(parse_stat("cpu  1 2 3\n").is_err());

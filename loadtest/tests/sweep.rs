@@ -55,7 +55,7 @@ fn capacities_are_found_where_no_rates_are_given() {
     let value: Value = serde_json::from_str(&text(&folder.0.join("sweep.json"))).expect("JSON");
     let sweep = &value["sweep"];
     assert!(sweep["targets"][0]["capacity_per_second"].as_u64() > Some(0), "{sweep}");
-    assert_eq!(sweep["rungs"].as_array().map(Vec::len), Some(9), "{sweep}");
+    assert_eq!(sweep["rungs"].as_array().map(Vec::len), Some(10), "{sweep}");
     check_page(&folder.0.join("sweep.html"));
 }
 

@@ -84,18 +84,31 @@ mod tests {
         let template = Template::parse(path).unwrap();
         let (scopes, products) = ([].into(), [name("payments-all")].into());
         let id: OperationId = name(id);
-        (id.clone(), Arc::new(Operation { id, api, methods, template, scopes, products }))
+        (
+            id.clone(),
+            Arc::new(Operation {
+                id,
+                api,
+                methods,
+                template,
+                scopes,
+                body_bytes_max: 1,
+                shape: None,
+                products,
+            }),
+        )
     }
 
     fn api(base_path: &str) -> Arc<Api> {
         Arc::new(Api {
             name: name("payments"),
             access: Access::Granted,
-            upstream: name("payments"),
+            upstream: Some(name("payments")),
             base_path: BasePath::new(base_path),
             upstream_base_path: BasePath::new(base_path),
             credential: [].into(),
-            body_bytes_max: 1,
+            rules: None,
+            shape: None,
             paths: PathIndex::default(),
         })
     }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::wire;
 use crate::inventory::change::{
     Change, ClientChange, Expires, GrantId, KeySource, Line, NewClient, NewCredential, NewGrant,
-    NewProfile, PlanChoice, Target, Terms, TermsChange,
+    NewProfile, PlanChoice, Suspendable, Target, Terms, TermsChange,
 };
 use crate::model::client::ClientKind;
 use crate::model::id::{CredentialId, Name, ProfileName, Scope};
@@ -48,6 +48,15 @@ pub fn change(change: &wire::Change) -> Result<Change, BadValue> {
         }
         wire::Change::Revoke(wire::Revoke { target: wanted, reason }) => {
             Change::Revoke { target: target(wanted)?, reason: line("reason", reason)? }
+        }
+        wire::Change::Suspend(wire::Suspend { target, until, reason }) => {
+            let until = until.as_deref().map(|until| time("until", until)).transpose()?;
+            let until = until.unwrap_or(UnixMicros::FOREVER);
+            Change::Suspend { target: suspendable(target)?, until, reason: line("reason", reason)? }
+        }
+        wire::Change::Resume(wire::Resume { target, reason }) => {
+            let reason = reason.as_deref().map(|reason| line("reason", reason)).transpose()?;
+            Change::Resume { target: suspendable(target)?, reason }
         }
         wire::Change::Apply(wire::Apply { client }) => {
             let parsed = client.iter().map(|new| {
@@ -201,6 +210,13 @@ fn target(target: &wire::Target) -> Result<Target, BadValue> {
             };
             Target::Profile { client: name("client", client)?, profile: name("profile", profile)? }
         }
+    })
+}
+
+fn suspendable(target: &wire::Suspendable) -> Result<Suspendable, BadValue> {
+    Ok(match target {
+        wire::Suspendable::Client(id) => Suspendable::Client(name("client", id)?),
+        wire::Suspendable::Credential(id) => Suspendable::Credential(credential_id(id)?),
     })
 }
 

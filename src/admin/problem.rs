@@ -39,6 +39,8 @@ impl From<ChangeError> for Problem {
         let status = match &error {
             ChangeError::AlreadyExists { .. }
             | ChangeError::Revoked { .. }
+            | ChangeError::Suspended { .. }
+            | ChangeError::NotSuspended { .. }
             | ChangeError::Differs(_) => StatusCode::CONFLICT,
             ChangeError::NotFound { .. } => StatusCode::NOT_FOUND,
             ChangeError::BadValue { .. } | ChangeError::TooMany { .. } => {

@@ -9,16 +9,17 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::UnixMicros;
 
 /// What a change did; `now` is the snapshot that it led to.
-pub fn done(done: Done, now: &Snapshot) -> wire::Made {
+pub fn done(done: Done, now: &Snapshot, last_calls: Vec<wire::LastCall>) -> wire::Made {
     let Done { revision, outcome, ended, enforced, recorded } = done;
     let outcome = match outcome {
         Outcome::Done => wire::Outcome::Done,
         Outcome::Issued(keys) => wire::Outcome::Issued(issued(keys, now)),
-        Outcome::Revoked(credentials) => wire::Outcome::Revoked(wire::Receipt {
+        Outcome::Stopped(credentials) => wire::Outcome::Stopped(wire::Receipt {
             credentials: credentials.iter().map(ToString::to_string).collect(),
             requests_ended: ended.requests,
             streams_ended: ended.streams,
             enforced_us: u64::try_from(enforced.as_micros()).unwrap_or(u64::MAX),
+            last_calls,
         }),
         Outcome::Applied { added, unchanged, keys } => {
             wire::Outcome::Applied { added, unchanged, keys: issued(keys, now) }
@@ -97,6 +98,7 @@ fn client(row: ClientRow) -> wire::Client {
         purpose: row.purpose,
         status: row.status.as_str().into(),
         expires: time(row.expires),
+        suspended_until: suspension(row.suspended_until),
         created: row.created.to_string(),
         profiles: row.profiles,
         grants: row.grants,
@@ -132,10 +134,21 @@ fn credential(row: CredentialRow) -> wire::Credential {
         profile: row.profile.to_string(),
         status: row.status.as_str().into(),
         expires: time(row.expires),
+        suspended_until: suspension(row.suspended_until),
         holder: row.holder,
         created: row.created.to_string(),
     }
 }
+
+fn suspension(until: Option<UnixMicros>) -> Option<String> {
+    match until {
+        Some(UnixMicros::FOREVER) => Some(UNTIL_RESUMED.to_owned()),
+        until => time(until),
+    }
+}
+
+/// What stands for the end of a suspension that has none. It sorts after every time.
+pub const UNTIL_RESUMED: &str = "until it is resumed";
 
 fn time(time: Option<UnixMicros>) -> Option<String> {
     time.map(|time| time.to_string())

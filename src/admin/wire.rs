@@ -16,6 +16,8 @@ pub enum Change {
     RemoveGrant(RemoveGrant),
     AddCredential(AddCredential),
     Revoke(Revoke),
+    Suspend(Suspend),
+    Resume(Resume),
     Apply(Apply),
 }
 
@@ -130,6 +132,29 @@ pub struct Revoke {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suspend {
+    pub target: Suspendable,
+    /// As `expires` of a client; without it, until it is resumed.
+    pub until: Option<String>,
+    pub reason: String,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    pub target: Suspendable,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suspendable {
+    Client(String),
+    Credential(String),
+}
+
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     Client(String),
@@ -158,7 +183,7 @@ pub struct Revision {
 pub enum Outcome {
     Done,
     Issued(Vec<IssuedKey>),
-    Revoked(Receipt),
+    Stopped(Receipt),
     Applied { added: usize, unchanged: usize, keys: Vec<IssuedKey> },
 }
 
@@ -189,14 +214,27 @@ impl fmt::Debug for ShownOnce {
     }
 }
 
-/// What a revocation stopped.
+/// What a revocation or a suspension stopped.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Receipt {
     /// Those that could be used until then.
     pub credentials: Vec<String>,
     pub requests_ended: u64,
+    /// Those of them whose answer had begun: event streams, WebSockets, downloads.
     pub streams_ended: u64,
     pub enforced_us: u64,
+    /// What it called last, newest first.
+    pub last_calls: Vec<LastCall>,
+}
+
+/// One of the last calls of what was stopped.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LastCall {
+    pub time: String,
+    /// None when it was refused before one was found.
+    pub operation: Option<String>,
+    pub status: Option<u16>,
+    pub source: Option<String>,
 }
 
 /// Part of a list; `next` asks for the following part as `?after=`.
@@ -215,6 +253,8 @@ pub struct Client {
     pub purpose: String,
     pub status: String,
     pub expires: Option<String>,
+    /// The end of its suspension, also one that has passed; or "until it is resumed".
+    pub suspended_until: Option<String>,
     pub created: String,
     pub profiles: u32,
     pub grants: u32,
@@ -266,6 +306,8 @@ pub struct Credential {
     pub profile: String,
     pub status: String,
     pub expires: Option<String>,
+    /// The end of its suspension or its client's, as in a client's row.
+    pub suspended_until: Option<String>,
     pub holder: Option<String>,
     pub created: String,
 }

@@ -1,7 +1,7 @@
 //! Lines of one file of the log, with bounded memory and while it still grows.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 /// Reads whole lines up to the end that the file had when last looked at, so that it never runs
@@ -44,6 +44,18 @@ impl LineReader {
         let mut reader = Self { file, read: 0, end: 0, line, state: State::Between };
         reader.look()?;
         Ok(reader)
+    }
+
+    /// The whole lines within the last `bytes_max` bytes of a file, and how many bytes those are.
+    pub fn open_end(path: &Path, bytes_max: u64) -> io::Result<(Self, u64)> {
+        let mut reader = Self::open(path)?;
+        let bytes = reader.end.min(bytes_max);
+        if bytes < reader.end {
+            reader.read = reader.end - bytes;
+            reader.file.seek(io::SeekFrom::Start(reader.read))?;
+            reader.state = State::Skipping;
+        }
+        Ok((reader, bytes))
     }
 
     /// Takes in what was written since the last look.
@@ -130,6 +142,22 @@ mod tests {
         check(&long, &[Step::Torn]);
         check(&long, &[Step::Torn]);
         check(b"\nfour\n", &[Step::TooLong, Step::Line(b"four"), Step::End]);
+    }
+
+    #[test]
+    fn an_end_begins_with_a_whole_line() {
+        let directory = Directory::new();
+        let path = directory.path().join("lines");
+        std::fs::write(&path, "one\ntwo\nthree\n").expect("writes");
+        let check = |bytes_max: u64, bytes: u64, first: Step<'_>| {
+            let (mut reader, taken) = LineReader::open_end(&path, bytes_max).expect("a reader");
+            assert_eq!(taken, bytes);
+            assert_eq!(reader.step().expect("reads"), first);
+        };
+        check(100, 14, Step::Line(b"one"));
+        check(14, 14, Step::Line(b"one"));
+        check(9, 9, Step::TooLong);
+        check(2, 2, Step::TooLong);
     }
 
     #[test]

@@ -134,6 +134,7 @@ pub fn credential(client: &str) -> Arc<Credential> {
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         holder: Some("Ann \"the\" Holder\n".into()),
     })
 }
@@ -146,6 +147,8 @@ pub fn operation(api: &str, operation: &str) -> Arc<Operation> {
         methods: Methods::Any,
         template: Template::parse("/payments/{id}").expect("a template"),
         scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
+        body_bytes_max: 1,
+        shape: None,
         products: Box::new([]),
     })
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::gate::{Gate, User};
 use super::output::Failure;
-use crate::admin::{Problem, SOCKET_FILE, list, parse, show, socket, wire};
+use crate::admin::{Problem, SOCKET_FILE, last_calls, list, parse, show, socket, wire};
 use crate::clock;
 use crate::inventory::actor::Actor;
 use crate::inventory::store::{Asked, DATABASE_FILE, Store};
@@ -66,7 +66,8 @@ impl<'a> Control<'a> {
         let actor = Actor::local(uid, login.as_deref(), sudo_user.as_deref());
         let asked = Asked { by: &actor, at: clock::wall() };
         let done = registry.change(&parsed, asked).map_err(problem)?;
-        Ok(show::done(done, &registry.running().load()))
+        let last_calls = last_calls::of(&parsed, &self.data_dir);
+        Ok(show::done(done, &registry.running().load(), last_calls))
     }
 
     /// Opens the inventory for reading; nothing is made where there is none.

@@ -1,8 +1,10 @@
 //! `onegate explain`: the decision on one call, told step by step by the code that decides.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::json;
 
 use super::Exit;
@@ -30,6 +32,12 @@ pub struct ExplainArgs {
     /// The surface by which the call arrives; it never changes the decision
     #[arg(long, default_value = "rest", value_parser = ["rest"])]
     surface: String,
+    /// The address that the caller comes from, for apis with rules on it
+    #[arg(long, value_name = "IP")]
+    source_ip: Option<IpAddr>,
+    /// A header of the request, for apis with rules on them; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
     method: String,
     /// An absolute URL, or a path of an api that is served under any host
     url: String,
@@ -40,6 +48,7 @@ impl ExplainArgs {
         let client = ClientId::parse(&self.client)
             .map_err(|error| usage(format!("the client's id {error}")))?;
         let (host, target) = self.place()?;
+        let fields = self.fields()?;
         let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
         let data_dir = &loaded.policy.server.data_dir;
         if !data_dir.join(DATABASE_FILE).exists() {
@@ -54,11 +63,29 @@ impl ExplainArgs {
             path: target.path(),
             presented: Presented::default(),
             body_bytes: None,
+            // A content type tells of a body.
+            body_may_follow: fields.contains_key(header::CONTENT_TYPE),
+            source_ip: self.source_ip.map(|ip| ip.to_canonical()),
+            fields: &fields,
         };
         let (steps, verdict) = explain(&snapshot, &client, &self.profile, &ask, clock::now());
         let refusal = verdict.err();
         tell(&steps, refusal.as_ref(), output)?;
         refusal.map_or(Ok(()), |refusal| Err(Failure::problem_found(sentence(&refusal))))
+    }
+
+    fn fields(&self) -> Result<HeaderMap, Failure> {
+        let mut fields = HeaderMap::new();
+        for header in &self.headers {
+            let parsed = header.split_once(':').and_then(|(name, value)| {
+                let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+                Some((name, HeaderValue::from_str(value.trim()).ok()?))
+            });
+            let (name, value) =
+                parsed.ok_or_else(|| usage(format!("\"{header}\" is not NAME: VALUE")))?;
+            fields.append(name, value);
+        }
+        Ok(fields)
     }
 
     fn place(&self) -> Result<(Box<str>, Target), Failure> {

@@ -1,6 +1,6 @@
 //! How a change that was made is told: keys once, receipts, counts.
 
-use super::output::{Failure, Format, Output};
+use super::output::{Failure, Format, Head, Output};
 use crate::admin::wire::{IssuedKey, Made, Outcome, Receipt, Revision};
 
 /// Prints the outcome; `done` says in words what was done. A warning comes last, as a problem.
@@ -18,7 +18,7 @@ fn json(made: &Made, output: &mut Output<'_>) -> Result<(), Failure> {
         Outcome::Issued(keys) | Outcome::Applied { keys, .. } => {
             keys.iter().try_for_each(|key| output.json(key))
         }
-        Outcome::Revoked(receipt) => output.json(receipt),
+        Outcome::Stopped(receipt) => output.json(receipt),
     }
 }
 
@@ -31,7 +31,7 @@ fn human(outcome: &Outcome, done: &str, output: &mut Output<'_>) -> Result<(), F
             output.line(&format!("Clients added: {added}, there already: {unchanged}."))?;
             keys.iter().try_for_each(|key| show_key(key, output))
         }
-        Outcome::Revoked(receipt) => show_receipt(receipt, output),
+        Outcome::Stopped(receipt) => show_receipt(receipt, output),
     }
 }
 
@@ -65,5 +65,17 @@ fn show_receipt(receipt: &Receipt, output: &mut Output<'_>) -> Result<(), Failur
         ("requests ended", receipt.requests_ended.to_string()),
         ("streams ended", receipt.streams_ended.to_string()),
         ("in force after", format!("{} µs", receipt.enforced_us)),
-    ])
+    ])?;
+    if receipt.last_calls.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    let calls = receipt.last_calls.iter().map(|call| {
+        let status = call.status.map_or_else(|| "-".into(), |status| status.to_string());
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+        vec![call.time.clone(), or_dash(&call.operation), status, or_dash(&call.source)]
+    });
+    output.table(LAST_CALL, calls)
 }
+
+const LAST_CALL: Head = Head(&["LAST CALLS", "OPERATION", "STATUS", "SOURCE"]);

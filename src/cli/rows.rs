@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::output::{Failure, Format, Head, Output};
+use crate::admin::show::UNTIL_RESUMED;
 use crate::admin::wire::{Client, Credential, Grant, ListQuery, Page, Profile};
 use crate::clock;
 
@@ -50,7 +51,7 @@ pub fn client(row: &Client) -> Vec<String> {
     vec![
         row.id.clone(),
         row.kind.clone(),
-        status(&row.status, row.expires.as_deref()),
+        status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref()),
         row.owner.clone(),
         day_or(row.expires.as_deref(), "never"),
         row.grants.to_string(),
@@ -65,7 +66,7 @@ pub fn client_fields(row: &Client) -> Vec<(&'static str, String)> {
         ("kind", row.kind.clone()),
         ("owner", row.owner.clone()),
         ("purpose", row.purpose.clone()),
-        ("status", status(&row.status, row.expires.as_deref())),
+        ("status", full_status(row)),
         ("expires", row.expires.clone().unwrap_or_else(|| "never".into())),
         ("since", row.created.clone()),
     ]
@@ -93,18 +94,35 @@ pub fn credential(row: &Credential) -> Vec<String> {
         row.id.clone(),
         row.client.clone(),
         row.profile.clone(),
-        status(&row.status, row.expires.as_deref()),
+        status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref()),
         day_or(row.expires.as_deref(), "never"),
         day(&row.created),
         row.holder.clone().unwrap_or_default(),
     ]
 }
 
-/// What has passed its end says so, though nobody revoked it.
-fn status(status: &str, expires: Option<&str>) -> String {
-    // All times come in one form, so their texts sort as they do.
-    let over = expires.is_some_and(|expires| *expires <= *clock::wall().to_string());
-    if over && status == "active" { "expired".into() } else { status.into() }
+/// What has passed its end says so, though nobody revoked it, and so does what is suspended.
+fn status(status: &str, expires: Option<&str>, suspended_until: Option<&str>) -> String {
+    // All times come in one form, so their texts sort as they do; what stands for no end is last.
+    let now = clock::wall().to_string();
+    let over = expires.is_some_and(|expires| *expires <= *now);
+    let suspended = suspended_until.is_some_and(|until| *until > *now);
+    match status {
+        "active" if over => "expired".into(),
+        "active" if suspended => "suspended".into(),
+        status => status.into(),
+    }
+}
+
+/// With the end of a suspension.
+fn full_status(row: &Client) -> String {
+    let suspended_until = row.suspended_until.as_deref();
+    let status = status(&row.status, row.expires.as_deref(), suspended_until);
+    match suspended_until {
+        Some(UNTIL_RESUMED) if status == "suspended" => format!("{status} {UNTIL_RESUMED}"),
+        Some(until) if status == "suspended" => format!("{status} until {until}"),
+        _ => status,
+    }
 }
 
 fn day_or(time: Option<&str>, none: &str) -> String {

@@ -16,6 +16,7 @@ use super::inventory::InventoryCommand;
 use super::output::{Failure, Format, Output};
 use super::profile::ProfileCommand;
 use super::revoke::RevokeCommand;
+use super::suspend::{ResumeCommand, SuspendCommand};
 use crate::admin::{self, AdminServer};
 use crate::inventory::ActSink;
 use crate::inventory::testing::{MemoryAudit, TempDir, policy, registry};
@@ -32,6 +33,10 @@ enum Command {
     Credential(CredentialCommand),
     #[command(subcommand)]
     Revoke(RevokeCommand),
+    #[command(subcommand)]
+    Suspend(SuspendCommand),
+    #[command(subcommand)]
+    Resume(ResumeCommand),
     #[command(subcommand)]
     Inventory(InventoryCommand),
 }
@@ -75,6 +80,8 @@ impl Place {
             Command::Grant(command) => command.run(&control, output),
             Command::Credential(command) => command.run(&control, output),
             Command::Revoke(command) => command.run(&control, output),
+            Command::Suspend(command) => command.run(&control, output),
+            Command::Resume(command) => command.run(&control, output),
             Command::Inventory(command) => command.run(&control, output),
         }?;
         Ok(String::from_utf8(out).expect("text"))
@@ -149,6 +156,30 @@ fn a_client_is_added_used_and_revoked() {
         let receipt = &place.json("revoke client mobile-app --reason sold")[0];
         assert_eq!(receipt["credentials"], serde_json::json!([added["credential"]]));
         assert_eq!(place.json("client list")[0]["status"], "revoked");
+    });
+}
+
+#[test]
+fn a_client_is_suspended_and_resumed() {
+    both_ways(|place| {
+        let added = &place.json(ADD)[0];
+        let receipt = &place.json("suspend client mobile-app --for 2h --reason odd")[0];
+        assert_eq!(receipt["credentials"], serde_json::json!([added["credential"]]));
+        assert_eq!(receipt["last_calls"], serde_json::json!([]));
+        let told = place.human("suspend client mobile-app --reason odd");
+        let expected = "Client 'mobile-app' is suspended until it is resumed.\n\
+                        credentials stopped  none could still be used\n";
+        assert!(told.starts_with(expected), "{told}");
+        assert_eq!(place.json("client list")[0]["suspended_until"], "until it is resumed");
+        assert!(place.human("client list").contains("  suspended  "));
+        assert_eq!(place.human("resume client mobile-app"), "Client 'mobile-app' is resumed.\n");
+        let id = added["credential"].as_str().unwrap();
+        place.json(&format!("suspend credential {id} --for 7d --reason odd"));
+        assert!(place.human("credential list").contains("  suspended  "));
+        assert!(place.human("client list").contains("  active  "));
+        let (exit, told) = place.failure("suspend client mobile-app --for 9y --reason odd");
+        assert_eq!(exit, Exit::Usage);
+        assert!(told.contains("such as 30m, 2h or 7d"), "{told}");
     });
 }
 

@@ -22,6 +22,7 @@ mod products;
 mod quotas;
 mod routes;
 mod server;
+mod shape;
 mod syntax;
 mod transport;
 mod trust;
@@ -45,7 +46,8 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let mut operation_ids = files.names("operation");
     let upstreams = upstreams::upstreams(&mut files, &mut upstream_names, &trust);
     let products = products::products(&mut files);
-    let apis = apis::apis(&mut files, &upstream_names, &mut operation_ids, &products);
+    let referred = apis::Referred { upstreams: &upstream_names, products: &products };
+    let apis = apis::apis(&mut files, sources.folder(), referred, &mut operation_ids);
     products.check(&operation_ids, problems);
     plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);

@@ -14,6 +14,9 @@ use super::suggest;
 use super::unit::{self, Quantity, Shown};
 use crate::model::id::Name;
 
+mod free;
+pub(super) use free::Switch;
+
 /// One table of a file, or a table that is not there and whose keys all have their defaults.
 pub(super) struct Section<'s> {
     pub(super) problems: &'s Problems<'s>,

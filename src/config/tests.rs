@@ -134,7 +134,8 @@ proptest! {
         length in 0_usize..40,
         put in "[a-z0-9\"'=\\[\\]{},. \n*/-]{0,12}",
     ) {
-        let text = reference::all_keys_set();
+        let pair = certificates::Pair::new();
+        let text = reference::all_keys_set(&pair);
         let from = text.floor_char_boundary(cut.index(text.len()));
         let to = text.floor_char_boundary(from + length);
         judge_twice(&format!("{}{put}{}", text.split_at(from).0, text.split_at(to).1));
@@ -247,12 +248,18 @@ fn describe_hosts(hosts: &HostIndex, out: &mut String) {
 
 fn describe_api(api: &Api, out: &mut String) {
     let Api { name, access, upstream, base_path, upstream_base_path, .. } = api;
-    let Api { credential, body_bytes_max, .. } = api;
+    let Api { credential, rules, shape, .. } = api;
+    let upstream = upstream.as_ref().map_or("-", |name| name.as_str());
     let _ = writeln!(
         out,
-        "api {name} {access:?} {base_path} -> {upstream} {upstream_base_path} {credential:?} \
-         {body_bytes_max}B"
+        "api {name} {access:?} {base_path} -> {upstream} {upstream_base_path} {credential:?}"
     );
+    if let Some(rules) = rules {
+        let _ = writeln!(out, "  {rules:?}");
+    }
+    if let Some(shape) = shape {
+        let _ = writeln!(out, "  {shape:?}");
+    }
     for entry in &api.paths.entries {
         let _ = writeln!(out, "  Allow: {}", entry.allow);
         for operation in &entry.operations {
@@ -262,7 +269,11 @@ fn describe_api(api: &Api, out: &mut String) {
             };
             let (id, template) = (&operation.id, &operation.template);
             let (scopes, products) = (&operation.scopes, &operation.products);
-            let _ = writeln!(out, "    {id} {methods} {template} {scopes:?} {products:?}");
+            let bytes = operation.body_bytes_max;
+            let _ = writeln!(out, "    {id} {methods} {template} {scopes:?} {products:?} {bytes}B");
+            if let Some(shape) = &operation.shape {
+                let _ = writeln!(out, "      {shape:?}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use http::header;
+use http::{Version, header};
 use pingora::proxy::Session;
 
 use crate::clock;
@@ -13,26 +13,25 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::meter::Wanted;
 use crate::model::record::Caller;
 use crate::model::time::Now;
-use crate::request::limit::Admitted;
-use crate::request::{self, Ask, Unadmitted};
+use crate::request::{self, Ask, Unadmitted, policy};
 
-use super::ctx::{Ctx, Request};
+use super::ctx::{Ctx, Request, Stage};
 use super::flight::Phase;
 use super::stop::Fault;
 use super::{Shared, headers};
 
-/// Why there is no `Admitted`, or not yet.
+/// Why there is no verdict but this, or none yet.
 enum Held {
     Fault(Fault),
     Awaits(Box<Wanted>),
 }
 
 /// Decides; awaits the ledger where a quota has no unit at hand.
-pub async fn decide(session: &mut Session, ctx: &mut Ctx) -> Result<Admitted, Fault> {
+pub async fn decide(session: &mut Session, ctx: &mut Ctx) -> Result<Stage, Fault> {
     let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
     let started = request.started;
     let mut verdict = match judge(session, request, started) {
-        Ok(admitted) => Ok(admitted),
+        Ok(stage) => Ok(stage),
         Err(Held::Fault(fault)) => Err(fault),
         // Boxed, so that nobody else carries it.
         Err(Held::Awaits(wanted)) => Box::pin(decide_with_units(session, ctx, wanted)).await,
@@ -53,8 +52,8 @@ async fn decide_with_units(
     session: &mut Session,
     ctx: &mut Ctx,
     mut wanted: Box<Wanted>,
-) -> Result<Admitted, Fault> {
-    ctx.flight.begin(&ctx.shared.flights, Phase::Caller, UNITS_WITHIN * 2);
+) -> Result<Stage, Fault> {
+    ctx.flight.begin(&ctx.shared.flights, Phase::Upstream, UNITS_WITHIN * 2);
     let counters = ctx.shared.counters.clone();
     let overloaded = |reason| Fault::Denied(Refusal::new(Denial::Overloaded, reason));
     let decided = async {
@@ -66,7 +65,7 @@ async fn decide_with_units(
             }
             let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
             match judge(session, request, clock::now()) {
-                Ok(admitted) => return Ok(admitted),
+                Ok(stage) => return Ok(stage),
                 Err(Held::Fault(fault)) => return Err(fault),
                 Err(Held::Awaits(more)) => wanted = more,
             }
@@ -80,7 +79,7 @@ async fn decide_with_units(
 const UNITS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Everything that must hold before a request is judged, then `request::decide`.
-fn judge(session: &Session, request: &mut Request, now: Now) -> Result<Admitted, Held> {
+fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage, Held> {
     if request.slot.is_none() {
         let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
         return Err(Held::Fault(Fault::Denied(refusal)));
@@ -92,6 +91,8 @@ fn judge(session: &Session, request: &mut Request, now: Now) -> Result<Admitted,
         let refusal = Refusal::new(Denial::Overloaded, "requests_max reached");
         return Err(Held::Fault(Fault::Denied(refusal)));
     }
+    let is_http2 = session.req_header().version == Version::HTTP_2;
+    let body_may_follow = is_http2 && !session.is_body_empty();
     let head = session.req_header();
     let length = headers::field(&head.headers, &header::CONTENT_LENGTH);
     let ask = Ask {
@@ -100,9 +101,15 @@ fn judge(session: &Session, request: &mut Request, now: Now) -> Result<Admitted,
         path: request.target.as_ref().map_or("", |target| target.path()),
         presented: headers::presented(&head.headers),
         body_bytes: length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
+        body_may_follow,
+        source_ip: request.source_ip,
+        fields: &head.headers,
     };
     let (snapshot, seen) = (&request.snapshot, &mut request.seen);
-    let judge = AssertUnwindSafe(|| request::decide(snapshot, &ask, now, seen));
+    let judge = AssertUnwindSafe(|| match policy::preflight(snapshot, &ask, seen) {
+        Some(asked) => Ok(asked.map(Stage::Preflight)?),
+        None => request::decide(snapshot, &ask, now, seen).map(Stage::Admitted),
+    });
     match catch_unwind(judge) {
         Ok(verdict) => verdict.map_err(|unadmitted| match unadmitted {
             Unadmitted::Refused(refusal) => Held::Fault(Fault::Denied(refusal)),
@@ -116,18 +123,19 @@ fn judge(session: &Session, request: &mut Request, now: Now) -> Result<Admitted,
 fn shield(
     shared: &Shared,
     request: &mut Request,
-    verdict: Result<Admitted, Fault>,
-) -> Result<Admitted, Fault> {
+    verdict: Result<Stage, Fault>,
+) -> Result<Stage, Fault> {
     let Some(limit) = &request.snapshot.policy.anonymous else { return verdict };
     let is_known = matches!(request.seen.caller, Some(Caller::Known(_)));
     let is_stranger = match &verdict {
-        Ok(admitted) => admitted.known().is_none(),
+        Ok(Stage::Admitted(admitted)) => admitted.known().is_none(),
+        Ok(Stage::Preflight(_)) => true,
         Err(Fault::Denied(refusal)) => match refusal.denial {
             // Nobody looked at its credential.
             Denial::AuditUnavailable | Denial::Overloaded => false,
             denial => !is_known || denial == Denial::CredentialInvalid,
         },
-        Err(Fault::Failed(_)) => false,
+        Ok(Stage::Fresh | Stage::Refused) | Err(Fault::Failed(_)) => false,
     };
     if !is_stranger {
         return verdict;

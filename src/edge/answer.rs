@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, Result};
@@ -14,6 +14,8 @@ use crate::model::id::{NAME_BYTES_MAX, RequestId, Scope};
 use crate::model::plan::RATES_MAX;
 use crate::request::limit::{LimitStanding, Standing};
 
+use super::ctx::Request;
+use super::shape::dress::Dress;
 use super::stop::Fault;
 
 /// An answer, ready to be written.
@@ -21,7 +23,7 @@ use super::stop::Fault;
 pub struct Answer {
     pub status: u16,
     fields: Vec<(HeaderName, HeaderValue)>,
-    body: String,
+    body: Bytes,
 }
 
 /// Whether the connection may serve another request after this answer.
@@ -104,7 +106,26 @@ impl Answer {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
             (X_REQUEST_ID, HeaderValue::try_from(id.to_string()).unwrap_or(EMPTY)),
         ];
-        Self { status: row.status, fields, body }
+        Self { status: row.status, fields, body: body.into() }
+    }
+
+    /// An answer that config gives: its fields and body, and what every answer carries.
+    pub fn made(status: u16, fields: &HeaderMap, body: Bytes, request: &Request) -> Self {
+        let mut fields: Vec<_> =
+            fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        if status != 204 {
+            fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
+        }
+        let id = HeaderValue::try_from(request.id.to_string()).unwrap_or(EMPTY);
+        fields.push((X_REQUEST_ID, id));
+        fields.extend(request.seen.standing.as_ref().and_then(limit_fields).into_iter().flatten());
+        Self { status, fields, body }
+    }
+
+    /// The same with the fields that every answer of its api carries.
+    pub fn dressed(mut self, dress: Option<&Dress>) -> Self {
+        self.fields.extend(dress.into_iter().flat_map(|dress| dress.iter().cloned()));
+        self
     }
 
     fn field(&mut self, name: HeaderName, value: String) {
@@ -115,15 +136,15 @@ impl Answer {
     pub async fn write_to(self, session: &mut Session, after: After) -> Result<()> {
         let mut header = ResponseHeader::build(self.status, Some(self.fields.len() + 2))?;
         for (name, value) in self.fields {
-            header.insert_header(name, value)?;
+            header.append_header(name, value)?;
         }
         if after == After::Close {
             session.as_mut().set_keepalive(None);
         }
-        let bodiless = session.req_header().method == http::Method::HEAD;
+        let bodiless = session.req_header().method == http::Method::HEAD || self.body.is_empty();
         session.write_response_header(Box::new(header), bodiless).await?;
         if !bodiless {
-            session.write_response_body(Some(Bytes::from(self.body)), true).await?;
+            session.write_response_body(Some(self.body), true).await?;
         }
         Ok(())
     }
@@ -145,8 +166,7 @@ impl Answer {
             wire.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
         }
         wire.push_str("connection: close\r\n\r\n");
-        wire.push_str(&self.body);
-        wire.into_bytes()
+        [wire.as_bytes(), &self.body].concat()
     }
 }
 

@@ -204,10 +204,12 @@ impl Connections {
     /// After an exchange that does not go on: the answer it could not give, then the close.
     async fn close_landed(&self, flight: &Flight) {
         let Some(transport) = flight.take_landed() else { return };
-        let answer = match (flight.was_answered(), flight.live().id) {
+        let ending = flight.ending();
+        let live = mem::take(&mut *flight.live());
+        let answer = match (flight.was_answered(), live.id) {
             (false, Some(id)) => {
-                let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
-                Some(Answer::of(&fault, id, None))
+                let fault = ending.map_or(Fault::PANICKED, |ending| ending.fault);
+                Some(Answer::of(&fault, id, None).dressed(live.dress.as_ref()))
             }
             _ => None,
         };
@@ -221,15 +223,22 @@ enum Filled {
     Stopped(Stop),
 }
 
+/// Reads on. What has come already is read before any reason to close is heard: nobody takes a
+/// request back that is on its way.
 async fn fill(transport: &mut Transport, flight: &Flight) -> Filled {
     poll_fn(|cx| {
-        if let Poll::Ready(stop) = flight.poll_stopped(cx) {
-            return Poll::Ready(Filled::Stopped(stop));
+        let is_between_requests = transport.ahead.is_empty();
+        let filled = transport.poll_fill(cx);
+        if let Poll::Ready(Ok(1..)) = filled {
+            return Poll::Ready(Filled::Bytes);
         }
-        transport.poll_fill(cx).map(|filled| match filled {
-            Ok(0) | Err(_) => Filled::Closed,
-            Ok(_) => Filled::Bytes,
-        })
+        let stop =
+            if is_between_requests { flight.poll_stopped(cx) } else { flight.poll_ended(cx) };
+        match (stop, filled) {
+            (Poll::Ready(stop), _) => Poll::Ready(Filled::Stopped(stop)),
+            (Poll::Pending, Poll::Ready(_)) => Poll::Ready(Filled::Closed),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        }
     })
     .await
 }

@@ -5,31 +5,35 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::audit::Slot;
 use crate::clock;
+use crate::model::api::Api;
 use crate::model::denial::{Advice, Failure, Reason};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
 use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
-use crate::model::upstream::{Address, Timeouts, Upstream};
+use crate::model::upstream::{Address, Upstream};
 use crate::request::Seen;
+use crate::request::identify::Known;
 use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
 use super::answer::stop_pipeline;
 use super::attempts;
-use super::flight::{Flight, Phase};
+use super::flight::Flight;
 use super::flights::InFlight;
 use super::ids::Trace;
-use super::stop::Fault;
+use super::shape::dress::Dress;
+use super::shape::encoder::Encoder;
+use super::stop::{Fault, Meaning};
+use super::tunnel::Tunnel;
 use super::upstreams::instance::Attempt;
 
 /// One request, from its head to its record. Three words, because Pingora's future holds it by
@@ -47,6 +51,8 @@ pub struct Ctx {
 pub enum Stage {
     Fresh,
     Admitted(Admitted),
+    /// A browser's preflight, which the api's `cors` answers.
+    Preflight(Arc<Api>),
     /// Refused: the fault is the answer.
     Refused,
 }
@@ -72,6 +78,10 @@ pub struct Request {
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
+    /// Fields that every answer of the api carries; none where it asks for none.
+    pub dress: Option<Dress>,
+    /// Of a response that is compressed.
+    pub encoder: Option<Box<Encoder>>,
     /// What went wrong, whoever noticed it first.
     pub fault: Option<Fault>,
     /// More exact than the fault, for the record.
@@ -82,6 +92,12 @@ pub struct Request {
     pub response_bytes: u64,
     /// The promise of room for the record; none when the audit could not give one.
     pub slot: Option<Slot>,
+    /// The answer's last byte has passed.
+    pub answered_whole: bool,
+    /// The caller waits for `100 Continue` before it sends its body.
+    pub expects_continue: bool,
+    /// What was said over the connection since both sides left HTTP.
+    pub tunnel: Option<Box<Tunnel>>,
     pub in_flight: Option<InFlight>,
 }
 
@@ -110,13 +126,25 @@ impl Request {
         self.fault.get_or_insert(fault);
     }
 
-    /// The upstream breaks its protocol: remembers why, and gives the error that stops Pingora.
-    pub fn stop(&mut self, why: &'static str) -> Box<pingora::Error> {
-        let fault = Fault::Failed(Failure::UpstreamProtocol);
+    /// Remembers what went wrong, and gives the error that stops Pingora.
+    pub fn stop_with(&mut self, fault: Fault) -> Box<pingora::Error> {
         let stop = stop_pipeline(&fault);
-        self.reason = Some(Reason::fixed(why));
         self.fail(fault);
         stop
+    }
+
+    /// The same for an upstream that breaks its protocol.
+    pub fn stop(&mut self, why: &'static str) -> Box<pingora::Error> {
+        self.reason = Some(Reason::fixed(why));
+        self.stop_with(Fault::Failed(Failure::UpstreamProtocol))
+    }
+
+    /// Who was admitted.
+    pub fn known(&self) -> Option<&Known> {
+        match &self.stage {
+            Stage::Admitted(admitted) => admitted.known(),
+            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => None,
+        }
     }
 
     fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {
@@ -171,14 +199,6 @@ impl Ctx {
         Self { shared, flight, request: None }
     }
 
-    /// It is the upstream's turn, for as long as `which` of its timeouts says.
-    pub fn awaits_upstream(&self, which: impl Fn(&Timeouts) -> Duration) {
-        let request = self.request.as_ref();
-        if let Some(upstream) = request.and_then(|request| request.forward.routed.as_ref()) {
-            self.flight.begin(&self.shared.flights, Phase::Upstream, which(&upstream.timeouts));
-        }
-    }
-
     /// Completes the record. Later calls find nothing left to complete.
     pub fn finish(&mut self, end: End) {
         let Some(request) = self.request.take() else { return };
@@ -197,27 +217,31 @@ impl Drop for Ctx {
     fn drop(&mut self) {
         let Some(request) = &mut self.request else { return };
         attempts::stopped(&self.shared, &mut request.forward, &self.flight);
-        let (fault, end) = if std::thread::panicking() {
-            (Fault::PANICKED, End::Panic)
-        } else if let Some(stop) = self.flight.stopped() {
-            stop.meaning()
+        let ending = if std::thread::panicking() {
+            let reason = Reason::fixed("the gate panicked");
+            Meaning { fault: Fault::PANICKED, end: End::Panic, reason }
+        } else if let Some(ending) = self.flight.ending() {
+            ending
         } else {
-            (Fault::Failed(Failure::InternalError), End::ClientAbort)
+            let reason = Reason::fixed("the exchange was dropped");
+            let fault = Fault::Failed(Failure::InternalError);
+            Meaning { fault, end: End::ClientAbort, reason }
         };
-        match fault {
-            // The decision stands: it was allowed, and the answer had begun. How it ended says why.
-            Fault::Denied(refusal) if self.flight.was_answered() => {
-                request.reason = Some(refusal.reason);
-            }
-            fault @ (Fault::Denied(_) | Fault::Failed(_)) => {
-                if !self.flight.was_answered() {
-                    // The connection gives this answer after the exchange is gone.
-                    request.status = fault.status();
-                }
-                request.fail(fault);
-            }
+        let answered = self.flight.was_answered();
+        request.reason.get_or_insert(ending.reason);
+        if !answered {
+            // The connection gives this answer after the exchange is gone.
+            request.status = ending.fault.status();
         }
-        self.finish(end);
+        match ending.fault {
+            // The decision stands: it was allowed, and the answer had begun. How it ended says why.
+            Fault::Denied(_) if answered => {}
+            // Nothing failed: a connection that both sides had left quiet is closed.
+            Fault::Failed(_) if request.tunnel.is_some() => {}
+            fault @ (Fault::Denied(_) | Fault::Failed(_)) => request.fail(fault),
+        }
+        self.finish(ending.end);
+        self.flight.end_call(&self.shared.flights);
     }
 }
 

@@ -46,7 +46,7 @@ impl Exchange {
         let mut handed_over = Some(Arc::clone(flight));
         let flight = Arc::clone(flight);
         poll_fn(move |cx| {
-            if flight.poll_stopped(cx).is_ready() {
+            if flight.poll_ended(cx).is_ready() {
                 return Poll::Ready(None);
             }
             FLIGHT.set(handed_over.take());

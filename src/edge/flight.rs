@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
+use crate::model::denial::Refusal;
 use crate::model::id::RequestId;
 use crate::model::policy::Scheme;
 use crate::request::Call;
 
 use super::flights::Flights;
 use super::lane::Transport;
-use super::stop::Stop;
+use super::pace::{Debt, Pace};
+use super::shape::dress::Dress;
+use super::stop::{Fault, Meaning, Stop};
 
 /// What the connection is doing, which says what an expired phase means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +36,33 @@ pub enum Phase {
     Caller = 2,
     /// The upstream should answer, or send on.
     Upstream = 3,
+}
+
+/// What the bytes are that a caller sends after its request's last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Tail {
+    /// The framing has not said yet that the request is over.
+    Framed = 0,
+    /// The next request's.
+    Next = 1,
+    /// Both sides agreed to leave HTTP: whatever they are, they are for the other side.
+    Switched = 2,
+    /// Not known before the upstream has answered: the request asks to leave HTTP.
+    Held = 3,
+    /// The next request's, once the end of this one was told: the upstream did not switch.
+    Stays = 4,
+}
+
+/// Whether the caller has its answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Answered {
+    Not = 0,
+    /// What is written now is informational: the answer itself is still to come.
+    Interim = 1,
+    /// Some byte of it was written.
+    Begun = 2,
 }
 
 /// One connection in the air, or one stream of a multiplexed one.
@@ -49,8 +79,13 @@ pub struct Flight {
     waker: AtomicWaker,
     /// Whether a write to the caller is waiting for the caller to read.
     write_waits: AtomicBool,
-    /// Whether any byte of an answer has been written for the current request.
-    answered: AtomicBool,
+    /// Whether bytes of the caller's body are in the gate's hands, so that nobody waits for more.
+    body_in_hand: AtomicBool,
+    debt: Debt,
+    answered: AtomicU8,
+    tail: AtomicU8,
+    /// Whether the head asks to leave HTTP for something.
+    asks_upgrade: AtomicBool,
     live: Mutex<Live>,
     /// The transport, after the exchange that had it was dropped.
     landed: Mutex<Option<Transport>>,
@@ -60,8 +95,13 @@ pub struct Flight {
 #[derive(Debug, Default)]
 pub struct Live {
     pub id: Option<RequestId>,
-    /// Once it is about to be forwarded: what is judged again when the policy changes.
+    /// From when it is about to be forwarded until it is over: what is judged again when the
+    /// policy changes.
     pub call: Option<Call>,
+    /// Why it is no longer permitted.
+    withdrawn: Option<Refusal>,
+    /// Fields of its api that an answer given after the exchange carries too.
+    pub dress: Option<Dress>,
 }
 
 impl Flight {
@@ -84,7 +124,14 @@ impl Flight {
     pub fn reset(&self) {
         self.total_at_ms.store(0, Ordering::Release);
         self.phase_at_ms.store(0, Ordering::Release);
-        self.answered.store(false, Ordering::Release);
+        self.answered.store(Answered::Not as u8, Ordering::Release);
+        self.tail.store(Tail::Framed as u8, Ordering::Relaxed);
+        self.debt.forgive();
+        if self.stopped() == Some(Stop::Idle) {
+            // It came too late: a request was read meanwhile. A stop for good may have replaced it.
+            let idle = Stop::Idle as u8;
+            self.stop.compare_exchange(idle, 0, Ordering::AcqRel, Ordering::Acquire).ok();
+        }
         *self.live() = Live::default();
     }
 
@@ -92,27 +139,80 @@ impl Flight {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the flight to end. The first reason stays.
+    /// Tells the flight to end. The first reason stays, unless a request may ignore it.
     pub fn stop(&self, reason: Stop) {
-        let first =
-            self.stop.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
-        if first.is_ok() {
+        let replace = |number| {
+            let spares = Stop::from_u8(number).is_none_or(Stop::spares_requests);
+            spares.then_some(reason as u8)
+        };
+        if self.stop.fetch_update(Ordering::AcqRel, Ordering::Acquire, replace).is_ok() {
             self.waker.wake();
         }
+    }
+
+    /// Ends the request if `judge` refuses its call; says whether it did.
+    pub fn judge(&self, judge: impl FnOnce(&Call) -> Result<(), Refusal>) -> bool {
+        let mut live = self.live();
+        let Some(Err(refusal)) = live.call.as_ref().map(judge) else { return false };
+        live.withdrawn = Some(refusal);
+        drop(live);
+        self.stop(Stop::Revoked);
+        true
+    }
+
+    /// The call is over, its record complete. Whoever ended it may be waiting for that.
+    pub fn end_call(&self, flights: &Flights) {
+        let mut live = self.live();
+        live.call = None;
+        let awaited = live.withdrawn.is_some();
+        drop(live);
+        if awaited {
+            flights.tell_over();
+        }
+    }
+
+    /// How the exchange ends that was told to; None when it was not.
+    pub fn ending(&self) -> Option<Meaning> {
+        let stop = self.ended()?;
+        let withdrawn = self.live().withdrawn.clone().filter(|_| stop == Stop::Revoked);
+        let meaning = stop.meaning();
+        Some(match withdrawn {
+            Some(refusal) => Meaning {
+                reason: refusal.reason.clone(),
+                fault: Fault::Denied(refusal),
+                end: meaning.end,
+            },
+            None => meaning,
+        })
     }
 
     pub fn stopped(&self) -> Option<Stop> {
         Stop::from_u8(self.stop.load(Ordering::Acquire))
     }
 
+    /// Why the request in the air must end. What closes an idle connection may come when it is
+    /// idle no more: then the request goes on.
+    pub fn ended(&self) -> Option<Stop> {
+        self.stopped().filter(|stop| !stop.spares_requests())
+    }
+
     /// Ready once the flight was told to end.
     pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<Stop> {
-        if let Some(stop) = self.stopped() {
+        self.poll(cx, Self::stopped)
+    }
+
+    /// Ready once the request in the air must end.
+    pub fn poll_ended(&self, cx: &Context<'_>) -> Poll<Stop> {
+        self.poll(cx, Self::ended)
+    }
+
+    fn poll(&self, cx: &Context<'_>, look: fn(&Self) -> Option<Stop>) -> Poll<Stop> {
+        if let Some(stop) = look(self) {
             return Poll::Ready(stop);
         }
         self.waker.register(cx.waker());
         // A stop between the look and the registration would have woken nobody.
-        self.stopped().map_or(Poll::Pending, Poll::Ready)
+        look(self).map_or(Poll::Pending, Poll::Ready)
     }
 
     /// What the future gives, unless the flight is told to end first.
@@ -148,12 +248,64 @@ impl Flight {
         }
     }
 
-    pub fn note_answered(&self) {
-        self.answered.store(true, Ordering::Release);
+    /// The gate has what the caller sent, or waits for it to send more.
+    pub fn note_body_in_hand(&self, in_hand: bool) {
+        if in_hand != self.body_in_hand.load(Ordering::Relaxed) {
+            self.body_in_hand.store(in_hand, Ordering::Release);
+        }
     }
 
+    /// The caller sent or took so many bytes of a body.
+    pub fn note_moved(&self, bytes: usize) {
+        self.debt.pay(bytes);
+    }
+
+    /// Bytes were written to the caller.
+    pub fn note_answered(&self) {
+        if self.answered.load(Ordering::Relaxed) != Answered::Interim as u8 {
+            self.answered.store(Answered::Begun as u8, Ordering::Release);
+        }
+    }
+
+    /// What is written next is informational: it does not begin the answer.
+    pub fn note_interim(&self) {
+        if !self.was_answered() {
+            self.answered.store(Answered::Interim as u8, Ordering::Release);
+        }
+    }
+
+    /// What is written next is the answer.
+    pub fn note_final(&self) {
+        if self.answered.load(Ordering::Relaxed) == Answered::Interim as u8 {
+            self.answered.store(Answered::Not as u8, Ordering::Release);
+        }
+    }
+
+    /// Whether any byte of an answer has been written for the current request.
     pub fn was_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
+        self.answered.load(Ordering::Acquire) == Answered::Begun as u8
+    }
+
+    pub fn set_tail(&self, tail: Tail) {
+        self.tail.store(tail as u8, Ordering::Relaxed);
+    }
+
+    pub fn tail(&self) -> Tail {
+        match self.tail.load(Ordering::Relaxed) {
+            0 => Tail::Framed,
+            1 => Tail::Next,
+            2 => Tail::Switched,
+            3 => Tail::Held,
+            _ => Tail::Stays,
+        }
+    }
+
+    pub fn set_asks_upgrade(&self, asks: bool) {
+        self.asks_upgrade.store(asks, Ordering::Relaxed);
+    }
+
+    pub fn asks_upgrade(&self) -> bool {
+        self.asks_upgrade.load(Ordering::Relaxed)
     }
 
     pub fn land(&self, transport: Transport) {
@@ -164,46 +316,39 @@ impl Flight {
         self.landed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Looks at the deadlines, at `now_ms` of the table's clock.
-    pub fn sweep(&self, now_ms: u64) {
+    /// Looks at the deadlines, at `now_ms` of the table's clock, `elapsed_ms` after the last look.
+    pub fn sweep(&self, now_ms: u64, elapsed_ms: u64, pace: Pace) {
         let past = |at: u64| at != 0 && at <= now_ms;
         if past(self.total_at_ms.load(Ordering::Acquire)) {
             self.stop(Stop::Deadline);
         } else if past(self.phase_at_ms.load(Ordering::Acquire)) {
-            self.stop(match self.phase.load(Ordering::Acquire) {
-                0 => Stop::Idle,
-                1 => Stop::SlowHead,
-                2 => Stop::SlowCaller,
-                // The upstream's silence is the caller's doing when the caller does not read.
-                _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowCaller,
-                _ => Stop::SlowUpstream,
-            });
+            self.stop(self.meaning_of_silence());
+        } else if self.debt.is_too_much(self.waits_for_caller(), elapsed_ms, pace) {
+            let reads = self.write_waits.load(Ordering::Acquire);
+            self.stop(if reads { Stop::SlowReader } else { Stop::SlowCaller });
         }
+    }
+
+    fn meaning_of_silence(&self) -> Stop {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Stop::Idle,
+            1 => Stop::SlowHead,
+            // Its bytes came and lie here: the upstream does not take them.
+            2 if self.body_in_hand.load(Ordering::Acquire) => Stop::SlowUpstream,
+            2 => Stop::SlowCaller,
+            // The upstream's silence is the caller's doing when the caller does not read.
+            _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowReader,
+            _ if self.tail() == Tail::Switched => Stop::Quiet,
+            _ => Stop::SlowUpstream,
+        }
+    }
+
+    fn waits_for_caller(&self) -> bool {
+        let for_body = self.phase.load(Ordering::Acquire) == Phase::Caller as u8
+            && !self.body_in_hand.load(Ordering::Acquire);
+        for_body || self.write_waits.load(Ordering::Acquire)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_expired_phase_stops_the_flight_with_its_reason() {
-        let check = |phase: Phase, write_waits: bool, expected: Stop| {
-            let flight = Flight::default();
-            flight.phase.store(phase as u8, Ordering::Release);
-            flight.phase_at_ms.store(100, Ordering::Release);
-            flight.note_write(write_waits);
-            flight.sweep(99);
-            assert_eq!(flight.stopped(), None);
-            flight.sweep(100);
-            assert_eq!(flight.stopped(), Some(expected));
-            flight.stop(Stop::Revoked);
-            assert_eq!(flight.stopped(), Some(expected), "the first reason stays");
-        };
-        check(Phase::Idle, false, Stop::Idle);
-        check(Phase::Head, false, Stop::SlowHead);
-        check(Phase::Caller, false, Stop::SlowCaller);
-        check(Phase::Upstream, false, Stop::SlowUpstream);
-        check(Phase::Upstream, true, Stop::SlowCaller);
-    }
-}
+mod tests;

@@ -3,17 +3,19 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
 
 use crate::clock;
+use crate::model::denial::Refusal;
 use crate::model::id::ListenerName;
 use crate::model::policy::Scheme;
 use crate::request::Call;
 
 use super::flight::Flight;
+use super::pace::Pace;
 use super::stop::Stop;
 
 /// How often deadlines are looked at, and so how late they may be noticed.
@@ -35,6 +37,9 @@ pub struct Flights {
     listeners: Vec<Port>,
     requests: AtomicUsize,
     draining: AtomicBool,
+    /// Whoever waits for ended calls to be over.
+    over: Condvar,
+    over_turn: Mutex<()>,
     leaving: AtomicBool,
 }
 
@@ -52,6 +57,17 @@ struct Port {
     listening: Listening,
     connections: AtomicUsize,
 }
+
+/// What a recheck ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct EndedCalls {
+    pub requests: u64,
+    /// Those of them whose answer had begun.
+    pub streams: u64,
+}
+
+/// How long a recheck waits for what it ended: a worker thread ends a call as soon as it is woken.
+const ENDING_MAX: Duration = Duration::from_secs(1);
 
 /// A connection's place in the table; gives it back when dropped.
 #[derive(Debug)]
@@ -84,6 +100,8 @@ impl Flights {
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            over: Condvar::new(),
+            over_turn: Mutex::default(),
             leaving: AtomicBool::new(false),
         }
     }
@@ -176,20 +194,36 @@ impl Flights {
 
     /// Ends every flight: the drain deadline has passed.
     pub fn end_all(&self) {
-        self.each(|flight| flight.stop(Stop::Drain));
+        self.each(|flight| flight.stop(Stop::Halt));
     }
 
-    /// Ends the live calls that `permitted` no longer allows; says how many.
-    pub fn recheck(&self, permitted: impl Fn(&Call) -> bool) -> usize {
-        let mut ended = 0;
+    /// Ends the live calls that `judge` refuses, and waits until they are over, their records
+    /// complete and nothing more passing. May sleep: not for worker threads.
+    pub fn recheck(&self, judge: impl Fn(&Call) -> Result<(), Refusal>) -> EndedCalls {
+        let mut ended = EndedCalls::default();
+        let mut ending: Vec<Arc<Flight>> = Vec::new();
         self.each(|flight| {
-            let forbidden = flight.live().call.as_ref().is_some_and(|call| !permitted(call));
-            if forbidden {
-                flight.stop(Stop::Revoked);
-                ended += 1;
+            let was_answered = flight.was_answered();
+            if flight.judge(&judge) {
+                ended.requests += 1;
+                ended.streams += u64::from(was_answered);
+                ending.push(Arc::clone(flight));
             }
         });
+        let turn = self.over_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = |(): &mut ()| ending.iter().any(|flight| flight.live().call.is_some());
+        let waited = self.over.wait_timeout_while(turn, ENDING_MAX, live);
+        if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            log::warn!("calls that are no longer permitted take long to end");
+        }
         ended
+    }
+
+    /// A call is over that a recheck ended.
+    pub fn tell_over(&self) {
+        // Under the lock, or whoever just found the call live would sleep through this.
+        let _turn = self.over_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.over.notify_all();
     }
 
     /// Shows every live call, for metrics.
@@ -201,14 +235,14 @@ impl Flights {
         });
     }
 
-    /// One look at every deadline. The sweeper thread calls it each [`TICK`].
-    pub fn sweep(&self) {
+    /// One look at every deadline and pace. The sweeper thread calls it each [`TICK`].
+    pub fn sweep(&self, pace: Pace) {
         let now_ms = clock_ms();
-        self.now_ms.store(now_ms, Ordering::Relaxed);
-        self.each(|flight| flight.sweep(now_ms));
+        let elapsed_ms = now_ms.saturating_sub(self.now_ms.swap(now_ms, Ordering::Relaxed));
+        self.each(|flight| flight.sweep(now_ms, elapsed_ms, pace));
     }
 
-    fn each(&self, mut visit: impl FnMut(&Flight)) {
+    fn each(&self, mut visit: impl FnMut(&Arc<Flight>)) {
         for shard in &self.shards {
             for (_, flight) in lock(shard).iter() {
                 visit(flight);
@@ -262,7 +296,10 @@ fn clock_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
+    use crate::model::denial::Denial;
 
     #[test]
     fn the_table_is_bounded_and_gives_places_back() {
@@ -282,10 +319,27 @@ mod tests {
         let boarded: Vec<Boarded> = (0..3).filter_map(|_| flights.board(None, 9)).collect();
         for (boarded, operation) in boarded.iter().zip(["a.x", "a.y"]) {
             let operation = crate::model::id::OperationId::parse(operation).expect("valid");
-            boarded.flight.live().call = Some(Call { credential: None, operation });
+            boarded.flight.live().call =
+                Some(Call { credential: None, operation, source_ip: None });
         }
-        let ended = flights.recheck(|call| call.operation.as_str() != "a.x");
+        let answered = boarded.first().map(|boarded| Arc::clone(&boarded.flight)).expect("three");
+        answered.note_answered();
+        let others = Arc::clone(&flights);
+        let ends = thread::spawn(move || {
+            while answered.stopped().is_none() {
+                thread::yield_now();
+            }
+            answered.end_call(&others);
+        });
+        let refusal = || Refusal::new(Denial::NotGranted, "no live grant");
+        let judge = |call: &Call| match call.operation.as_str() {
+            "a.x" => Err(refusal()),
+            _ => Ok(()),
+        };
+        let ended = flights.recheck(judge);
+        ends.join().expect("it ends");
         let stops: Vec<Option<Stop>> = boarded.iter().map(|b| b.flight.stopped()).collect();
-        assert_eq!((ended, stops), (1, vec![Some(Stop::Revoked), None, None]));
+        assert_eq!(ended, EndedCalls { requests: 1, streams: 1 });
+        assert_eq!(stops, [Some(Stop::Revoked), None, None]);
     }
 }

@@ -71,6 +71,11 @@ pub fn traceparent(headers: &HeaderMap) -> Option<&[u8]> {
     field(headers, &TRACEPARENT)
 }
 
+/// Whether a trusted proxy says that the caller came to it over TLS.
+pub fn is_https(headers: &HeaderMap) -> bool {
+    field(headers, &X_FORWARDED_PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+}
+
 pub fn is_trusted(ip: Option<IpAddr>, trusted: &[IpNet]) -> bool {
     ip.is_some_and(|ip| trusted.iter().any(|net| net.contains(&ip)))
 }

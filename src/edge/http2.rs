@@ -7,6 +7,7 @@ mod incoming;
 mod outgoing;
 mod session;
 
+use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -161,17 +162,18 @@ impl Multiplexed {
         let landing = Arc::new(Landing::default());
         let session = Box::new(StreamSession {
             head,
-            incoming: Incoming::new(body),
+            incoming: Incoming::new(body, Arc::clone(&flight)),
             outgoing: Outgoing::new(respond, bodies, Arc::clone(&flight), Arc::clone(&landing)),
             digest: Arc::clone(&self.digest),
         });
         self.exchange.run(ServerSession::new_custom(session), &flight, shutdown).await;
         // What the exchange could not answer any more.
         let Some(mut respond) = landing.take() else { return };
-        let id = flight.live().id;
-        if let Some(id) = id {
-            let fault = flight.stopped().map_or(Fault::PANICKED, |stop| stop.meaning().0);
-            give(&mut respond, Answer::of(&fault, id, None), bodies);
+        let fault = flight.ending().map_or(Fault::PANICKED, |ending| ending.fault);
+        let live = mem::take(&mut *flight.live());
+        if let Some(id) = live.id {
+            let answer = Answer::of(&fault, id, None).dressed(live.dress.as_ref());
+            give(&mut respond, answer, bodies);
         } else {
             self.was_taken_back();
         }

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::request::head::Framing;
 
-use super::flight::Flight;
+use super::flight::{Flight, Tail};
 
 /// The bytes below HTTP, and those read ahead of it.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ pub struct Lane {
 /// What of the request is still to come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rest {
-    /// So many bytes; what follows them is the next request's.
+    /// So many bytes.
     Bytes(u64),
-    /// Until HTTP says so (chunked), or for ever (upgraded).
+    /// Until HTTP says so: chunked.
     Open,
 }
 
@@ -55,6 +55,9 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// How many bytes of further requests are kept while one is served.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The end of a body in chunks.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 thread_local! {
     /// Reads land here first: a connection that waits owns no buffer.
@@ -78,11 +81,13 @@ impl Transport {
 }
 
 impl Lane {
-    /// Lends the transport for one request, whose head has been taken off it.
+    /// Lends the transport for one request, whose head has been taken off it. A head that asks for
+    /// an upgrade changes nothing here: what follows is the next request's until both agreed.
     pub fn new(transport: Transport, flight: Arc<Flight>, framing: Framing, upgrade: bool) -> Self {
+        flight.set_asks_upgrade(upgrade);
         let rest = match framing {
-            Framing::Length(bytes) if !upgrade => Rest::Bytes(bytes),
-            Framing::Length(_) | Framing::Chunked => Rest::Open,
+            Framing::Length(bytes) => Rest::Bytes(bytes),
+            Framing::Chunked => Rest::Open,
         };
         Self { transport: Some(transport), flight, rest }
     }
@@ -95,6 +100,13 @@ impl Lane {
 
     fn transport(&mut self) -> io::Result<&mut Transport> {
         self.transport.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn note_written(&self, written: &Poll<io::Result<usize>>) {
+        self.flight.note_write(written.is_pending());
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.flight.note_moved(*bytes);
+        }
     }
 
     /// After the request's last byte: notices that the caller left; keeps what it sends ahead.
@@ -124,21 +136,33 @@ impl AsyncRead for Lane {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let rest = self.rest;
-        let room = match rest {
-            Rest::Bytes(0) => return self.poll_past_the_end(cx),
-            Rest::Bytes(left) => usize::try_from(left).unwrap_or(usize::MAX).min(out.remaining()),
-            Rest::Open => out.remaining(),
+        let (rest, tail) = (self.rest, self.flight.tail());
+        let room = match (rest, tail) {
+            (_, Tail::Switched) | (Rest::Open, Tail::Framed) => out.remaining(),
+            (_, Tail::Stays) => {
+                out.put_slice(LAST_CHUNK);
+                self.flight.set_tail(Tail::Next);
+                return Poll::Ready(Ok(()));
+            }
+            (Rest::Bytes(0), _) | (_, Tail::Next | Tail::Held) => {
+                return self.poll_past_the_end(cx);
+            }
+            (Rest::Bytes(left), Tail::Framed) => {
+                usize::try_from(left).unwrap_or(usize::MAX).min(out.remaining())
+            }
         };
         let transport = self.transport()?;
         let taken = if transport.ahead.is_empty() {
-            ready!(read_some(&mut transport.stream, cx, out, room))?
+            let read = read_some(&mut transport.stream, cx, out, room);
+            self.flight.note_body_in_hand(read.is_ready());
+            ready!(read)?
         } else {
             let given = transport.ahead.split_to(room.min(transport.ahead.len()));
             out.put_slice(&given);
+            self.flight.note_body_in_hand(true);
             given.len()
         };
-        if let Rest::Bytes(left) = rest {
+        if let (Rest::Bytes(left), Tail::Framed) = (rest, tail) {
             self.rest = Rest::Bytes(left - taken as u64);
         }
         Poll::Ready(Ok(()))
@@ -172,7 +196,7 @@ impl AsyncWrite for Lane {
     ) -> Poll<io::Result<usize>> {
         self.flight.note_answered();
         let written = Pin::new(&mut self.transport()?.stream).poll_write(cx, bytes);
-        self.flight.note_write(written.is_pending());
+        self.note_written(&written);
         written
     }
 
@@ -193,7 +217,7 @@ impl AsyncWrite for Lane {
     ) -> Poll<io::Result<usize>> {
         self.flight.note_answered();
         let written = Pin::new(&mut self.transport()?.stream).poll_write_vectored(cx, slices);
-        self.flight.note_write(written.is_pending());
+        self.note_written(&written);
         written
     }
 

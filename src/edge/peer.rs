@@ -36,7 +36,7 @@ pub fn route(
     chosen: Option<Attempt>,
     key: impl FnOnce(&HashBy) -> Option<u64>,
 ) -> Result<Route, NoRoute> {
-    let pool = upstreams.pool(&admitted.api().upstream);
+    let pool = admitted.api().upstream.as_ref().and_then(|name| upstreams.pool(name));
     let pool = pool.ok_or_else(|| NoRoute::failed(Failure::InternalError))?;
     let attempt = match chosen {
         Some(attempt) => attempt,

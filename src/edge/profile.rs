@@ -15,6 +15,7 @@ use pingora::utils::tls::CertKey;
 use crate::model::denial::Failure;
 use crate::model::upstream::{Address, Http2, Location, Protocol, Tls, Upstream};
 
+use super::ctx::{Request, Stage};
 use super::upstreams::instance::Instance;
 
 /// What all connections to one upstream have in common, made once for each config.
@@ -39,6 +40,14 @@ struct Secured {
     identity: Option<Arc<CertKey>>,
 }
 
+/// Whether the upstream of an admitted request may switch to another protocol: HTTP/2 cannot.
+pub fn can_switch(request: Option<&Request>, stage: &Stage) -> bool {
+    let (Some(request), Stage::Admitted(admitted)) = (request, stage) else { return false };
+    let upstreams = &request.snapshot.policy.upstreams;
+    let upstream = admitted.api().upstream.as_ref().and_then(|name| upstreams.get(name));
+    upstream.is_some_and(|upstream| upstream.transport.protocol == Protocol::Http1)
+}
+
 /// The last touch to a head, by the protocol that it will be sent in; false when that is not the one
 /// that was asked for.
 pub fn suit(head: &mut RequestHeader, caller: &RequestHeader, to: &Upstream) -> Result<bool> {
@@ -50,7 +59,7 @@ pub fn suit(head: &mut RequestHeader, caller: &RequestHeader, to: &Upstream) -> 
         if wants_trailers && caller.version == Version::HTTP_2 {
             head.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
         }
-    } else if to.keepalive.is_zero() {
+    } else if to.keepalive.is_zero() && !head.headers.contains_key(header::UPGRADE) {
         // Pingora takes an idle time of zero for a short one.
         head.insert_header(header::CONNECTION, "close")?;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -15,7 +15,6 @@ use pingora::{Error, Result};
 
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Refusal};
-use crate::model::record::End;
 use crate::request;
 
 use super::Shared;
@@ -23,11 +22,14 @@ use super::answer::{After, Answer, stop_pipeline};
 use super::attempts::Connection;
 use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
-use super::flight::{Live, Phase};
+use super::flight::Tail;
 use super::peer::NoRoute;
 use super::stop::Fault;
 use super::upstreams::pick::Again;
-use super::{admission, arrival, attempts, drain, fault, headers, peer, profile, untrusted};
+use super::{
+    admission, arrival, attempts, drain, fault, headers, peer, profile, shape, tunnel, turn,
+    untrusted,
+};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -53,23 +55,40 @@ impl ProxyHttp for Gate {
         let request = arrival::request(&self.shared, head, client, scheme);
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
+        if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
+            // Anything but WebSocket is not offered, so the request is an ordinary one.
+            session.req_header_mut().remove_header(&header::UPGRADE);
+        }
         Ok(())
     }
 
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let (stage, fault) = match admission::decide(session, ctx).await {
-            Ok(admitted) => (Stage::Admitted(admitted), None),
+            Ok(stage) => {
+                let asks = ctx.flight.asks_upgrade() && session.is_upgrade_req();
+                if asks && profile::can_switch(ctx.request.as_deref(), &stage) {
+                    tunnel::hold(session.req_header_mut())?;
+                    ctx.flight.set_tail(Tail::Held);
+                }
+                (stage, None)
+            }
             Err(fault) => (Stage::Refused, Some(fault)),
         };
-        if let Some(request) = &mut ctx.request {
-            request.stage = stage;
-        }
-        let refused = fault.is_some();
-        if let Some(fault) = fault {
-            self.answer(session, ctx, fault).await?;
-        }
-        Ok(refused)
+        let answer = match &mut ctx.request {
+            Some(request) => {
+                request.stage = stage;
+                request.dress = shape::dress::of(session, request);
+                if request.dress.is_some() {
+                    ctx.flight.live().dress.clone_from(&request.dress);
+                }
+                shape::local::answer(request, fault)?
+            }
+            None => None,
+        };
+        let Some(answer) = answer else { return Ok(false) };
+        self.answer(session, ctx, answer).await?;
+        Ok(true)
     }
 
     /// Routes: only an `Admitted` yields a peer.
@@ -82,38 +101,31 @@ impl ProxyHttp for Gate {
         if !Arc::ptr_eq(&current, &request.snapshot)
             && let Err(refusal) = request::still_permitted(&current, &admitted.call(), clock::now())
         {
-            let fault = Fault::Denied(refusal);
-            let stop = stop_pipeline(&fault);
-            request.fail(fault);
-            return Err(stop);
+            return Err(request.stop_with(Fault::Denied(refusal)));
         }
         let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
         let headers = &session.req_header().headers;
         let key = |by: &_| peer::hash_key(request, headers, by);
         let route = peer::route(admitted, &self.shared.upstreams, chosen, key);
-        let name = admitted.api().upstream.clone();
         let forward = &mut request.forward;
-        forward.upstream = Some(name);
+        forward.upstream.clone_from(&admitted.api().upstream);
         forward.began.get_or_insert_with(clock::mono);
         forward.attempts += 1;
         match route {
             Ok(route) => {
                 forward.endpoint = Some(route.address);
-                let connect = route.upstream.timeouts.connect + CONNECT_GRACE;
-                ctx.flight.begin(&self.shared.flights, Phase::Upstream, connect);
                 if forward.attempts == 1 {
                     let total = route.upstream.timeouts.total;
                     ctx.flight.must_end(&self.shared.flights, total);
                 }
                 forward.routed = Some(route.upstream);
                 forward.attempt = Some(route.attempt);
+                ctx.awaits_connection();
                 Ok(route.peer)
             }
             Err(NoRoute { fault, reason }) => {
-                let stop = stop_pipeline(&fault);
                 request.reason = reason;
-                request.fail(fault);
-                Err(stop)
+                Err(request.stop_with(fault))
             }
         }
     }
@@ -136,8 +148,7 @@ impl ProxyHttp for Gate {
         error
     }
 
-    /// Something may have been sent: only requests whose body can be sent again, and which are
-    /// idempotent or, as the upstream itself says, were left alone.
+    /// Something may have been sent: only what is idempotent, or what the upstream left alone.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
@@ -184,6 +195,7 @@ impl ProxyHttp for Gate {
             let id = headers::to_upstream(head, &target, request, known, trusted_peer)?;
             request.forward.id = Some(id);
         }
+        shape::edits::to_upstream(head, admitted, request)?;
         if let Some(upstream) = &request.forward.routed
             && !profile::suit(head, session.req_header(), upstream)?
         {
@@ -192,14 +204,24 @@ impl ProxyHttp for Gate {
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
+        } else if ctx.flight.tail() == Tail::Held {
+            session.as_mut().set_read_timeout(None);
+            tunnel::without_body(head)?;
+            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
-            let body_timeout = request.snapshot.policy.bounds.body_timeout;
-            ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+            // The flight keeps time; Pingora would with a timer for each piece.
+            session.as_mut().set_read_timeout(None);
+            request.expects_continue = head.headers.contains_key(header::EXPECT);
+            if request.expects_continue {
+                // Or the upstream's 100 would count as an answer before the body's end.
+                session.as_mut().set_close_on_response_before_downstream_finish(false);
+            }
+            ctx.awaits_body();
         }
         Ok(())
     }
 
-    /// Counts the body; one that announced no length is cut off at the api's bound.
+    /// Counts the body; one that announced no length is cut off at the operation's bound.
     async fn request_body_filter(
         &self,
         _: &mut Session,
@@ -210,25 +232,14 @@ impl ProxyHttp for Gate {
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let bound = match &request.stage {
-            Stage::Admitted(admitted) => admitted.api().body_bytes_max,
-            Stage::Fresh | Stage::Refused => 0,
+            Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => 0,
         };
-        if request.request_bytes > bound {
-            let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over the api's bound");
-            let fault = Fault::Denied(refusal);
-            let stop = stop_pipeline(&fault);
-            request.fail(fault);
-            return Err(stop);
+        if request.request_bytes > bound && request.tunnel.is_none() {
+            let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");
+            return Err(request.stop_with(Fault::Denied(refusal)));
         }
-        if request.status > 0 {
-            // The answer has begun: the two talk at once, and neither has to wait for the other.
-            ctx.awaits_upstream(|timeouts| timeouts.idle);
-        } else if end_of_stream {
-            ctx.awaits_upstream(|timeouts| timeouts.first_byte);
-        } else {
-            let body_timeout = request.snapshot.policy.bounds.body_timeout;
-            ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
-        }
+        ctx.caller_sent(body.as_deref().unwrap_or_default(), end_of_stream);
         Ok(())
     }
 
@@ -238,7 +249,8 @@ impl ProxyHttp for Gate {
         head: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let unasked = head.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req();
+        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let unasked = switches && !(session.is_upgrade_req() && tunnel::agreed(head));
         if unasked || head.status.as_u16() >= 600 {
             let Some(request) = &mut ctx.request else { return Err(skipped()) };
             return Err(request.stop("the upstream sent an impossible status"));
@@ -250,19 +262,33 @@ impl ProxyHttp for Gate {
             // What an old upstream speaks is between it and the gate.
             head.set_version(Version::HTTP_11);
         }
+        if !turn::is_answer(head) {
+            return Ok(());
+        }
         ctx.awaits_upstream(|timeouts| timeouts.idle);
-        Ok(())
+        match &mut ctx.request {
+            Some(request) => shape::response::head(head, session.req_header(), request),
+            None => Ok(()),
+        }
     }
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         head: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        ctx.head_comes(head);
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        if !turn::is_answer(head) {
             return Ok(());
+        }
+        if ctx.flight.tail() == Tail::Held {
+            ctx.flight.set_tail(Tail::Stays);
+            session.as_mut().set_close_on_response_before_downstream_finish(false);
+        } else if request.expects_continue && !session.as_mut().is_body_done() {
+            // It will not send its body any more, or might: what comes next is not known.
+            session.as_mut().set_keepalive(None);
         }
         request.status = head.status.as_u16();
         headers::to_caller(head, request);
@@ -273,14 +299,24 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
-        ctx.awaits_upstream(|timeouts| timeouts.idle);
         if let Some(request) = &mut ctx.request {
-            request.response_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+            shape::response::body(body, end_of_stream, request)?;
         }
+        ctx.upstream_sent(body.as_ref(), end_of_stream);
         Ok(None)
+    }
+
+    /// Trailers of an HTTP/2 upstream end a body without a last piece.
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Bytes>> {
+        ctx.request.as_mut().map_or(Ok(None), |request| shape::response::rest(request))
     }
 
     /// Answers what went wrong, unless an answer has begun or nobody is left to read one.
@@ -290,22 +326,19 @@ impl ProxyHttp for Gate {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
-        let begun = session.response_written().is_some();
+        untrusted::explain(error, ctx).await;
+        let begun = session.response_written().is_some_and(turn::is_answer);
         let Some(request) = &mut ctx.request else {
             return FailToProxy { error_code: 500, can_reuse_downstream: false };
         };
-        if let Some(peer) = request.forward.untrusted.take_if(|_| fault::is_untrusted(error)) {
-            let connect = peer.options.connection_timeout.unwrap_or_default() + CONNECT_GRACE;
-            ctx.flight.begin(&self.shared.flights, Phase::Upstream, connect);
-            request.reason = untrusted::why(&peer).await;
-        }
-        if let Some(fault) = fault::of(error) {
+        if let Some(fault) = fault::of(error).filter(|_| !request.was_closed()) {
             request.fail(fault);
             request.reason.get_or_insert_with(|| fault::reason(error));
         }
         let error_code = match &request.fault {
             Some(fault) if !begun => {
                 let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
+                let answer = answer.dressed(request.dress.as_ref());
                 request.status = answer.status;
                 // The caller may leave while it is told; the record has the fault.
                 answer.write_to(session, After::Close).await.ok();
@@ -318,17 +351,18 @@ impl ProxyHttp for Gate {
 
     /// The one exit of a request that was not ended from outside: completes its record.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        let end = error.map_or(End::Complete, fault::end_of);
+        let written = session.response_written().filter(|head| turn::is_answer(head));
+        let end = ctx.end(error, written);
         if let Some(request) = &mut ctx.request {
             attempts::ended(&request.forward);
-            if let Some(head) = session.response_written() {
+            if let Some(head) = written {
                 request.status = head.status.as_u16();
             }
             request.request_bytes = session.as_ref().body_bytes_read() as u64;
             request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
-        *ctx.flight.live() = Live::default();
+        ctx.flight.end_call(&self.shared.flights);
     }
 
     /// The record says it, with the reason; Pingora's own lines would flood the log under scans.
@@ -350,20 +384,14 @@ impl ProxyHttp for Gate {
 }
 
 impl Gate {
-    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, fault: Fault) -> Result<()> {
-        let body_timeout = self.shared.snapshot.load().policy.bounds.body_timeout;
-        ctx.flight.begin(&self.shared.flights, Phase::Caller, body_timeout);
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
+        ctx.awaits_body();
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());
         request.status = answer.status;
-        request.fail(fault);
         answer.write_to(session, after).await
     }
 }
-
-/// How much later than Pingora's own bound a flight gives up connecting: Pingora knows what failed.
-const CONNECT_GRACE: Duration = Duration::from_secs(1);
 
 /// A stage before this one did not run. It cannot be: but then the answer is a failure, no forward.
 #[expect(clippy::unnecessary_box_returns, reason = "Pingora's results hold boxed errors")]

@@ -71,12 +71,17 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         stage: Stage::Refused,
         seen: Seen::default(),
         forward: Forward::default(),
+        dress: None,
+        encoder: None,
         status: answer.status,
         fault: Some(fault),
         reason: None,
         request_bytes: 0,
         response_bytes: 0,
         slot: shared.audit.reserve(),
+        answered_whole: false,
+        expects_continue: false,
+        tunnel: None,
         in_flight: None,
     };
     let mut ctx = Ctx::new(Arc::clone(shared), Arc::new(Flight::default()));

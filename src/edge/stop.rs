@@ -1,6 +1,6 @@
 //! Why an exchange ends other than by itself, what its caller is told, and how its record ends.
 
-use crate::model::denial::{Denial, Failure, Refusal};
+use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::record::End;
 
 /// Why a flight was told to end.
@@ -9,11 +9,19 @@ use crate::model::record::End;
 pub enum Stop {
     Idle = 1,
     SlowHead = 2,
+    /// It sends its body too slowly.
     SlowCaller = 3,
     SlowUpstream = 4,
     Deadline = 5,
     Revoked = 6,
+    /// The gate stops: connections without a request close.
     Drain = 7,
+    /// It reads its answer too slowly.
+    SlowReader = 8,
+    /// Neither side of an upgraded connection had anything to say.
+    Quiet = 9,
+    /// The gate stops, and waits no longer.
+    Halt = 10,
 }
 
 /// How an exchange that did not end by itself is answered and recorded.
@@ -34,21 +42,50 @@ impl Fault {
     }
 }
 
+/// What an end from outside comes to.
+#[derive(Clone, Debug)]
+pub struct Meaning {
+    /// What the caller is told, if it is still waiting for an answer.
+    pub fault: Fault,
+    pub end: End,
+    /// For the record, also where an answer had begun.
+    pub reason: Reason,
+}
+
 impl Stop {
-    /// What the caller is told, if it is still waiting for an answer, and how the record ends.
-    pub fn meaning(self) -> (Fault, End) {
-        let denied = |denial, reason| Fault::Denied(Refusal::new(denial, reason));
+    /// Whether it is meant for connections between requests only.
+    pub const fn spares_requests(self) -> bool {
+        matches!(self, Self::Idle | Self::Drain)
+    }
+
+    pub fn meaning(self) -> Meaning {
+        let denied = |denial, reason, end| {
+            let fault = Fault::Denied(Refusal::new(denial, reason));
+            Meaning { fault, end, reason: Reason::fixed(reason) }
+        };
+        let failed = |failure, reason| {
+            let fault = Fault::Failed(failure);
+            Meaning { fault, end: End::Deadline, reason: Reason::fixed(reason) }
+        };
         match self {
             Self::SlowHead | Self::Idle => {
-                (denied(Denial::RequestTimeout, "the head took too long"), End::Complete)
+                denied(Denial::RequestTimeout, "the head took too long", End::Complete)
             }
             Self::SlowCaller => {
-                (denied(Denial::RequestTimeout, "the caller was too slow"), End::Deadline)
+                denied(Denial::RequestTimeout, "the caller sent too slowly", End::Deadline)
             }
-            Self::SlowUpstream => (Fault::Failed(Failure::UpstreamTimeout), End::Deadline),
-            Self::Deadline | Self::Drain => (Fault::Failed(Failure::Deadline), End::Deadline),
+            Self::SlowReader => {
+                denied(Denial::RequestTimeout, "the caller read too slowly", End::Deadline)
+            }
+            Self::SlowUpstream => {
+                failed(Failure::UpstreamTimeout, "the upstream was silent for too long")
+            }
+            Self::Quiet => failed(Failure::UpstreamTimeout, "both sides were silent for too long"),
+            Self::Deadline => failed(Failure::Deadline, "the whole took longer than allowed"),
+            Self::Drain | Self::Halt => failed(Failure::Deadline, "the gate stopped"),
+            // What withdrew it is known to the flight, which says it more exactly.
             Self::Revoked => {
-                (denied(Denial::CredentialInvalid, "permission was withdrawn"), End::Revoked)
+                denied(Denial::CredentialInvalid, "permission was withdrawn", End::Revoked)
             }
         }
     }
@@ -62,6 +99,9 @@ impl Stop {
             5 => Self::Deadline,
             6 => Self::Revoked,
             7 => Self::Drain,
+            8 => Self::SlowReader,
+            9 => Self::Quiet,
+            10 => Self::Halt,
             _ => return None,
         })
     }

@@ -5,6 +5,7 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslConnector, SslMethod};
 use openssl::x509::X509VerifyResult;
 use openssl::x509::store::X509StoreBuilder;
+use pingora::Error;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::SslStream;
 use pingora::upstreams::peer::{HttpPeer, Peer as _};
@@ -14,11 +15,25 @@ use tokio::sync::Semaphore;
 
 use crate::model::denial::Reason;
 
+use super::ctx::Ctx;
+use super::fault;
+
 /// Handshakes at once; who finds no turn does without the reason.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
+/// Says in the record why, if an error is that a certificate was refused.
+pub async fn explain(error: &Error, ctx: &mut Ctx) {
+    let request = ctx.request.as_mut().filter(|_| fault::is_untrusted(error));
+    let Some(peer) = request.and_then(|request| request.forward.untrusted.take()) else { return };
+    ctx.awaits_connection();
+    let reason = why(&peer).await;
+    if let Some(request) = &mut ctx.request {
+        request.reason = reason;
+    }
+}
+
 /// The reason, when the same happens again and in time.
-pub async fn why(peer: &HttpPeer) -> Option<Reason> {
+async fn why(peer: &HttpPeer) -> Option<Reason> {
     let _turn = TURNS.try_acquire().ok()?;
     let result = tokio::time::timeout(peer.options.connection_timeout?, verify(peer)).await;
     let refused = result.ok().flatten().filter(|result| *result != X509VerifyResult::OK)?;

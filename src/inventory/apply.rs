@@ -8,6 +8,7 @@ mod compare;
 mod credential;
 mod grant;
 mod revoke;
+mod suspend;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::describe;
 use super::error::{ChangeError, StoreError, Thing, nearest};
 use super::store::{Asked, Tables};
 use crate::model::client::{Client, Credential, Profile, Status};
-use crate::model::id::{ClientId, PlanName, ProductName, ProfileName};
+use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName};
 use crate::model::record::JsonText;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::UnixMicros;
@@ -47,6 +48,8 @@ pub fn apply(
             Outcome::Issued(draft.add_credential(client, credential)?.into_iter().collect())
         }
         Change::Revoke { target, reason } => draft.revoke(target, reason)?,
+        Change::Suspend { target, until, reason } => draft.suspend(target, *until, reason)?,
+        Change::Resume { target, reason } => draft.resume(target, reason.as_ref())?,
         Change::Apply(clients) => draft.apply_clients(clients)?,
     };
     Ok(draft.finish(outcome)?)
@@ -132,6 +135,16 @@ impl<'a> Draft<'a> {
             Status::Revoked => {
                 Err(ChangeError::Revoked { what: Thing::Client, name: id.to_string() })
             }
+        }
+    }
+
+    /// A credential that may still be changed.
+    fn live_credential(&self, id: CredentialId) -> Result<&'a Arc<Credential>, ChangeError> {
+        let (what, name) = (Thing::Credential, id.to_string());
+        match self.snapshot.inventory.credentials.get(&id) {
+            None => Err(ChangeError::NotFound { what, name, near: None }),
+            Some(old) if old.status == Status::Revoked => Err(ChangeError::Revoked { what, name }),
+            Some(old) => Ok(old),
         }
     }
 

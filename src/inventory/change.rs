@@ -34,6 +34,16 @@ pub enum Change {
         target: Target,
         reason: Line,
     },
+    /// For a while, or until it is resumed.
+    Suspend {
+        target: Suspendable,
+        until: UnixMicros,
+        reason: Line,
+    },
+    Resume {
+        target: Suspendable,
+        reason: Option<Line>,
+    },
     /// Clients that shall exist, all or none. One that exists must be as told here; it is left
     /// alone.
     Apply(Vec<NewClient>),
@@ -44,12 +54,13 @@ impl Change {
     /// cannot write; its record waits in the store.
     pub const fn only_takes_away(&self) -> bool {
         match self {
-            Self::RemoveGrant { .. } | Self::Revoke { .. } => true,
+            Self::RemoveGrant { .. } | Self::Revoke { .. } | Self::Suspend { .. } => true,
             Self::AddClient(_)
             | Self::ChangeClient(_)
             | Self::AddProfile { .. }
             | Self::AddGrant(_)
             | Self::AddCredential { .. }
+            | Self::Resume { .. }
             | Self::Apply(_) => false,
         }
     }
@@ -66,6 +77,10 @@ impl Change {
             Self::Revoke { target: Target::Client(_), .. } => "client.revoke",
             Self::Revoke { target: Target::Profile { .. }, .. } => "profile.revoke",
             Self::Revoke { target: Target::Credential(_), .. } => "credential.revoke",
+            Self::Suspend { target: Suspendable::Client(_), .. } => "client.suspend",
+            Self::Suspend { target: Suspendable::Credential(_), .. } => "credential.suspend",
+            Self::Resume { target: Suspendable::Client(_), .. } => "client.resume",
+            Self::Resume { target: Suspendable::Credential(_), .. } => "credential.resume",
             Self::Apply(_) => "inventory.apply",
         }
     }
@@ -81,6 +96,7 @@ impl Change {
                 format!("grant/{grant}")
             }
             Self::Revoke { target, .. } => target.to_string(),
+            Self::Suspend { target, .. } | Self::Resume { target, .. } => target.to_string(),
             Self::Apply(_) => "inventory".into(),
         }
     }
@@ -88,8 +104,12 @@ impl Change {
     /// The record's `reason_given`.
     pub const fn reason(&self) -> Option<&Line> {
         match self {
-            Self::AddGrant(NewGrant { reason, .. }) => reason.as_ref(),
-            Self::RemoveGrant { reason, .. } | Self::Revoke { reason, .. } => Some(reason),
+            Self::AddGrant(NewGrant { reason, .. }) | Self::Resume { reason, .. } => {
+                reason.as_ref()
+            }
+            Self::RemoveGrant { reason, .. }
+            | Self::Revoke { reason, .. }
+            | Self::Suspend { reason, .. } => Some(reason),
             Self::AddClient(_)
             | Self::ChangeClient(_)
             | Self::AddProfile { .. }
@@ -218,6 +238,22 @@ impl fmt::Display for Target {
     }
 }
 
+/// What can be suspended, and resumed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Suspendable {
+    Client(ClientId),
+    Credential(CredentialId),
+}
+
+impl fmt::Display for Suspendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => write!(f, "client/{id}"),
+            Self::Credential(id) => write!(f, "credential/{id}"),
+        }
+    }
+}
+
 /// One line a person wrote: an owner, a purpose, a holder, a reason. Not empty, bounded, and
 /// without control characters, so that showing it in a terminal or a log does nothing else.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -308,8 +344,8 @@ impl Act {
 pub enum Outcome {
     Done,
     Issued(Vec<IssuedKey>),
-    /// The credentials that could be used before and cannot be used any more.
-    Revoked(Vec<CredentialId>),
+    /// The credentials that could be used before and cannot be used now.
+    Stopped(Vec<CredentialId>),
     Applied {
         added: usize,
         unchanged: usize,

@@ -44,6 +44,14 @@ pub fn status(status: Status) -> JsonText {
     text(&json!({ "status": status.as_str() }))
 }
 
+pub fn suspension(until: Option<UnixMicros>) -> JsonText {
+    let until = match until {
+        Some(UnixMicros::FOREVER) => "until it is resumed".into(),
+        until => time(until),
+    };
+    text(&json!({ "suspended_until": until }))
+}
+
 /// Named values, such as those that an act changes.
 pub fn fields(fields: Vec<(&'static str, Value)>) -> JsonText {
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

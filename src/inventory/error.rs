@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::change::Suspendable;
 use crate::model::id::ClientId;
+use crate::model::time::UnixMicros;
 
 /// What a name in the inventory or the config stands for.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -51,6 +53,14 @@ pub enum ChangeError {
         what: Thing,
         name: String,
     },
+    /// For longer than is asked now.
+    Suspended {
+        target: Suspendable,
+        until: Option<UnixMicros>,
+    },
+    NotSuspended {
+        target: Suspendable,
+    },
     BadValue {
         field: &'static str,
         problem: Cow<'static, str>,
@@ -84,6 +94,8 @@ impl ChangeError {
             Self::AlreadyExists { .. } => "already_exists",
             Self::NotFound { .. } => "not_found",
             Self::Revoked { .. } => "revoked",
+            Self::Suspended { .. } => "suspended",
+            Self::NotSuspended { .. } => "not_suspended",
             Self::BadValue { .. } => "bad_value",
             Self::TooMany { .. } => "too_many",
             Self::Differs(_) => "differs",
@@ -105,6 +117,14 @@ impl ChangeError {
                 "Revoking is final. Issue another key: onegate credential add".into()
             }
             Self::Revoked { .. } => "Revoking is final. Use another profile.".into(),
+            Self::Suspended { target, .. } => {
+                let (what, name) = target.told();
+                format!("To end it sooner: onegate resume {} {name}", what.as_str())
+            }
+            Self::NotSuspended { target } => {
+                let (what, _) = target.told();
+                format!("Look at what holds it back: onegate {} list", what.as_str())
+            }
             Self::BadValue { .. } => "Give another value.".into(),
             Self::TooMany { what, .. } => {
                 format!("Use fewer, or spread each {} over more clients.", what.as_str())
@@ -156,6 +176,18 @@ impl fmt::Display for ChangeError {
                 write!(f, "there is no {} '{name}'", what.as_str())
             }
             Self::Revoked { what, name } => write!(f, "{} '{name}' is revoked", what.as_str()),
+            Self::Suspended { target, until } => {
+                let (what, name) = target.told();
+                write!(f, "{} '{name}' is suspended for longer", what.as_str())?;
+                match until {
+                    Some(until) if *until != UnixMicros::FOREVER => write!(f, ": until {until}"),
+                    _ => f.write_str(": until it is resumed"),
+                }
+            }
+            Self::NotSuspended { target } => {
+                let (what, name) = target.told();
+                write!(f, "{} '{name}' is not suspended", what.as_str())
+            }
             Self::BadValue { field, problem } => write!(f, "{field} {problem}"),
             Self::TooMany { what, of, max } => {
                 write!(f, "{of} would have more than {max} {}s", what.as_str())
@@ -211,6 +243,11 @@ pub enum StoreError {
         found: i64,
         known: i64,
     },
+    /// Written by an earlier onegate, and opened only for a look.
+    Older {
+        found: i64,
+        known: i64,
+    },
     /// A row that this program cannot have written.
     Corrupt {
         table: &'static str,
@@ -230,6 +267,11 @@ impl StoreError {
             Self::InUse { .. } => "Wait for it to end, or stop it.".into(),
             Self::OpenToOthers { dir, .. } => format!("chmod go-w {}", dir.display()),
             Self::Newer { .. } => "Run the onegate that wrote it, or a later one.".into(),
+            Self::Older { .. } => {
+                "Start the gate, or list its clients: onegate client list. Either brings it up to \
+                 date."
+                    .into()
+            }
             Self::Corrupt { .. } => "Put back a copy of inventory.db.".into(),
             Self::Io { .. } | Self::Sql(_) => {
                 "Look at the disk's room and health, and at the owner of the data directory.".into()
@@ -246,6 +288,9 @@ impl fmt::Display for StoreError {
             }
             Self::OpenToOthers { dir, mode } => {
                 write!(f, "others may write to {} (mode {mode:o})", dir.display())
+            }
+            Self::Older { found, known } => {
+                write!(f, "the inventory has schema {found}; this onegate reads {known}")
             }
             Self::Newer { found, known } => {
                 write!(f, "the inventory has schema {found}; this onegate knows up to {known}")

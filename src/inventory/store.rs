@@ -57,7 +57,14 @@ impl Store {
     /// The inventory of a data directory as it is on disk, read beside whoever holds the lock.
     pub fn peek(data_dir: &Path) -> Result<Inventory, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        read::inventory(&Connection::open_with_flags(data_dir.join(DATABASE_FILE), flags)?)
+        let connection = Connection::open_with_flags(data_dir.join(DATABASE_FILE), flags)?;
+        match version(&connection)? {
+            SCHEMA_VERSION => read::inventory(&connection),
+            found if found < SCHEMA_VERSION => {
+                Err(StoreError::Older { found, known: SCHEMA_VERSION })
+            }
+            found => Err(StoreError::Newer { found, known: SCHEMA_VERSION }),
+        }
     }
 
     /// The whole inventory, as requests see it.
@@ -106,7 +113,7 @@ pub const DATABASE_FILE: &str = "inventory.db";
 const LOCK_FILE: &str = "onegate.lock";
 
 /// What `user_version` says of a database in this schema.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// FULL: a change that was answered survives a power loss.
 const PRAGMAS: &str = "
@@ -131,7 +138,8 @@ const SCHEMA: &str = "
         purpose TEXT NOT NULL,
         status  TEXT NOT NULL,
         expires INTEGER,
-        created INTEGER NOT NULL
+        created INTEGER NOT NULL,
+        suspended_until INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE profile (
         client TEXT NOT NULL REFERENCES client (id),
@@ -161,6 +169,7 @@ const SCHEMA: &str = "
         expires       INTEGER,
         holder        TEXT,
         created       INTEGER NOT NULL,
+        suspended_until INTEGER,
         FOREIGN KEY (client, profile) REFERENCES profile (client, name)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX credential_by_client ON credential (client);
@@ -177,17 +186,30 @@ const SCHEMA: &str = "
         policy TEXT NOT NULL,
         succeeded INTEGER NOT NULL
     ) STRICT;
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
+    COMMIT;
+";
+
+/// From version 1, of onegate 0.1, which knew no suspensions.
+const FROM_1: &str = "
+    BEGIN IMMEDIATE;
+    ALTER TABLE client ADD COLUMN suspended_until INTEGER;
+    ALTER TABLE credential ADD COLUMN suspended_until INTEGER;
+    PRAGMA user_version = 2;
     COMMIT;
 ";
 
 fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
+    match version(connection)? {
         0 => Ok(connection.execute_batch(SCHEMA)?),
+        1 => Ok(connection.execute_batch(FROM_1)?),
         SCHEMA_VERSION => Ok(()),
         newer => Err(StoreError::Newer { found: newer, known: SCHEMA_VERSION }),
     }
+}
+
+fn version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
 /// A directory we make is ours alone. One that exists is left as it is, but for one that others

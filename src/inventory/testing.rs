@@ -123,6 +123,8 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             head_deadline: second,
             handshake_deadline: second,
             body_timeout: second,
+            body_rate_min: 1024,
+            body_rate_window: Duration::from_mins(1),
             head_bytes_max: 1,
             head_fields_max: 1,
             uri_bytes_max: 1,

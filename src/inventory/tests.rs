@@ -50,7 +50,7 @@ fn told(outcome: &Outcome) -> String {
             };
             keys.iter().map(told).collect::<Vec<_>>().join(", ")
         }
-        Outcome::Revoked(credentials) => format!("{} stopped", credentials.len()),
+        Outcome::Stopped(credentials) => format!("{} stopped", credentials.len()),
         Outcome::Applied { added, unchanged, keys } => {
             format!("{added} added, {unchanged} unchanged, {} keys", keys.len())
         }
@@ -261,6 +261,59 @@ fn keys_are_issued_and_revoked() {
     );
     let profile = &["profile.revoke profile/mobile-app/default"];
     check(|_| revoke(profile_of("mobile-app", "default")), Ok("1 stopped"), profile);
+}
+
+#[test]
+fn clients_and_credentials_are_suspended_and_resumed() {
+    let suspend = |target: Suspendable, until: UnixMicros| Change::Suspend {
+        target,
+        until,
+        reason: line("odd calls"),
+    };
+    let resume = |target: Suspendable| Change::Resume { target, reason: None };
+    let app = || Suspendable::Client(name("mobile-app"));
+    let failed = &["client.suspend client/mobile-app failed"];
+    check(
+        |_| suspend(app(), UnixMicros::FOREVER),
+        Ok("1 stopped"),
+        &["client.suspend client/mobile-app"],
+    );
+    check(
+        |key| suspend(Suspendable::Credential(key), in_days(1)),
+        Ok("1 stopped"),
+        &["credential.suspend credential/*"],
+    );
+    check(
+        |_| suspend(app(), NOW),
+        Err("bad_value: the end of the suspension is in the past: 2026-11-21T00:00:00.000000Z. \
+             Give another value."),
+        failed,
+    );
+    check(
+        |_| suspend(Suspendable::Client(name("old-app")), in_days(1)),
+        Err("revoked: client 'old-app' is revoked. Revoking is final. Add a client under another \
+             id: onegate client add"),
+        &["client.suspend client/old-app failed"],
+    );
+    check(
+        |_| suspend(Suspendable::Credential(CredentialId::ZERO), in_days(1)),
+        Err(
+            "not_found: there is no credential '000000000000'. The credentials: onegate credential list",
+        ),
+        &["credential.suspend credential/* failed"],
+    );
+    check(
+        |_| resume(app()),
+        Err("not_suspended: client 'mobile-app' is not suspended. Look at what holds it back: \
+             onegate client list"),
+        &["client.resume client/mobile-app failed"],
+    );
+    check(
+        |key| resume(Suspendable::Credential(key)),
+        Err("not_suspended: credential '*' is not suspended. Look at what holds it back: onegate \
+             credential list"),
+        &["credential.resume credential/* failed"],
+    );
 }
 
 #[test]

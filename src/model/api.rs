@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::id::{ApiName, OperationId, ProductName, Scope, UpstreamName};
+use super::shape::rules::Rules;
+use super::shape::{OperationShape, Shape};
 use super::template::Template;
 
 /// Operations behind one upstream, under hosts and a base path.
@@ -13,14 +15,16 @@ use super::template::Template;
 pub struct Api {
     pub name: ApiName,
     pub access: Access,
-    pub upstream: UpstreamName,
+    /// None where every operation is answered by the gate itself.
+    pub upstream: Option<UpstreamName>,
     /// `/` or `/a/b`: no slash at the end but for the root.
     pub base_path: BasePath,
     /// What stands in place of the base path towards the upstream; the base path itself when kept.
     pub upstream_base_path: BasePath,
     /// Where a gate credential may sit, in the order they are tried.
     pub credential: Box<[CredentialLocation]>,
-    pub body_bytes_max: u64,
+    pub rules: Option<Box<Rules>>,
+    pub shape: Option<Box<Shape>>,
     /// Operations by path, below the base path.
     pub paths: PathIndex,
 }
@@ -78,6 +82,8 @@ pub struct Operation {
     pub methods: Methods,
     pub template: Template,
     pub scopes: Box<[Scope]>,
+    pub body_bytes_max: u64,
+    pub shape: Option<Box<OperationShape>>,
     /// The products that contain it, in config order: the first that is granted is the record's.
     pub products: Box<[ProductName]>,
 }

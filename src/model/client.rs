@@ -16,6 +16,8 @@ pub struct Client {
     pub purpose: Box<str>,
     pub status: Status,
     pub expires: Option<UnixMicros>,
+    /// Until then it may not call; `FOREVER` is until it is resumed.
+    pub suspended_until: Option<UnixMicros>,
     /// At least one, named `default`.
     pub profiles: Box<[Arc<Profile>]>,
 }
@@ -105,6 +107,25 @@ pub struct Credential {
     pub proof: Proof,
     pub status: Status,
     pub expires: Option<UnixMicros>,
+    /// Until then it may not be used; `FOREVER` is until it is resumed.
+    pub suspended_until: Option<UnixMicros>,
     /// The person who has it.
     pub holder: Option<Box<str>>,
+}
+
+impl Credential {
+    /// As it is, but that its next request hashes its secret again.
+    pub fn copy_of(old: &Self) -> Self {
+        Self {
+            id: old.id,
+            client: old.client.clone(),
+            profile: old.profile.clone(),
+            secret_sha256: old.secret_sha256,
+            proof: Proof::default(),
+            status: old.status,
+            expires: old.expires,
+            suspended_until: old.suspended_until,
+            holder: old.holder.clone(),
+        }
+    }
 }

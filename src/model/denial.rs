@@ -24,6 +24,8 @@ pub enum Denial {
     CredentialInvalid,
     CredentialConflict,
     ClientSuspended,
+    AddressNotAllowed,
+    PolicyRefused,
     NotGranted,
     InsufficientScope,
     RateLimited,
@@ -119,7 +121,7 @@ impl Refusal {
 
 impl Denial {
     /// Every denial, for tables that must have a row for each.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedRequest,
         Self::UriTooLong,
         Self::HeadTooLarge,
@@ -132,6 +134,8 @@ impl Denial {
         Self::CredentialInvalid,
         Self::CredentialConflict,
         Self::ClientSuspended,
+        Self::AddressNotAllowed,
+        Self::PolicyRefused,
         Self::NotGranted,
         Self::InsufficientScope,
         Self::RateLimited,
@@ -169,6 +173,10 @@ impl Denial {
                 "The request carries credentials of different clients. Send only one."),
             Self::ClientSuspended => row("client_suspended", 403, "Client suspended",
                 "This client may not call at present. Ask the gate's operator."),
+            Self::AddressNotAllowed => row("address_not_allowed", 403, "Address not allowed",
+                "Calls from this address are not taken. Ask the gate's operator."),
+            Self::PolicyRefused => row("policy_refused", 403, "Refused by policy",
+                "The path, the header fields, the content type or the origin are not taken here."),
             Self::NotGranted => row("not_granted", 403, "Not granted",
                 "No product granted to this client contains the operation. Ask its owner for access."),
             Self::InsufficientScope => row("insufficient_scope", 403, "Insufficient scope",

@@ -114,8 +114,13 @@ pub struct Bounds {
     pub head_deadline: Duration,
     /// From a connection's first byte to the end of its TLS handshake.
     pub handshake_deadline: Duration,
-    /// Between two pieces of the request body, and of the response to a caller that does not read.
+    /// Between two pieces of the request body.
     pub body_timeout: Duration,
+    /// Bytes in a second that a caller must send of its body, or read of its answer, while it is
+    /// waited for; 0 when any will do.
+    pub body_rate_min: u64,
+    /// For how long a caller may stay behind that.
+    pub body_rate_window: Duration,
     pub head_bytes_max: usize,
     pub head_fields_max: usize,
     pub uri_bytes_max: usize,

@@ -24,6 +24,9 @@ impl MonoNs {
 pub struct UnixMicros(pub i64);
 
 impl UnixMicros {
+    /// Later than every other time.
+    pub const FOREVER: Self = Self(i64::MAX);
+
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }

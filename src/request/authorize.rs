@@ -1,5 +1,6 @@
 //! Stage 3, identity and operation to permit: deny by default. The only maker of [`Permit`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::api::{Access, Api, Operation};
@@ -9,6 +10,7 @@ use crate::model::id::{ProductName, Scope};
 use crate::model::time::Now;
 
 use super::identify::{Identified, Known};
+use super::policy::Cleared;
 
 /// Proof that this caller may call this operation.
 ///
@@ -28,6 +30,7 @@ use super::identify::{Identified, Known};
 #[derive(Debug)]
 pub struct Permit {
     identified: Identified,
+    source_ip: Option<IpAddr>,
     api: Arc<Api>,
     operation: Arc<Operation>,
     product: Option<ProductName>,
@@ -36,6 +39,11 @@ pub struct Permit {
 impl Permit {
     pub fn known(&self) -> Option<&Known> {
         self.identified.known()
+    }
+
+    /// The address that the api's rules admitted.
+    pub fn source_ip(&self) -> Option<IpAddr> {
+        self.source_ip
     }
 
     pub fn api(&self) -> &Arc<Api> {
@@ -56,11 +64,12 @@ impl Permit {
 /// Permits the call when a live grant names a product that contains the operation and the
 /// profile's scopes cover the operation's; or when the api is public.
 pub fn authorize(
-    identified: Identified,
+    cleared: Cleared,
     api: &Arc<Api>,
     operation: &Arc<Operation>,
     now: Now,
 ) -> Result<Permit, Refusal> {
+    let (identified, source_ip) = cleared.into_parts();
     let product = match api.access {
         Access::Public => None,
         Access::Granted => {
@@ -73,7 +82,7 @@ pub fn authorize(
         }
     };
     let (api, operation) = (Arc::clone(api), Arc::clone(operation));
-    Ok(Permit { identified, api, operation, product })
+    Ok(Permit { identified, source_ip, api, operation, product })
 }
 
 fn granted_product(

@@ -1,13 +1,14 @@
 //! The decision, told step by step: the stages of `decide`, called in its order, with a client's
 //! word in place of a credential and nothing charged.
 
+use crate::model::api::Operation;
 use crate::model::denial::Refusal;
 use crate::model::id::{ClientId, Scope};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
 use super::limit::usage;
-use super::{Ask, authorize, classify, fits, identify};
+use super::{Ask, authorize, classify, fits, identify, policy};
 
 /// One stage and what it found.
 #[derive(Debug, Eq, PartialEq)]
@@ -50,11 +51,16 @@ fn tell(
         step("identify", format!("client {id} ({kind}), profile {}", known.profile.name));
     }
 
+    let cleared = policy::clear(Ok(identified), api, ask)?;
+    if api.rules.is_some() {
+        step("policy", "the api's rules admit the address, the path and the headers".to_owned());
+    }
+
     let operation = found.operation?;
     step("classify", format!("operation {} at {}", operation.id, operation.template));
 
-    let permit = authorize::authorize(identified, api, &operation, now)?;
-    fits(api, ask.body_bytes)?;
+    let permit = authorize::authorize(cleared, api, &operation, now)?;
+    fits(&operation, ask.body_bytes)?;
     let scopes: Vec<&str> = operation.scopes.iter().map(Scope::as_str).collect();
     let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(" ") };
     step(
@@ -71,10 +77,19 @@ fn tell(
     });
     let Some((plan, meter)) = plan else {
         step("limit", "no plan: not limited".to_owned());
+        tell_answer(&operation, &mut step);
         return Ok(());
     };
     for limit in usage::describe(plan, meter, &operation, now) {
         step("limit", format!("plan {}, {limit}", plan.name));
     }
+    tell_answer(&operation, &mut step);
     Ok(())
+}
+
+/// An operation that the gate answers itself is not forwarded.
+fn tell_answer(operation: &Operation, step: &mut impl FnMut(&'static str, String)) {
+    if let Some(answer) = operation.shape.as_ref().and_then(|shape| shape.answer.as_ref()) {
+        step("answer", format!("{answer}, without an upstream"));
+    }
 }

@@ -173,6 +173,7 @@ pub fn assumed(
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         holder: None,
     };
     admissible(snapshot, Arc::new(credential), now)
@@ -201,6 +202,9 @@ fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Cred
 }
 
 /// The client behind a proven credential, when both may be used now.
+///
+/// A suspended credential is told apart from a revoked one, since its holder has proved the secret
+/// and shall keep the key: it will be good again.
 fn admissible(
     snapshot: &Snapshot,
     credential: Arc<Credential>,
@@ -208,6 +212,7 @@ fn admissible(
 ) -> Result<Identified, Refusal> {
     let invalid = |reason| Refusal::new(Denial::CredentialInvalid, reason);
     let past = |expires: Option<UnixMicros>| expires.is_some_and(|at| at <= now.wall);
+    let lasts = |until: Option<UnixMicros>| until.is_some_and(|until| now.wall < until);
     if credential.status == Status::Revoked {
         return Err(invalid("the key is revoked"));
     }
@@ -221,6 +226,12 @@ fn admissible(
     }
     if past(client.expires) {
         return Err(Refusal::new(Denial::ClientSuspended, "the client has expired"));
+    }
+    if lasts(client.suspended_until) {
+        return Err(Refusal::new(Denial::ClientSuspended, "the client is suspended"));
+    }
+    if lasts(credential.suspended_until) {
+        return Err(Refusal::new(Denial::ClientSuspended, "the key is suspended"));
     }
     let profile = client.profile(credential.profile.as_str());
     let profile = profile.ok_or_else(|| invalid("the key's profile does not exist"))?;

@@ -69,6 +69,7 @@ impl Admitted {
         Call {
             credential: self.known().map(|known| known.credential.id),
             operation: self.operation().id.clone(),
+            source_ip: self.0.source_ip(),
         }
     }
 }

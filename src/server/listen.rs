@@ -10,6 +10,7 @@ use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::listening::Service;
+use socket2::SockRef;
 
 use crate::edge::connection::Connections;
 use crate::edge::flights::Listening;
@@ -31,6 +32,10 @@ pub struct BindError {
     pub error: io::Error,
 }
 
+/// How much of an answer the system keeps that it cannot send yet. Its own bound is some megabytes,
+/// of which a slow reader frees a third before anybody hears of it: too late to tell how slow.
+const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+
 /// Binds all of them, or says which one cannot be. Pingora would try for 30 seconds, then panic.
 pub fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
     let mut bound = Bound { listeners: Vec::new(), sockets: Vec::new() };
@@ -39,6 +44,8 @@ pub fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
             |error| BindError { listener: listener.name.clone(), address: listener.address, error };
         let socket = TcpListener::bind(listener.address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
+        // Accepted connections take it over.
+        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let (name, scheme) = (listener.name.clone(), listener.scheme());
         bound.listeners.push(Listening { name, address, scheme });

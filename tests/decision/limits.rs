@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use http::HeaderMap;
 use onegate::config;
 use onegate::counters::Book;
 use onegate::model::api::CredentialLocation;
@@ -98,7 +99,16 @@ impl Lab {
             let key = self.keys[key].reveal().to_owned();
             let mut presented = Presented::default();
             presented.push(CredentialLocation::XApiKey, key.as_bytes());
-            let ask = Ask { method, host: "any", path: "/", presented, body_bytes: None };
+            let ask = Ask {
+                method,
+                host: "any",
+                path: "/",
+                presented,
+                body_bytes: None,
+                body_may_follow: false,
+                source_ip: None,
+                fields: &HeaderMap::new(),
+            };
             self.seen = Seen::default();
             match decide(&self.snapshot, &ask, now, &mut self.seen) {
                 Ok(admitted) => {
@@ -155,6 +165,7 @@ fn snapshot(plan: &str, meter: Arc<Meter>, keys: &[NewKey]) -> Snapshot {
         purpose: "purpose".into(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         profiles: Box::new([Arc::new(profile)]),
     };
     let credentials = keys.iter().map(|key| (key.id, Arc::new(super::credential(key, &client.id))));

@@ -9,21 +9,24 @@
 
 mod limits;
 mod matcher;
+mod rules;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use onegate::config;
 use onegate::model::api::CredentialLocation;
 use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
 use onegate::model::denial::{Advice, Denial, Refusal};
-use onegate::model::id::{ClientId, PlanName, ProductName, ProfileName, Scope};
-use onegate::model::key::{Environment, NewKey};
+use onegate::model::id::{ClientId, OperationId, PlanName, ProductName, ProfileName, Scope};
+use onegate::model::key::{Environment, NewKey, PresentedKey};
 use onegate::model::proof::Proof;
 use onegate::model::snapshot::{Inventory, Snapshot};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::identify::Presented;
-use onegate::request::{Ask, Call, Seen, Unadmitted, decide, still_permitted};
+use onegate::request::{Ask, Call, Seen, Unadmitted, decide, policy, still_permitted};
 
 const CONFIG: &str = r#"
 [[listener]]
@@ -74,7 +77,7 @@ path = "/{rest...}"
 
 [[product]]
 name = "payments-all"
-operations = ["payments.list", "payments.show", "payments.create"]
+operations = ["payments.list", "payments.show", "payments.create", "ruled.write"]
 [[product]]
 name = "payments-read"
 operations = ["payments.list", "payments.show"]
@@ -95,7 +98,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let loaded = config::load_text(Path::new("test.toml"), CONFIG);
+        let loaded = config::load_text(Path::new("test.toml"), &[CONFIG, rules::API].concat());
         let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
         let mut world = Self {
             snapshot: Snapshot::new(Arc::new(loaded.policy), Inventory::default()),
@@ -117,6 +120,14 @@ impl World {
         world.add("planless", |c| c.profiles = one_profile(all(), "payments:read", Some("gone")));
         world.add("expired", |c| c.expires = Some(PAST));
         world.add("revoked", |c| c.status = Status::Revoked);
+        world.add("suspended", |c| {
+            c.profiles = one_profile(all(), "payments:read", None);
+            c.suspended_until = Some(UnixMicros(NOW.0 + 1));
+        });
+        world.add("back", |c| {
+            c.profiles = one_profile(all(), "payments:read", None);
+            c.suspended_until = Some(NOW);
+        });
         world
     }
 
@@ -129,6 +140,7 @@ impl World {
             purpose: "purpose".into(),
             status: Status::Active,
             expires: None,
+            suspended_until: None,
             profiles: one_profile(Vec::new(), "", None),
         };
         change(&mut client);
@@ -147,14 +159,23 @@ impl World {
         known.map_or_else(|| name.to_owned(), |(_, key)| key.clone())
     }
 
-    /// Decides `METHOD host/path`; fields are `bearer=CLIENT`, `key=CLIENT` or `body=BYTES`.
+    /// Decides `METHOD host/path`; fields are `bearer=CLIENT`, `key=CLIENT`, `body=BYTES`,
+    /// `from=IP`, or `NAME: VALUE`.
     fn decide(&self, line: &str, fields: &[&str], seen: &mut Seen) -> Result<String, Refusal> {
         let (method, url) = line.split_once(' ').expect("METHOD URL");
         let (host, path) = url.split_at(url.find('/').expect("a path"));
         let mut values = Vec::new();
         let mut body_bytes = None;
+        let mut source_ip: Option<IpAddr> = "10.0.0.1".parse().ok();
+        let mut map = HeaderMap::new();
         for field in fields {
+            if let Some((name, value)) = field.split_once(": ") {
+                let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+                map.append(name, HeaderValue::from_str(value).expect("a value"));
+                continue;
+            }
             match field.split_once('=').expect("name=value") {
+                ("from", ip) => source_ip = ip.parse().ok(),
                 ("bearer", client) => {
                     let value = format!("Bearer {}", self.key(client));
                     values.push((CredentialLocation::Authorization, value));
@@ -170,7 +191,19 @@ impl World {
         for (location, value) in &values {
             presented.push(*location, value.as_bytes());
         }
-        let ask = Ask { method, host, path, presented, body_bytes };
+        let ask = Ask {
+            method,
+            host,
+            path,
+            presented,
+            body_bytes,
+            body_may_follow: false,
+            source_ip,
+            fields: &map,
+        };
+        if let Some(asked) = policy::preflight(&self.snapshot, &ask, seen) {
+            return asked.map(|api| format!("preflight of {}", api.name));
+        }
         let admitted = decide(&self.snapshot, &ask, now(), seen).map_err(refused)?;
         let product = admitted.product().map_or("public", ProductName::as_str);
         Ok(format!("{} by {product}", admitted.operation().id))
@@ -207,6 +240,7 @@ fn credential(key: &NewKey, client: &ClientId) -> Credential {
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
+        suspended_until: None,
         holder: None,
     }
 }
@@ -270,6 +304,8 @@ fn requests_are_decided() {
     check(list, &["key=good", "bearer=other"], Err(CredentialConflict));
     check(list, &["key=good"; 5], Err(CredentialConflict));
     check(list, &["key=expired"], Err(ClientSuspended));
+    check(list, &["key=suspended"], Err(ClientSuspended));
+    check(list, &["key=back"], Ok("payments.list by payments-all"));
     check(list, &["key=lapsed"], Err(NotGranted));
     check(create, &["key=reader"], Err(NotGranted));
     check("GET api.example.com/api/orphan", &["key=good"], Err(NotGranted));
@@ -291,7 +327,8 @@ fn requests_are_decided() {
     // `limits.rs` has those of plans.
     let of_plans = [RateLimited, QuotaExhausted, ConcurrencyLimited];
     for denial in Denial::ALL {
-        let elsewhere = of_plans.contains(&denial) || of_edge.contains(&denial);
+        let of_rules = [AddressNotAllowed, PolicyRefused].contains(&denial);
+        let elsewhere = of_plans.contains(&denial) || of_rules || of_edge.contains(&denial);
         assert_eq!(denied.contains(&denial), !elsewhere, "{denial} has a row in one place");
     }
 }
@@ -337,10 +374,10 @@ fn every_missing_scope_is_named() {
 #[test]
 fn a_live_call_is_judged_again() {
     let mut world = World::new();
-    let operation = onegate::model::id::OperationId::parse("payments.list").expect("valid");
+    let operation = OperationId::parse("payments.list").expect("valid");
     let (_, key) = world.keys[0].clone();
-    let id = onegate::model::key::PresentedKey::parse(key.as_bytes()).expect("valid").id;
-    let call = Call { credential: Some(id), operation };
+    let id = PresentedKey::parse(key.as_bytes()).expect("valid").id;
+    let call = Call { credential: Some(id), operation, source_ip: None };
     assert!(still_permitted(&world.snapshot, &call, now()).is_ok());
     let good = world.snapshot.inventory.clients.get("good").expect("known");
     let mut client = Client { profiles: good.profiles.clone(), ..copy(good) };
@@ -351,6 +388,26 @@ fn a_live_call_is_judged_again() {
     assert_eq!(refusal.denial, Denial::CredentialInvalid);
 }
 
+#[test]
+fn a_suspended_key_is_refused_until_its_time() {
+    let mut world = World::new();
+    let list = "GET api.example.com/api/payments";
+    let (_, key) = world.keys[0].clone();
+    let id = PresentedKey::parse(key.as_bytes()).expect("valid").id;
+    let mut decide = |until: Option<UnixMicros>| {
+        let credentials = &world.snapshot.inventory.credentials;
+        let old = credentials.get(&id).expect("known");
+        let suspended = Credential { suspended_until: until, ..Credential::copy_of(old) };
+        world.snapshot.inventory.credentials = credentials.with(id, Arc::new(suspended));
+        let verdict = world.decide(list, &["key=good"], &mut Seen::default());
+        verdict.map_err(|refusal| refusal.denial)
+    };
+    assert_eq!(decide(Some(UnixMicros::FOREVER)), Err(Denial::ClientSuspended));
+    assert_eq!(decide(Some(UnixMicros(NOW.0 + 1))), Err(Denial::ClientSuspended));
+    assert!(decide(Some(NOW)).is_ok());
+    assert!(decide(None).is_ok());
+}
+
 fn copy(client: &Client) -> Client {
     Client {
         id: client.id.clone(),
@@ -359,6 +416,7 @@ fn copy(client: &Client) -> Client {
         purpose: client.purpose.clone(),
         status: client.status,
         expires: client.expires,
+        suspended_until: client.suspended_until,
         profiles: client.profiles.clone(),
     }
 }

@@ -56,6 +56,52 @@ fn a_slow_body_is_refused() {
 }
 
 #[test]
+fn callers_below_the_least_rate_are_ended() {
+    let upstream = Upstream::start();
+    let bounds = "body_rate_min = \"16KiB\"\nbody_rate_window = \"2s\"";
+    let gate = Gate::start(&Setup { bounds, ..Setup::before(&upstream) });
+    let pause = Duration::from_millis(100);
+
+    let mut sends = gate.client();
+    let request = Request::new("POST", "/open/echo/1").field("Content-Length", "100000");
+    sends.send(&request.head_bytes());
+    while !sends.hears_within(pause) {
+        sends.send(b"drip");
+    }
+    let response = sends.read(Body::Expected).expect("an answer");
+    expect_denial(&response, Denial::RequestTimeout, &[]);
+    let record = gate.record_of(&response);
+    assert_eq!((&record["end"], &record["reason"]), (&"deadline".into(), &SENT_SLOWLY.into()));
+
+    let mut reads = gate.client();
+    reads.send(&Request::get("/open/endless/1").bytes());
+    let head = reads.read(Body::Absent).expect("a head");
+    let record = gate.record_of(&head);
+    assert_eq!((&record["end"], &record["reason"]), (&"deadline".into(), &READ_SLOWLY.into()));
+    assert_eq!(record["decision"], "allowed", "{record}");
+
+    // One that reads fast enough, though never all there is; and one whose stream is quiet.
+    let mut reader = gate.client();
+    reader.send(&Request::get("/open/source/1000000000").bytes());
+    let mut quiet = gate.client();
+    quiet.send(&Request::get("/open/stream/1").bytes());
+    quiet.read(Body::Absent).expect("a head");
+    std::io::Read::read_exact(quiet.stream(), &mut [0; 10]).expect("an event");
+    let mut piece = vec![0; 10 << 10];
+    for _ in 0..30 {
+        assert!(!quiet.hears_within(pause), "a quiet stream was ended");
+        std::io::Read::read_exact(reader.stream(), &mut piece).expect("its stream goes on");
+    }
+    let ended = gate.records_now(&["--path", "/open/source/1000000000"]);
+    assert!(ended.is_empty(), "a reader that keeps up was ended: {ended:?}");
+    upstream.release();
+    assert!(quiet.hears_within(pause * 50));
+}
+
+const SENT_SLOWLY: &str = "the caller sent too slowly";
+const READ_SLOWLY: &str = "the caller read too slowly";
+
+#[test]
 fn a_large_head_is_refused() {
     let upstream = Upstream::start();
     let bounds = "head_bytes_max = \"4KiB\"";

@@ -70,6 +70,22 @@ fn of_paths_methods_and_hosts() {
 }
 
 #[test]
+fn of_rules() {
+    let upstream = Upstream::start();
+    let start = |rule: &str| {
+        let apis = LAB.replace("base_path", &format!("{rule}\nbase_path"));
+        Bench::start(&Setup { apis, ..Setup::before(&upstream) })
+    };
+    let script = r#"curl -si -H "X-API-Key: $KEY" "$URL/lab/.git/config""#;
+    let bench = start("ip = { deny = [\"127.0.0.0/8\"] }");
+    let record = bench.check(script, Denial::AddressNotAllowed, &[]);
+    assert_eq!(record["client"], "full", "{record}");
+    let bench = start("blocked_paths = [\"/**/.git/**\"]");
+    bench.check(script, Denial::PolicyRefused, &[]);
+    assert!(upstream.received().is_empty(), "a denied call reached the upstream");
+}
+
+#[test]
 fn of_sizes() {
     let upstream = Upstream::start();
     let bench = Bench::start(&Setup::before(&upstream));

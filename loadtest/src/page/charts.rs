@@ -156,7 +156,7 @@ impl Charts<'_> {
             has_markers: true,
             upright: match knee_of(self.points, target) {
                 Knee::Between { good, .. } => Some(good),
-                Knee::GeneratorFirst { .. }
+                Knee::NotMeasured { .. }
                 | Knee::Above { .. }
                 | Knee::Below { .. }
                 | Knee::Unknown => None,

@@ -6,7 +6,7 @@ pub const READ: &str = r#"<h2>How to read this</h2>
 <li>The loop is open: requests are due by a schedule that does not wait for answers, and time counts from when a request was due. A server that stalls is charged for all who came meanwhile.</li>
 <li>Look at the knee first, then at p99 well to the left of it. Right of the knee a queue grows for as long as the run lasts, so latencies there say how long the run was.</li>
 <li>Dots are medians over rounds and whiskers the least and the most. Where the whiskers of two servers overlap, this sweep does not say which is faster.</li>
-<li>A hollow dot is not valid: the generator was late or had no CPU left, so it measured itself.</li>
+<li>A hollow dot is not valid: the generator was late or had no CPU left, so it measured itself; or other programs took more than a quarter of a CPU.</li>
 <li>A failed request counts as one that took the whole timeout. Nothing is left out of a curve.</li>
 <li>The stub is the upstream alone, without a server before it: what lies near its line is the harness.</li>
 </ul>

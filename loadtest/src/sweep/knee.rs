@@ -9,7 +9,7 @@ pub struct Step {
     pub kept: f64,
     pub p99_ns: f64,
     pub failed_share: f64,
-    /// Whether the generator could offer it.
+    /// Whether it could be measured at all.
     pub is_valid: bool,
 }
 
@@ -17,13 +17,13 @@ pub struct Step {
 pub enum Knee {
     /// The last good rate, and the first that was not.
     Between { good: f64, bad: f64 },
-    /// All rates that the generator could offer were good; it had enough at this one first.
-    GeneratorFirst { good: f64, invalid: f64 },
+    /// All rates that could be measured were good; this one could not.
+    NotMeasured { good: f64, invalid: f64 },
     /// All rates were good.
     Above { good: f64 },
     /// None was.
     Below { bad: f64 },
-    /// The generator could not even offer the lightest.
+    /// Not even the lightest could be measured.
     Unknown,
 }
 
@@ -37,7 +37,7 @@ pub fn knee(steps: &[Step]) -> Knee {
     let mut last_good = None;
     for step in steps {
         match (last_good, step.is_valid, is_good(step, light)) {
-            (Some(good), false, _) => return Knee::GeneratorFirst { good, invalid: step.offered },
+            (Some(good), false, _) => return Knee::NotMeasured { good, invalid: step.offered },
             (_, _, true) => last_good = Some(step.offered),
             (Some(good), true, false) => return Knee::Between { good, bad: step.offered },
             (None, _, false) => return Knee::Below { bad: step.offered },
@@ -75,7 +75,7 @@ mod tests {
         check(&[short(100.0), good(200.0)], Knee::Below { bad: 100.0 });
         check(
             &[good(100.0), invalid(200.0), slow(300.0)],
-            Knee::GeneratorFirst { good: 100.0, invalid: 200.0 },
+            Knee::NotMeasured { good: 100.0, invalid: 200.0 },
         );
         check(&[invalid(100.0), good(200.0)], Knee::Unknown);
         check(&[], Knee::Unknown);

@@ -49,7 +49,7 @@ fn round_down(rate: u64) -> u64 {
 /// Of the weakest one's capacity.
 const COMMON_PERCENT: [u64; 3] = [10, 25, 50];
 /// Of each one's own.
-const OWN_PERCENT: [u64; 6] = [60, 70, 80, 90, 100, 115];
+const OWN_PERCENT: [u64; 7] = [40, 60, 70, 80, 90, 100, 115];
 
 /// So that orders and arrivals of one seed differ.
 const ORDER: u64 = 0x6f72_6465;
@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(rungs[0].per_second, [2000, 2000, 2000]);
         assert_eq!(rungs[2].per_second, [10_000, 10_000, 10_000]);
         assert_eq!(rungs.iter().filter(|rung| rung.is_common()).count(), 3);
-        assert_eq!(rungs[7].per_second, [20_000, 45_000, 90_000]);
-        assert_eq!(rungs[8].per_second, [23_000, 52_000, 100_000]);
+        assert_eq!(rungs[8].per_second, [20_000, 45_000, 90_000]);
+        assert_eq!(rungs[9].per_second, [23_000, 52_000, 100_000]);
         // Where nobody is compared, the only one there is says how low to begin.
         assert_eq!(rungs_of_capacities(&[900], &[false])[0].per_second, [90]);
         assert_eq!(rungs_of_capacities(&[3], &[true])[0].per_second, [1]);

@@ -44,6 +44,8 @@ pub enum Doubt {
     Late,
     /// The generator's CPU had next to nothing left.
     Saturated,
+    /// Other programs took much of the machine, perhaps from the server.
+    Disturbed,
 }
 
 impl Doubt {
@@ -51,6 +53,7 @@ impl Doubt {
         match self {
             Self::Late => "generator late",
             Self::Saturated => "generator's CPU full",
+            Self::Disturbed => "others busy",
         }
     }
 }
@@ -113,10 +116,11 @@ impl Point {
 /// Why this run says nothing about the server; empty for a good one.
 pub fn doubts(run: &Run, sweep: &Sweep) -> Vec<Doubt> {
     let late = run.lag_ns.at(0.99) > sweep.settings.lag_bound_us * 1000;
-    let Cost { wall_ns, generator_ns, stub_ns, .. } = run.cost;
+    let Cost { wall_ns, generator_ns, stub_ns, others_ns, .. } = run.cost;
     let beside = if sweep.settings.load_shares_cpu { stub_ns } else { 0 };
     let saturated = (generator_ns + beside) * 10 > wall_ns * 9;
-    [(late, Doubt::Late), (saturated, Doubt::Saturated)]
+    let disturbed = others_ns * 4 > wall_ns;
+    [(late, Doubt::Late), (saturated, Doubt::Saturated), (disturbed, Doubt::Disturbed)]
         .into_iter()
         .filter_map(|(is_so, doubt)| is_so.then_some(doubt))
         .collect()
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_or_full_generator_is_a_doubt() {
+    fn a_late_or_full_generator_and_busy_others_are_doubts() {
         let mut sweep = sample();
         let check = |sweep: &Sweep, expected: &[Doubt]| {
             assert_eq!(doubts(&sweep.runs[0], sweep), expected);
@@ -228,6 +232,11 @@ mod tests {
         check(&sweep, &[]);
         sweep.settings.load_shares_cpu = true;
         check(&sweep, &[Doubt::Saturated]);
+        sweep.settings.load_shares_cpu = false;
+        sweep.runs[0].cost.others_ns = sweep.runs[0].cost.wall_ns / 4;
+        check(&sweep, &[]);
+        sweep.runs[0].cost.others_ns += 1;
+        check(&sweep, &[Doubt::Disturbed]);
     }
 
     #[test]

@@ -87,13 +87,13 @@ pub fn ms(ns: f64) -> String {
 pub fn in_words(knee: Knee) -> String {
     match knee {
         Knee::Between { good, bad } => format!("{} (not {})", thousands(good), thousands(bad)),
-        Knee::GeneratorFirst { good, invalid } => {
+        Knee::NotMeasured { good, invalid } => {
             let (good, invalid) = (thousands(good), thousands(invalid));
-            format!("at least {good} (the generator failed first, at {invalid})")
+            format!("at least {good} (no valid figure at {invalid})")
         }
         Knee::Above { good } => format!("at least {} (no more was tried)", thousands(good)),
         Knee::Below { bad } => format!("below {}, the lightest tried", thousands(bad)),
-        Knee::Unknown => "unknown: the generator failed at the lightest rate".into(),
+        Knee::Unknown => "unknown: no valid figure at the lightest rate".into(),
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn every_knee_has_words() {
         let check = |knee: Knee, part: &str| assert!(in_words(knee).contains(part), "{knee:?}");
-        check(Knee::GeneratorFirst { good: 1.0, invalid: 2.0 }, "generator");
+        check(Knee::NotMeasured { good: 1.0, invalid: 2.0 }, "no valid figure at 2");
         check(Knee::Below { bad: 5.0 }, "below 5");
         check(Knee::Unknown, "unknown");
     }

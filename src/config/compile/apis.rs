@@ -1,15 +1,16 @@
 //! `[[api]]`: published operations behind one upstream.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::names::Names;
-use super::super::section::{Named, Section};
+use super::super::section::{self, Section};
 use super::super::unit::Bytes;
 use super::files::Files;
 use super::hosts::{self, Host};
 use super::operations::{self, Draft};
 use super::products::Products;
-use super::routes;
+use super::{routes, shape};
 use crate::model::api::{Access, Api, ApiFacts, BasePath, CredentialLocation, Operation};
 use crate::model::id::{UpstreamName, kind};
 use crate::model::template::{Segment, Template, TemplateError};
@@ -27,11 +28,17 @@ pub(super) struct Published {
     pub(super) hosts: Vec<Host>,
 }
 
+/// What an api refers to.
+pub(super) struct Referred<'a, 's> {
+    pub(super) upstreams: &'a Names,
+    pub(super) products: &'a Products<'s>,
+}
+
 /// What an api refers to and adds to.
 struct Known<'a, 's> {
-    upstreams: &'a Names,
+    referred: Referred<'a, 's>,
+    folder: &'a Path,
     operation_ids: &'a mut Names,
-    products: &'a Products<'s>,
     /// Whether a product may list operations where nobody could read it.
     partial: bool,
 }
@@ -39,13 +46,13 @@ struct Known<'a, 's> {
 /// In config order.
 pub(super) fn apis(
     files: &mut Files<'_>,
-    upstreams: &Names,
+    folder: &Path,
+    referred: Referred<'_, '_>,
     operation_ids: &mut Names,
-    products: &Products<'_>,
 ) -> Vec<Published> {
     let mut names = files.names("api");
     let sections = files.tables("api", APIS_MAX);
-    let mut known = Known { upstreams, operation_ids, products, partial: files.partial };
+    let mut known = Known { referred, folder, operation_ids, partial: files.partial };
     let read = |section| api(section, &mut names, &mut known);
     sections.into_iter().filter_map(read).collect()
 }
@@ -62,11 +69,15 @@ fn api(
     let root = Some(BasePath::new("/"));
     let base = base_path(&mut section, "base_path", root);
     let upstream_base = base_path(&mut section, "upstream_base_path", base.clone());
-    let upstream = upstream(&mut section, known.upstreams);
     let access = access(&mut section);
     let credential = credential(&mut section);
-    let body_bytes_max = section.quantity("body_bytes_max", Bytes(0)..=Bytes::tib(1));
-    let drafts = operations::operations(&mut section, name.as_ref(), known.operation_ids);
+    let body_bytes_max = section.quantity("body_bytes_max", operations::BODY_BYTES);
+    let body_bytes_max = body_bytes_max.unwrap_or(Bytes::mib(16)).0;
+    let rules = shape::rules(&mut section).boxed();
+    let shape = shape::of_api(&mut section).boxed();
+    let operation_ids = &mut *known.operation_ids;
+    let drafts = operations::operations(&mut section, name.as_ref(), known.folder, operation_ids);
+    let upstream = upstream(&mut section, known.referred.upstreams, &drafts);
     let problems = section.problems;
     section.finish();
 
@@ -75,12 +86,12 @@ fn api(
     let facts = Arc::new(facts);
     let operation = |draft: Draft| {
         let at = draft.at;
-        let products = known.products.containing(&draft.id);
+        let products = known.referred.products.containing(&draft.id);
         if access == Some(Access::Granted) && products.is_none() && !known.partial {
             let message = format!("\"{}\" is in no product: every call of it is denied", draft.id);
             problems.warning(at, message, "list it in the operations of a [[product]]");
         }
-        (Arc::new(draft.into_operation(&facts, products.unwrap_or_default())), at)
+        (Arc::new(draft.into_operation(&facts, body_bytes_max, products.unwrap_or_default())), at)
     };
     let operations: Vec<_> = drafts.into_iter().map(operation).collect();
     let paths = routes::index(&operations, problems);
@@ -91,15 +102,19 @@ fn api(
         base_path: base?,
         upstream_base_path: upstream_base?,
         credential,
-        body_bytes_max: body_bytes_max.unwrap_or(Bytes::mib(16)).0,
+        rules,
+        shape,
         paths,
     };
     let operations = operations.into_iter().map(|(operation, _)| operation).collect();
     Some(Published { api: Arc::new(api), operations, hosts })
 }
 
-fn api_name<'s>(section: &mut Section<'s>, names: &mut Names) -> Option<Named<'s, kind::Api>> {
-    let found: Named<'s, kind::Api> = section.name("name")?;
+fn api_name<'s>(
+    section: &mut Section<'s>,
+    names: &mut Names,
+) -> Option<section::Named<'s, kind::Api>> {
+    let found: section::Named<'s, kind::Api> = section.name("name")?;
     let text = found.text;
     names.declare(text.text, text.at, section.problems);
     if text.text == RESERVED {
@@ -109,11 +124,21 @@ fn api_name<'s>(section: &mut Section<'s>, names: &mut Names) -> Option<Named<'s
     Some(found)
 }
 
-fn upstream(section: &mut Section<'_>, known: &Names) -> Option<UpstreamName> {
-    section.need("upstream", "upstream = \"…\", the name of an [[upstream]]");
-    let text = section.text("upstream")?;
-    known.refer(text, section.problems);
-    UpstreamName::parse(text.text).ok()
+/// The outer None: it is missing or bad; the inner: the gate answers every operation itself.
+#[expect(clippy::option_option, reason = "a fault is not the same as none")]
+fn upstream(
+    section: &mut Section<'_>,
+    known: &Names,
+    drafts: &[Draft],
+) -> Option<Option<UpstreamName>> {
+    let text = section.text("upstream");
+    if drafts.is_empty() || drafts.iter().any(|draft| draft.is_forwarded) {
+        section.need("upstream", "upstream = \"…\", the name of an [[upstream]]");
+    } else if section.lacks("upstream") {
+        return Some(None);
+    }
+    known.refer(text?, section.problems);
+    UpstreamName::parse(text?.text).ok().map(Some)
 }
 
 fn access(section: &mut Section<'_>) -> Option<Access> {

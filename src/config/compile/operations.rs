@@ -1,14 +1,19 @@
 //! `[[api.operation]]`: the things to do that an api publishes.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::names::Names;
 use super::super::section::{Named, Section, Text};
 use super::super::source::Place;
 use super::super::suggest;
+use super::super::unit::Bytes;
+use super::shape;
 use crate::model::api::{ApiFacts, Methods, Operation};
 use crate::model::id::{ApiName, OperationId, ProductName, Scope, kind};
+use crate::model::shape::OperationShape;
 use crate::model::template::{Segment, Template};
 
 /// Most operations of one api, and scopes of one operation.
@@ -17,6 +22,8 @@ const SCOPES_MAX: usize = 32;
 /// Longest path template in bytes, and most parameters in one. The router holds 25.
 const TEMPLATE_BYTES_MAX: usize = 1024;
 const PARAMETERS_MAX: usize = 16;
+/// Of a request body.
+pub(super) const BODY_BYTES: RangeInclusive<Bytes> = Bytes(0)..=Bytes::tib(1);
 /// The methods that `"*"` stands for in an `Allow` header.
 pub(super) const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
@@ -27,16 +34,28 @@ pub(super) struct Draft {
     methods: Methods,
     template: Template,
     scopes: Box<[Scope]>,
+    /// None: the api's.
+    body_bytes_max: Option<u64>,
+    shape: Option<Box<OperationShape>>,
+    /// Not answered by the gate itself, were it with a fault.
+    pub(super) is_forwarded: bool,
 }
 
 impl Draft {
-    pub(super) fn into_operation(self, api: &Arc<ApiFacts>, products: &[ProductName]) -> Operation {
+    pub(super) fn into_operation(
+        self,
+        api: &Arc<ApiFacts>,
+        body_bytes_max: u64,
+        products: &[ProductName],
+    ) -> Operation {
         Operation {
             id: self.id,
             api: Arc::clone(api),
             methods: self.methods,
             template: self.template,
             scopes: self.scopes,
+            body_bytes_max: self.body_bytes_max.unwrap_or(body_bytes_max),
+            shape: self.shape,
             products: products.into(),
         }
     }
@@ -46,6 +65,7 @@ impl Draft {
 pub(super) fn operations(
     section: &mut Section<'_>,
     api: Option<&ApiName>,
+    folder: &Path,
     ids: &mut Names,
 ) -> Vec<Draft> {
     if api.is_none() {
@@ -60,10 +80,15 @@ pub(super) fn operations(
         let fix = "add [[api.operation]] with an id, methods and a path";
         section.problems.error(section.at, "the api has no operations", fix);
     }
-    sections.into_iter().filter_map(|section| operation(section, api, ids)).collect()
+    sections.into_iter().filter_map(|section| operation(section, api, folder, ids)).collect()
 }
 
-fn operation(mut section: Section<'_>, api: Option<&ApiName>, ids: &mut Names) -> Option<Draft> {
+fn operation(
+    mut section: Section<'_>,
+    api: Option<&ApiName>,
+    folder: &Path,
+    ids: &mut Names,
+) -> Option<Draft> {
     let named: Option<Named<'_, kind::Operation>> = section.name("id");
     let at = named.as_ref().map_or(section.at, |named| named.text.at);
     let id = named.zip(api).and_then(|(named, api)| OperationId::join(api, named.text.text).ok());
@@ -74,8 +99,21 @@ fn operation(mut section: Section<'_>, api: Option<&ApiName>, ids: &mut Names) -
     let methods = methods(&mut section);
     let template = template(&mut section);
     let scopes = scopes(&mut section);
+    let body_bytes_max = section.quantity("body_bytes_max", BODY_BYTES);
+    let body_bytes_max = body_bytes_max.map(|bytes| bytes.0);
+    let is_forwarded = section.place("redirect").or(section.place("respond")).is_none();
+    let shape = shape::of_operation(&mut section, template.as_ref(), folder).boxed();
     section.finish();
-    Some(Draft { id: id?, at, methods: methods?, template: template?, scopes })
+    Some(Draft {
+        id: id?,
+        at,
+        methods: methods?,
+        template: template?,
+        scopes,
+        body_bytes_max,
+        shape,
+        is_forwarded,
+    })
 }
 
 fn methods(section: &mut Section<'_>) -> Option<Methods> {

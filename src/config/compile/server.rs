@@ -112,6 +112,11 @@ fn bounds(mut section: Section<'_>) -> Bounds {
         body_timeout: section
             .quantity("body_timeout", SECOND..=HOUR)
             .unwrap_or(Duration::from_secs(30)),
+        body_rate_min: section
+            .quantity("body_rate_min", Bytes(0)..=Bytes::mib(1))
+            .unwrap_or(Bytes::kib(1))
+            .0,
+        body_rate_window: section.quantity("body_rate_window", SECOND..=HOUR).unwrap_or(MINUTE),
         head_bytes_max: section
             .quantity("head_bytes_max", Bytes::kib(1)..=Bytes::kib(256))
             .map_or(32 << 10, size),
@@ -138,7 +143,7 @@ fn data_dir(section: &mut Section<'_>, folder: &Path) -> PathBuf {
 }
 
 /// An IP address or a network in CIDR form.
-fn network(text: Text<'_>, section: &Section<'_>) -> Option<IpNet> {
+pub(super) fn network(text: Text<'_>, section: &Section<'_>) -> Option<IpNet> {
     if let Ok(ip) = text.text.parse::<IpAddr>() {
         return Some(IpNet::from(ip));
     }

@@ -3,27 +3,24 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::*;
 use crate::model::certificate::testing::{FAR, PAST, certificate, ecdsa, key_pem, rsa};
 
-/// A pair of files that can be used.
+/// A pair of files that can be used; removed with the test.
 pub(super) struct Pair {
     folder: PathBuf,
 }
 
 impl Pair {
-    /// One for all tests of the process.
-    pub(super) fn shared() -> &'static Self {
-        static PAIR: OnceLock<Pair> = OnceLock::new();
-        PAIR.get_or_init(|| {
-            let folder = folder("shared");
-            let key = ecdsa();
-            write(&folder, "tls.crt", &certificate(&key, &["a.test"], FAR));
-            write(&folder, "tls.key", &key_pem(&key));
-            Self { folder }
-        })
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let folder = folder(&format!("pair-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let key = ecdsa();
+        write(&folder, "tls.crt", &certificate(&key, &["a.test"], FAR));
+        write(&folder, "tls.key", &key_pem(&key));
+        Self { folder }
     }
 
     pub(super) fn cert_quoted(&self) -> String {
@@ -35,9 +32,15 @@ impl Pair {
     }
 }
 
+impl Drop for Pair {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
 fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("onegate-certificates-{}", std::process::id()));
-    let folder = folder.join(name);
+    let name = format!("onegate-certificates-{}-{name}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
     fs::create_dir_all(&folder).expect("a folder can be made");
     folder
 }
@@ -134,7 +137,7 @@ fn pairs_that_cannot_be_used_are_told() {
 
 #[test]
 fn tls_brings_http2_unless_told_otherwise() {
-    let pair = Pair::shared();
+    let pair = Pair::new();
     let files = format!("{{ cert = {}, key = {} }}", pair.cert_quoted(), pair.key_quoted());
     let check = |keys: &str, expected: (bool, bool)| {
         let text = format!("[[listener]]\nname = 'a'\naddress = '127.0.0.1:0'\n{keys}");
@@ -150,7 +153,7 @@ fn tls_brings_http2_unless_told_otherwise() {
 
 #[test]
 fn tls_cannot_be_switched_by_a_reload() {
-    let pair = Pair::shared();
+    let pair = Pair::new();
     let load = |keys: &str| {
         let text = format!("[[listener]]\nname = 'a'\naddress = '127.0.0.1:1'\n{keys}");
         load_text(Path::new("gateway.toml"), &text).expect(keys).policy

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::*;
+use super::certificates::Pair;
 use super::describe;
 
 const REFERENCE: &str = include_str!("../../../conf/gateway.toml");
@@ -58,8 +59,7 @@ impl<'t> Line<'t> {
 
 /// The reference with every key set: `# key = value` and `# e.g. key = value` without the mark, and
 /// files where it names some.
-pub(super) fn all_keys_set() -> String {
-    let pair = super::certificates::Pair::shared();
+pub(super) fn all_keys_set(pair: &Pair) -> String {
     let text = uncommented(&[Mark::Default, Mark::Example]);
     let (cert, key) = (pair.cert_quoted(), pair.key_quoted());
     let quoted = |name: &str| format!("\"{name}\"");
@@ -133,7 +133,7 @@ fn the_reference_states_the_defaults() {
 
 #[test]
 fn the_reference_names_every_key_with_its_bounds_and_its_test() {
-    let keys = load_reference(&all_keys_set()).keys;
+    let keys = load_reference(&all_keys_set(&Pair::new())).keys;
     let mut unnamed = keys.clone();
     for (path, comment) in comments() {
         let bounds = keys.get(&path).unwrap_or_else(|| panic!("nothing reads {path}"));

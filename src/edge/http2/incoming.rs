@@ -1,11 +1,13 @@
 //! The request body of one HTTP/2 stream, and what of it is kept for another attempt.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use pingora::{Error, ErrorType, Result};
 
+use super::super::flight::Flight;
 use super::outgoing::gone;
 
 /// How much of a body is kept for another attempt, as Pingora does for HTTP/1.
@@ -13,6 +15,7 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 pub struct Incoming {
     body: RecvStream,
+    flight: Arc<Flight>,
     pub is_done: bool,
     pub bytes: usize,
     kept: Option<Kept>,
@@ -26,15 +29,20 @@ struct Kept {
 }
 
 impl Incoming {
-    pub fn new(body: RecvStream) -> Self {
-        Self { is_done: body.is_end_stream(), body, bytes: 0, kept: None }
+    pub fn new(body: RecvStream, flight: Arc<Flight>) -> Self {
+        Self { is_done: body.is_end_stream(), body, flight, bytes: 0, kept: None }
     }
 
     pub async fn read(&mut self) -> Result<Option<Bytes>> {
         if self.is_done {
             return Ok(None);
         }
-        let Some(data) = poll_fn(|cx| self.body.poll_data(cx)).await else {
+        let next = poll_fn(|cx| {
+            let next = self.body.poll_data(cx);
+            self.flight.note_body_in_hand(next.is_ready());
+            next
+        });
+        let Some(data) = next.await else {
             self.is_done = true;
             return Ok(None);
         };

@@ -114,6 +114,7 @@ impl Outgoing {
             let Some(Ok(room)) = room.await else { return Err(gone()) };
             let part = data.split_to(room.min(data.len()));
             self.bytes += part.len();
+            self.flight.note_moved(part.len());
             let is_last = end && data.is_empty();
             sender.send_data(part, is_last).map_err(|_| gone())?;
             if is_last {
@@ -155,7 +156,7 @@ impl Outgoing {
     /// Ends an answer before its end. What was told to end may have its last bytes still read: the
     /// library cancels a stream that is dropped, once it has sent what it holds.
     pub fn give_up(&mut self) {
-        let was_told = self.flight.stopped().is_some();
+        let was_told = self.flight.ended().is_some();
         match mem::replace(&mut self.state, State::Ended) {
             State::NotBegun(mut respond) => respond.send_reset(Reason::INTERNAL_ERROR),
             State::Begun(mut sender) if !was_told => sender.send_reset(Reason::INTERNAL_ERROR),

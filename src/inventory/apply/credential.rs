@@ -49,6 +49,7 @@ impl Draft<'_> {
             proof: Proof::default(),
             status: Status::Active,
             expires: new.expires,
+            suspended_until: None,
             holder: new.holder.as_ref().map(|holder| Line::as_str(holder).into()),
         });
         if self.tables.insert_credential(&credential, self.asked.at)? == Inserted::Taken {

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::Draft;
 use crate::inventory::change::{Line, Outcome, Target};
 use crate::inventory::describe;
-use crate::inventory::error::{ChangeError, Thing};
+use crate::inventory::error::ChangeError;
 use crate::model::client::{Client, Credential, Status};
 use crate::model::id::{ClientId, CredentialId, ProfileName};
-use crate::model::proof::Proof;
 use crate::model::time::UnixMicros;
 
 impl Draft<'_> {
@@ -27,7 +26,7 @@ impl Draft<'_> {
         };
         let values = [Status::Active, Status::Revoked].map(|s| Some(describe::status(s)));
         self.act_because(action, target.to_string(), Some(reason), values);
-        Ok(Outcome::Revoked(stopped))
+        Ok(Outcome::Stopped(stopped))
     }
 
     fn revoke_client(&mut self, id: &ClientId) -> Result<Vec<CredentialId>, ChangeError> {
@@ -52,32 +51,17 @@ impl Draft<'_> {
     }
 
     fn revoke_credential(&mut self, id: CredentialId) -> Result<Vec<CredentialId>, ChangeError> {
-        let inventory = &self.snapshot.inventory;
-        let (what, name) = (Thing::Credential, id.to_string());
-        let Some(old) = inventory.credentials.get(&id) else {
-            return Err(ChangeError::NotFound { what, name, near: None });
-        };
-        if old.status == Status::Revoked {
-            return Err(ChangeError::Revoked { what, name });
-        }
-        let client = inventory.clients.get(&old.client);
+        let old = self.live_credential(id)?;
+        let client = self.snapshot.inventory.clients.get(&old.client);
         let usable = client.is_some_and(|client| can_call(old, client, self.asked.at));
         self.tables.revoke_credential(id)?;
-        self.credentials.push(Arc::new(Credential {
-            id,
-            client: old.client.clone(),
-            profile: old.profile.clone(),
-            secret_sha256: old.secret_sha256,
-            proof: Proof::default(),
-            status: Status::Revoked,
-            expires: old.expires,
-            holder: old.holder.clone(),
-        }));
+        self.credentials
+            .push(Arc::new(Credential { status: Status::Revoked, ..Credential::copy_of(old) }));
         Ok(usable.then_some(id).into_iter().collect())
     }
 
     /// Those of a client's credentials that can be used until now.
-    fn usable(
+    pub(super) fn usable(
         &mut self,
         client: &Client,
         wanted: impl Fn(&Credential) -> bool,
@@ -90,7 +74,8 @@ impl Draft<'_> {
 }
 
 /// Whether the gate would take it for its client's, whatever it may then call.
-fn can_call(credential: &Credential, client: &Client, now: UnixMicros) -> bool {
+pub(super) fn can_call(credential: &Credential, client: &Client, now: UnixMicros) -> bool {
+    let suspended = |until: Option<UnixMicros>| until.is_some_and(|until| now < until);
     let lasts = |expires: Option<UnixMicros>| expires.is_none_or(|expires| expires > now);
     let profile = client.profile(credential.profile.as_str());
     credential.status == Status::Active
@@ -98,4 +83,6 @@ fn can_call(credential: &Credential, client: &Client, now: UnixMicros) -> bool {
         && profile.is_some_and(|profile| profile.status == Status::Active)
         && lasts(credential.expires)
         && lasts(client.expires)
+        && !suspended(credential.suspended_until)
+        && !suspended(client.suspended_until)
 }

@@ -26,6 +26,7 @@ pub struct ClientRow {
     pub purpose: String,
     pub status: Status,
     pub expires: Option<UnixMicros>,
+    pub suspended_until: Option<UnixMicros>,
     pub created: UnixMicros,
     pub profiles: u32,
     pub grants: u32,
@@ -59,6 +60,8 @@ pub struct CredentialRow {
     pub profile: ProfileName,
     pub status: Status,
     pub expires: Option<UnixMicros>,
+    /// Its own end or its client's, whichever is later.
+    pub suspended_until: Option<UnixMicros>,
     pub holder: Option<String>,
     pub created: UnixMicros,
 }
@@ -137,7 +140,8 @@ const CLIENTS: &str = "
            (SELECT count(*) FROM grant_ g WHERE g.client = c.id),
            (SELECT count(*) FROM credential k JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
             WHERE k.client = c.id AND c.status = 'active' AND p.status = 'active'
-              AND k.status = 'active')
+              AND k.status = 'active'),
+           c.suspended_until
     FROM client c";
 
 const BY_ID: &str = "ORDER BY c.id LIMIT ?2";
@@ -161,7 +165,9 @@ const CREDENTIALS: &str = "
     SELECT k.id, k.client, k.profile,
            CASE WHEN c.status <> 'active' THEN c.status
                 WHEN p.status <> 'active' THEN p.status ELSE k.status END,
-           k.expires, k.holder, k.created
+           k.expires, k.holder, k.created,
+           max(coalesce(k.suspended_until, c.suspended_until),
+               coalesce(c.suspended_until, k.suspended_until))
     FROM credential k JOIN client c ON c.id = k.client
          JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
     WHERE k.id > ?1 ORDER BY k.id LIMIT ?2";
@@ -170,7 +176,9 @@ const CREDENTIALS_OF_CLIENT: &str = "
     SELECT k.id, k.client, k.profile,
            CASE WHEN c.status <> 'active' THEN c.status
                 WHEN p.status <> 'active' THEN p.status ELSE k.status END,
-           k.expires, k.holder, k.created
+           k.expires, k.holder, k.created,
+           max(coalesce(k.suspended_until, c.suspended_until),
+               coalesce(c.suspended_until, k.suspended_until))
     FROM credential k JOIN client c ON c.id = k.client
          JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
     WHERE k.client = ?3 AND k.id > ?1 ORDER BY k.id LIMIT ?2";
@@ -220,6 +228,7 @@ fn client_row(row: &Row<'_>) -> Result<ClientRow, StoreError> {
         profiles: row.get(7)?,
         grants: row.get(8)?,
         credentials: row.get(9)?,
+        suspended_until: time(row, 10)?,
     })
 }
 
@@ -256,5 +265,6 @@ fn credential_row(row: &Row<'_>) -> Result<CredentialRow, StoreError> {
         expires: time(row, 4)?,
         holder: optional_text(row, 5, table)?.map(Into::into),
         created: UnixMicros(row.get(6)?),
+        suspended_until: time(row, 7)?,
     })
 }

@@ -73,7 +73,7 @@ impl<'t> Resolve<'t> {
 // CROSS JOIN keeps the order of the loops, so the rows come sorted from the primary keys.
 const ALL_CLIENTS: &str = "
     SELECT c.id, c.kind, c.owner, c.purpose, c.status, c.expires,
-           p.name, p.status, p.plan, p.scopes, g.product, g.until
+           p.name, p.status, p.plan, p.scopes, g.product, g.until, c.suspended_until
     FROM client c
     CROSS JOIN profile p ON p.client = c.id
     LEFT JOIN grant_ g ON g.client = p.client AND g.profile = p.name
@@ -81,7 +81,7 @@ const ALL_CLIENTS: &str = "
 
 const ONE_CLIENT: &str = "
     SELECT c.id, c.kind, c.owner, c.purpose, c.status, c.expires,
-           p.name, p.status, p.plan, p.scopes, g.product, g.until
+           p.name, p.status, p.plan, p.scopes, g.product, g.until, c.suspended_until
     FROM client c
     CROSS JOIN profile p ON p.client = c.id
     LEFT JOIN grant_ g ON g.client = p.client AND g.profile = p.name
@@ -89,10 +89,12 @@ const ONE_CLIENT: &str = "
     ORDER BY p.name, g.product";
 
 const ALL_CREDENTIALS: &str = "
-    SELECT id, client, profile, secret_sha256, status, expires, holder FROM credential";
+    SELECT id, client, profile, secret_sha256, status, expires, holder, suspended_until
+    FROM credential";
 
 const CREDENTIALS_OF_CLIENT: &str = "
-    SELECT id, client, profile, secret_sha256, status, expires, holder FROM credential
+    SELECT id, client, profile, secret_sha256, status, expires, holder, suspended_until
+    FROM credential
     WHERE client = ?1 ORDER BY id";
 
 /// Rows come sorted by client, profile and product; each client is handed on when it is whole.
@@ -131,6 +133,7 @@ struct Building {
     purpose: Box<str>,
     status: Status,
     expires: Option<UnixMicros>,
+    suspended_until: Option<UnixMicros>,
     profiles: Vec<BuildingProfile>,
 }
 
@@ -152,6 +155,7 @@ impl Building {
             purpose: text(row, 3, table)?.into(),
             status: parsed(row, 4, table, Status::parse)?,
             expires: time(row, 5)?,
+            suspended_until: time(row, 12)?,
             profiles: Vec::with_capacity(1),
         })
     }
@@ -194,6 +198,7 @@ impl Building {
             purpose: self.purpose,
             status: self.status,
             expires: self.expires,
+            suspended_until: self.suspended_until,
             profiles: profiles.into(),
         }
     }
@@ -235,6 +240,7 @@ fn credential(row: &Row<'_>, client: &Client) -> Result<Credential, StoreError> 
         status: parsed(row, 4, table, Status::parse)?,
         expires: time(row, 5)?,
         holder: optional_text(row, 6, table)?.map(Into::into),
+        suspended_until: time(row, 7)?,
     })
 }
 

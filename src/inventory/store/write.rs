@@ -49,7 +49,8 @@ impl<'t> Tables<'t> {
         Ok(Self {
             connection,
             insert_client: connection.prepare(
-                "INSERT INTO client VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                "INSERT INTO client VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)
+                 ON CONFLICT DO NOTHING",
             )?,
             insert_profile: connection.prepare(
                 "INSERT INTO profile VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
@@ -58,7 +59,7 @@ impl<'t> Tables<'t> {
                 "INSERT INTO grant_ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             )?,
             insert_credential: connection.prepare(
-                "INSERT INTO credential VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                "INSERT INTO credential VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                  ON CONFLICT DO NOTHING",
             )?,
             resolve: Resolve::new(connection)?,
@@ -110,7 +111,7 @@ impl<'t> Tables<'t> {
         credential: &Credential,
         created: UnixMicros,
     ) -> Result<Inserted, StoreError> {
-        let Credential { id, client, profile, secret_sha256, proof: _, status, expires, holder } =
+        let Credential { id, client, profile, secret_sha256, status, expires, holder, .. } =
             credential;
         Ok(inserted(self.insert_credential.execute(params![
             id.as_str(),
@@ -121,6 +122,7 @@ impl<'t> Tables<'t> {
             expires.map(|t| t.0),
             holder.as_deref(),
             created.0,
+            credential.suspended_until.map(|t| t.0),
         ])?))
     }
 
@@ -200,6 +202,30 @@ impl<'t> Tables<'t> {
         self.connection.execute(
             "UPDATE credential SET status = ?2 WHERE id = ?1",
             params![id.as_str(), Status::Revoked.as_str()],
+        )?;
+        Ok(())
+    }
+
+    pub fn suspend_client(
+        &mut self,
+        id: &ClientId,
+        until: Option<UnixMicros>,
+    ) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE client SET suspended_until = ?2 WHERE id = ?1",
+            params![id.as_str(), until.map(|t| t.0)],
+        )?;
+        Ok(())
+    }
+
+    pub fn suspend_credential(
+        &mut self,
+        id: CredentialId,
+        until: Option<UnixMicros>,
+    ) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE credential SET suspended_until = ?2 WHERE id = ?1",
+            params![id.as_str(), until.map(|t| t.0)],
         )?;
         Ok(())
     }

@@ -156,6 +156,99 @@ fn records_that_a_crash_kept_from_the_audit_are_handed_over_at_start() {
 }
 
 #[test]
+fn a_suspension_is_only_made_longer_and_what_it_stopped_is_told_once() {
+    let dir = TempDir::default();
+    let (registry, _, key) = set_up(&dir);
+    let suspend = |target: Suspendable, until: UnixMicros| {
+        make(&registry, &Change::Suspend { target, until, reason: line("odd calls") })
+    };
+    let app = || Suspendable::Client(name("mobile-app"));
+    let stopped = |done: Result<Done, ChangeError>| {
+        let Outcome::Stopped(keys) = done.expect("it is made").outcome else { panic!() };
+        keys
+    };
+    assert_eq!(stopped(suspend(app(), in_days(1))), [key]);
+    assert_eq!(client(&registry, "mobile-app").suspended_until, Some(in_days(1)));
+    // Nothing could be used before: neither the longer end nor the key's own stops anything.
+    assert_eq!(stopped(suspend(app(), in_days(2))), []);
+    assert_eq!(stopped(suspend(Suspendable::Credential(key), UnixMicros::FOREVER)), []);
+    let error = suspend(app(), in_days(1)).expect_err("it would end sooner");
+    assert_eq!(
+        format!("{}: {error}. {}", error.code(), error.fix()),
+        "suspended: client 'mobile-app' is suspended for longer: until \
+         2026-11-23T00:00:00.000000Z. To end it sooner: onegate resume client mobile-app"
+    );
+    make(&registry, &Change::Resume { target: app(), reason: None }).unwrap();
+    assert_eq!(client(&registry, "mobile-app").suspended_until, None);
+    drop(registry);
+    let (registry, _) = super::registry(&dir);
+    let inventory = registry.running.load().inventory.clone();
+    let credential = inventory.credentials.get(&key).expect("the key");
+    assert_eq!(credential.suspended_until, Some(UnixMicros::FOREVER));
+    assert_eq!(client(&registry, "mobile-app").suspended_until, None);
+}
+
+/// The tables of onegate 0.1, with a client, a key and a grant.
+const VERSION_1: &str = "
+    CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL) STRICT;
+    INSERT INTO meta VALUES (1, 7);
+    CREATE TABLE client (
+        id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL,
+        purpose TEXT NOT NULL, status TEXT NOT NULL, expires INTEGER, created INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE profile (
+        client TEXT NOT NULL REFERENCES client (id), name TEXT NOT NULL, status TEXT NOT NULL,
+        plan TEXT, scopes TEXT NOT NULL, PRIMARY KEY (client, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE grant_ (
+        client TEXT NOT NULL, profile TEXT NOT NULL, product TEXT NOT NULL, until INTEGER,
+        reason TEXT, actor TEXT NOT NULL, created INTEGER NOT NULL,
+        PRIMARY KEY (client, profile, product),
+        FOREIGN KEY (client, profile) REFERENCES profile (client, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credential (
+        id TEXT NOT NULL PRIMARY KEY, client TEXT NOT NULL, profile TEXT NOT NULL,
+        secret_sha256 BLOB NOT NULL CHECK (length(secret_sha256) = 32), status TEXT NOT NULL,
+        expires INTEGER, holder TEXT, created INTEGER NOT NULL,
+        FOREIGN KEY (client, profile) REFERENCES profile (client, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX credential_by_client ON credential (client);
+    CREATE TABLE act (
+        number INTEGER PRIMARY KEY, random BLOB NOT NULL CHECK (length(random) = 10),
+        time INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL,
+        reason TEXT, before TEXT, after TEXT, policy TEXT NOT NULL, succeeded INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO client VALUES ('a', 'app', 'ann', 'testing', 'active', NULL, 0);
+    INSERT INTO profile VALUES ('a', 'default', 'active', 'standard', 'payments:read');
+    INSERT INTO grant_ VALUES ('a', 'default', 'payments-all', NULL, NULL, 'ann', 0);
+    INSERT INTO credential VALUES ('0123456789ab', 'a', 'default', zeroblob(32), 'active', NULL,
+        'bob', 0);
+    PRAGMA user_version = 1;
+";
+
+#[test]
+fn an_inventory_of_the_first_release_opens_and_takes_suspensions() {
+    let dir = TempDir::default();
+    let path = dir.path().join("inventory.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+    let error = Store::peek(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Older { found: 1, known: 2 }), "{error}");
+    let (registry, _) = registry(&dir);
+    let inventory = registry.running.load().inventory.clone();
+    assert_eq!((inventory.revision, inventory.clients.len()), (7, 1));
+    let id = CredentialId::parse("0123456789ab").unwrap();
+    assert_eq!(inventory.credentials.get(&id).unwrap().holder.as_deref(), Some("bob"));
+    let target = Suspendable::Credential(id);
+    let until = UnixMicros::FOREVER;
+    make(&registry, &Change::Suspend { target, until, reason: line("odd calls") }).unwrap();
+    make(&registry, &add(new_client("b"))).unwrap();
+    drop(registry);
+    let again = Store::peek(dir.path()).unwrap();
+    assert_eq!(again.credentials.get(&id).unwrap().suspended_until, Some(until));
+    assert_eq!(again.clients.len(), 2);
+}
+
+#[test]
 fn one_holder_at_a_time_and_files_for_nobody_else() {
     let dir = TempDir::default();
     let store = Store::open(dir.path()).unwrap();
@@ -182,10 +275,10 @@ fn a_later_schema_is_refused() {
     let dir = TempDir::default();
     drop(Store::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
-    connection.execute_batch("PRAGMA user_version = 2").unwrap();
+    connection.execute_batch("PRAGMA user_version = 3").unwrap();
     drop(connection);
     let error = Store::open(dir.path()).unwrap_err();
-    assert_eq!(error.to_string(), "the inventory has schema 2; this onegate knows up to 1");
+    assert_eq!(error.to_string(), "the inventory has schema 3; this onegate knows up to 2");
 }
 
 #[test]
@@ -245,12 +338,13 @@ fn a_hundred_thousand_credentials_are_loaded_and_one_more_is_added() {
             WITH RECURSIVE up (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM up LIMIT 100000)
             SELECT n FROM up;
         INSERT INTO client
-            SELECT 'c' || n, 'app', 'o', 'p', 'active', NULL, 0 FROM number WHERE n < 1000;
+            SELECT 'c' || n, 'app', 'o', 'p', 'active', NULL, 0, NULL FROM number
+            WHERE n < 1000;
         INSERT INTO profile
             SELECT 'c' || n, 'default', 'active', 'agent', 'a b' FROM number WHERE n < 1000;
         INSERT INTO credential
             SELECT printf('%012d', n), 'c' || (n / 100), 'default', zeroblob(32), 'active', NULL,
-                   NULL, 0
+                   NULL, 0, NULL
             FROM number;
         COMMIT;";
     connection.execute_batch(fill).unwrap();

@@ -11,6 +11,8 @@ pub(super) const BOUNDS: Bounds = Bounds {
     head_deadline: Duration::from_secs(10),
     handshake_deadline: Duration::from_secs(10),
     body_timeout: Duration::from_secs(30),
+    body_rate_min: 1024,
+    body_rate_window: Duration::from_mins(1),
     head_bytes_max: 4096,
     head_fields_max: 5,
     uri_bytes_max: 64,

@@ -53,6 +53,16 @@ impl Client {
         Some(response)
     }
 
+    /// Reads the answer to a request to switch to WebSocket: its head is the end of it.
+    pub fn read_switch(&mut self) -> Option<Response> {
+        let read = Response::read(&mut self.stream, Body::Expected);
+        let response = read.expect("an answer or a close in time: the gate must not hang")?;
+        if let Some(witness) = &self.witness {
+            witness.saw_response(&response);
+        }
+        Some(response)
+    }
+
     /// Whether an answer begins, or the connection ends, within `pause`.
     pub fn hears_within(&mut self, pause: Duration) -> bool {
         let stream = self.stream.get_ref();

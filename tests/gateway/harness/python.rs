@@ -48,6 +48,12 @@ impl Program {
         serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no answer to {line}: {answer}"))
     }
 
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
     /// Ends its input and waits until it is gone.
     pub fn end(mut self) {
         self.input = None;

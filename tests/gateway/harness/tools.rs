@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// What a program said.
+#[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
     pub stdout: String,

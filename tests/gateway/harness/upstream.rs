@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::address;
+use super::flow::{Check, Pattern};
 use super::http::{Fields, read_chunks};
 use super::poll::{self, PATIENCE};
 
@@ -19,6 +20,22 @@ pub enum Behaviour {
     Ok,
     /// 200 with the request's body.
     Echo,
+    /// 200 with what came of the request's body, which may be of any size: `BYTES right`.
+    Check,
+    /// 200 with as many bytes of a pattern as the path's last segment says, in chunks.
+    Source,
+    /// 200 with a body that never ends.
+    Endless,
+    /// 101 to WebSocket; then every byte goes back until the other side leaves.
+    Switch,
+    /// 101 to WebSocket; then it leaves at the first byte.
+    SwitchAndLeave,
+    /// 101 to WebSocket; then it reads, and says nothing.
+    SwitchAndListen,
+    /// 417, before the body is read.
+    Refuse,
+    /// 200 in chunks, with a trailer.
+    Trailer,
     /// 200 with a body in two chunks; the second comes once the test says `release`.
     Stream,
     /// Nothing until the test says `release`, then as `Ok`.
@@ -182,9 +199,17 @@ impl Drop for Upstream {
 }
 
 impl Behaviour {
-    const ALL: [(&str, Self); 11] = [
+    const ALL: [(&str, Self); 19] = [
         ("ok", Self::Ok),
         ("echo", Self::Echo),
+        ("check", Self::Check),
+        ("source", Self::Source),
+        ("endless", Self::Endless),
+        ("switch", Self::Switch),
+        ("switch-and-leave", Self::SwitchAndLeave),
+        ("switch-and-listen", Self::SwitchAndListen),
+        ("refuse", Self::Refuse),
+        ("trailer", Self::Trailer),
         ("stream", Self::Stream),
         ("hold", Self::Hold),
         ("absent", Self::Absent),
@@ -247,8 +272,16 @@ impl Shared {
                 return Ok(());
             }
             stream.read_exact(&mut vec![0; head])?;
+            if behaviour == Behaviour::Refuse {
+                return respond(stream, &request, "417 Expectation Failed", b"no\n");
+            }
             if request.fields.value("expect").is_some() {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            if behaviour == Behaviour::Check {
+                let body = check_body(&mut BufReader::new(stream), &request)?;
+                respond(stream, &request, "200 OK", body.as_bytes())?;
+                continue;
             }
             let body = read_body(&mut BufReader::new(stream), &request)?;
             request.body_bytes = body.len();
@@ -278,6 +311,23 @@ impl Shared {
             Behaviour::Ok => respond(to, request, "200 OK", &OK_BODY)?,
             Behaviour::Echo => respond(to, request, "200 OK", body)?,
             Behaviour::Busy => respond(to, request, "503 Service Unavailable", b"busy\n")?,
+            Behaviour::Source => send_pattern(to, bytes_of_target(&request.target))?,
+            Behaviour::Endless => {
+                to.write_all(CHUNKED)?;
+                loop {
+                    to.write_all(b"400\r\n")?;
+                    to.write_all(&OK_BODY)?;
+                    to.write_all(b"\r\n")?;
+                }
+            }
+            Behaviour::Switch | Behaviour::SwitchAndLeave | Behaviour::SwitchAndListen => {
+                to.write_all(SWITCH)?;
+                return converse(behaviour, to).map(|()| false);
+            }
+            Behaviour::Trailer => {
+                to.write_all(CHUNKED)?;
+                to.write_all(b"5\r\nwhole\r\n0\r\nX-Trailer: late\r\n\r\n")?;
+            }
             Behaviour::Absent => respond(to, request, "404 Not Found", b"not here\n")?,
             Behaviour::Empty => to.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?,
             Behaviour::Hold => {
@@ -285,7 +335,7 @@ impl Shared {
                 respond(to, request, "200 OK", &OK_BODY)?;
             }
             Behaviour::Stream => {
-                to.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                to.write_all(CHUNKED)?;
                 to.write_all(b"5\r\nfirst\r\n")?;
                 self.wait_for_release(to)?;
                 to.write_all(b"4\r\nlast\r\n0\r\n\r\n")?;
@@ -300,6 +350,7 @@ impl Shared {
                 return Ok(false);
             }
             Behaviour::Close | Behaviour::Reset => return Ok(false),
+            Behaviour::Check | Behaviour::Refuse => return Err(ErrorKind::Other.into()),
         }
         Ok(true)
     }
@@ -321,6 +372,53 @@ impl Shared {
         }
         stream.set_read_timeout(Some(PATIENCE))
     }
+}
+
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                         Transfer-Encoding: chunked\r\n\r\n";
+const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                        Upgrade: websocket\r\n\r\n";
+
+/// After the switch. Returns when either side leaves.
+fn converse(behaviour: Behaviour, mut with: &TcpStream) -> io::Result<()> {
+    let mut bytes = [0; 16 * 1024];
+    with.set_read_timeout(None)?;
+    loop {
+        let count = with.read(&mut bytes)?;
+        if count == 0 || behaviour == Behaviour::SwitchAndLeave {
+            return Ok(());
+        }
+        if behaviour == Behaviour::Switch {
+            with.write_all(&bytes[..count])?;
+        }
+    }
+}
+
+fn bytes_of_target(target: &str) -> u64 {
+    let last = target.rsplit('/').next().unwrap_or_default();
+    last.parse().expect("the path says how many bytes")
+}
+
+fn send_pattern(mut to: &TcpStream, bytes: u64) -> io::Result<()> {
+    to.write_all(CHUNKED)?;
+    Pattern::default().each_piece(bytes, |piece| {
+        write!(to, "{:x}\r\n", piece.len())?;
+        to.write_all(piece)?;
+        to.write_all(b"\r\n")
+    })?;
+    to.write_all(b"0\r\n\r\n")
+}
+
+/// What came of a request's body, held against the pattern as it comes.
+fn check_body(from: &mut impl BufRead, request: &Received) -> io::Result<String> {
+    let mut check = Check::default();
+    if request.fields.value("transfer-encoding").is_some() {
+        check.take_chunks(from)?;
+    } else {
+        let length = request.fields.value("content-length").expect("a body");
+        check.take(from, length.parse().expect("a length is a number"))?;
+    }
+    Ok(check.told())
 }
 
 fn respond(mut to: &TcpStream, request: &Received, status: &str, body: &[u8]) -> io::Result<()> {

@@ -1,0 +1,120 @@
+//! What becomes of an upstream's response on its way to the caller: the edits of config, the fields
+//! that every answer carries, and compression. In that order, so that a `Cache-Control` of config
+//! is heeded and nothing takes the gate's `Vary` away.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, Version, header};
+use pingora::ErrorType::InternalError;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{OrErr, Result};
+
+use crate::model::shape::compression::Compression;
+
+use super::super::ctx::{Request, Stage};
+use super::accept;
+use super::dress;
+use super::edits;
+use super::encoder::{Encoder, Flush};
+
+/// Shapes a response's head. Before Pingora chooses the framing: it looks for `Content-Length`.
+pub fn head(head: &mut ResponseHeader, asked: &RequestHeader, request: &mut Request) -> Result<()> {
+    let Stage::Admitted(admitted) = &request.stage else { return Ok(()) };
+    let (api, operation) = (admitted.api(), admitted.operation());
+    // Nearly every request leaves here.
+    if (api.shape.is_none() && operation.shape.is_none()) || head.status.is_informational() {
+        return Ok(());
+    }
+    if let Some(shape) = &api.shape {
+        dress::undress(shape, head);
+        edits::apply(head, &shape.response, request)?;
+    }
+    if let Some(shape) = &operation.shape {
+        edits::apply(head, &shape.response, request)?;
+    }
+    if let Some(dress) = &request.dress {
+        dress::put_on(head, dress)?;
+    }
+    let compression = api.shape.as_ref().and_then(|shape| shape.compression.as_ref());
+    let encoder = match compression {
+        Some(compression) => compress(compression, asked, head)?,
+        None => None,
+    };
+    request.encoder = encoder;
+    Ok(())
+}
+
+/// Announces a coding, if there is to be one, and gives its encoder, if there is to be a body.
+fn compress(
+    compression: &Compression,
+    asked: &RequestHeader,
+    head: &mut ResponseHeader,
+) -> Result<Option<Box<Encoder>>> {
+    if head.status == StatusCode::NOT_MODIFIED {
+        // What it stands for may have been coded.
+        dress::vary_by(head, &BY_CODING)?;
+        return Ok(None);
+    }
+    if !accept::is_for(compression, head.status, &head.headers) {
+        return Ok(None);
+    }
+    let wish = accept::wish(compression, &asked.headers);
+    let bytes = head.headers.get(header::CONTENT_LENGTH);
+    let bytes = bytes.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_small = bytes
+        .is_some_and(|bytes| bytes == 0 || (bytes < compression.bytes_min && !wish.coded_only));
+    if too_small {
+        return Ok(None);
+    }
+    dress::vary_by(head, &BY_CODING)?;
+    let Some(coding) = wish.coding else { return Ok(None) };
+    // A coded body has no length to announce, and HTTP/1.0 knows no chunks.
+    if asked.version < Version::HTTP_11 || accept::says_no_transform(&asked.headers) {
+        return Ok(None);
+    }
+    for name in accept::OF_THE_BYTES {
+        head.remove_header(&name);
+    }
+    if let Some(weak) = head.headers.get(header::ETAG).and_then(accept::weakened) {
+        head.insert_header(header::ETAG, weak)?;
+    }
+    head.insert_header(header::CONTENT_ENCODING, coding.as_str())?;
+    if asked.method == Method::HEAD {
+        return Ok(None);
+    }
+    let flush = if bytes.is_some() { Flush::WhenFull } else { Flush::EachPiece };
+    let encoder = Encoder::new(coding, flush).or_err(InternalError, "no encoder")?;
+    Ok(Some(Box::new(encoder)))
+}
+
+const BY_CODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+
+/// Codes one piece of the body.
+pub fn body(body: &mut Option<Bytes>, end_of_stream: bool, request: &mut Request) -> Result<()> {
+    let Some(encoder) = &mut request.encoder else { return Ok(()) };
+    let coded = encoder.encode(body.as_deref().unwrap_or_default());
+    let coded = coded.or_err(InternalError, "the encoder failed")?;
+    *body = match (coded, end_of_stream) {
+        (coded, false) => coded,
+        (coded, true) => joined(coded, end(encoder)?),
+    };
+    Ok(())
+}
+
+/// What is left when trailers end the body, which then has no last piece.
+pub fn rest(request: &mut Request) -> Result<Option<Bytes>> {
+    match &mut request.encoder {
+        Some(encoder) => end(encoder),
+        None => Ok(None),
+    }
+}
+
+fn end(encoder: &mut Encoder) -> Result<Option<Bytes>> {
+    encoder.finish().or_err(InternalError, "the encoder failed")
+}
+
+fn joined(first: Option<Bytes>, second: Option<Bytes>) -> Option<Bytes> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some([first, second].concat().into()),
+        (first, second) => first.or(second),
+    }
+}

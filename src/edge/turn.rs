@@ -1,0 +1,129 @@
+//! Whose turn it is while bodies pass: the caller's to send, the upstream's to answer, or either's,
+//! and so whose silence or slowness ends the request. It only tells the flight; the sweeper looks.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::Error;
+use pingora::http::ResponseHeader;
+
+use crate::model::record::End;
+use crate::model::upstream::Timeouts;
+
+use super::ctx::{Ctx, Request};
+use super::fault;
+use super::flight::{Phase, Tail};
+use super::tunnel::{Side, Tunnel};
+
+/// How much later than Pingora a flight gives up connecting.
+const CONNECT_GRACE: Duration = Duration::from_secs(1);
+
+impl Ctx {
+    /// It is the upstream's turn, for as long as `which` of its timeouts says.
+    pub fn awaits_upstream(&self, which: impl Fn(&Timeouts) -> Duration) {
+        let request = self.request.as_ref();
+        if let Some(upstream) = request.and_then(|request| request.forward.routed.as_ref()) {
+            self.flight.begin(&self.shared.flights, Phase::Upstream, which(&upstream.timeouts));
+        }
+    }
+
+    /// The gate connects. Pingora keeps that time, and knows what failed; the flight only sees to it
+    /// that no bound of before holds any more.
+    pub fn awaits_connection(&self) {
+        self.awaits_upstream(|timeouts| timeouts.connect + CONNECT_GRACE);
+    }
+
+    /// It is the caller's turn to send its body.
+    pub fn awaits_body(&self) {
+        if let Some(request) = &self.request {
+            let timeout = request.snapshot.policy.bounds.body_timeout;
+            self.flight.begin(&self.shared.flights, Phase::Caller, timeout);
+        }
+    }
+
+    /// A piece of the caller's body came. Once the answer has begun, both sides are at liberty to
+    /// be quiet for as long as the upstream's `idle` says.
+    pub fn caller_sent(&mut self, bytes: &[u8], last: bool) {
+        self.flight.note_moved(bytes.len());
+        let tunnel = self.request.as_mut().and_then(|request| request.tunnel.as_mut());
+        if let Some(tunnel) = tunnel {
+            tunnel.passes(Side::Caller, bytes);
+            if last {
+                tunnel.left(Side::Caller);
+            }
+            return self.awaits_upstream(|timeouts| timeouts.idle);
+        }
+        if last {
+            self.flight.set_tail(Tail::Next);
+        }
+        match (self.flight.was_answered(), last) {
+            (true, _) => self.awaits_upstream(|timeouts| timeouts.idle),
+            (false, true) => self.awaits_upstream(|timeouts| timeouts.first_byte),
+            (false, false) => self.awaits_body(),
+        }
+    }
+
+    /// The head of an answer comes, or of one to `100 Continue` and its like, which begins nothing.
+    pub fn head_comes(&mut self, head: &ResponseHeader) {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            self.flight.set_tail(Tail::Switched);
+            if let Some(request) = &mut self.request {
+                request.tunnel = Some(Box::default());
+            }
+        } else if head.status.is_informational() {
+            return self.flight.note_interim();
+        }
+        self.flight.note_final();
+    }
+
+    /// A piece of the upstream's answer came.
+    pub fn upstream_sent(&mut self, body: Option<&Bytes>, last: bool) {
+        self.awaits_upstream(|timeouts| timeouts.idle);
+        let Some(request) = &mut self.request else { return };
+        request.response_bytes += body.map_or(0, |body| body.len() as u64);
+        request.answered_whole |= last;
+        if let Some(tunnel) = &mut request.tunnel {
+            tunnel.passes(Side::Upstream, body.map_or(&[], |body| body));
+            if last {
+                tunnel.left(Side::Upstream);
+            }
+        }
+    }
+
+    /// How the exchange ended by itself. A caller that leaves after it had its whole answer
+    /// aborted nothing, though it may owe the rest of a body that nobody wanted.
+    pub fn end(&self, error: Option<&Error>, written: Option<&ResponseHeader>) -> End {
+        let tunnel = self.request.as_ref().and_then(|request| request.tunnel.as_deref());
+        match (error, tunnel) {
+            (None, None) => End::Complete,
+            (None, Some(tunnel)) => tunnel.end(),
+            (Some(_), Some(tunnel)) if tunnel.was_closed() => End::Complete,
+            (Some(error), _) => match (fault::end_of(error), &self.request) {
+                (End::ClientAbort, Some(request)) if was_whole(request, written) => End::Complete,
+                (end, _) => end,
+            },
+        }
+    }
+}
+
+impl Request {
+    /// Whether a WebSocket was closed in good order, so that nothing that follows is a fault.
+    pub fn was_closed(&self) -> bool {
+        self.tunnel.as_deref().is_some_and(Tunnel::was_closed)
+    }
+}
+
+fn was_whole(request: &Request, written: Option<&ResponseHeader>) -> bool {
+    let bodiless = |head: &ResponseHeader| {
+        let empty = head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
+        let status = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        empty || status || *request.method == *Method::HEAD.as_str()
+    };
+    request.answered_whole || written.is_some_and(bodiless)
+}
+
+/// Whether a head that was written is the answer: an informational one is not, but for a switch.
+pub fn is_answer(head: &ResponseHeader) -> bool {
+    !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
+}
