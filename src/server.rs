@@ -110,9 +110,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
     let sweeper = start_sweeper(flights, registry.running())?;
-    let looker = Arc::clone(&rotation);
-    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
-    let rotator = rotator.map_err(StartError::Thread)?;
+    let rotator = start_rotator(Arc::clone(&rotation))?;
     let reloader = Arc::new(Reloader {
         source,
         rotation,
@@ -194,6 +192,11 @@ fn open_audit(
 pub fn node() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || rotation.look());
+    rotator.map_err(StartError::Thread)
 }
 
 fn start_sweeper(
