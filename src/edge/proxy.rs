@@ -345,7 +345,7 @@ impl ProxyHttp for Gate {
             request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
-        ctx.flight.end_call(&self.shared.flights);
+        ctx.flight.end_request(&self.shared.flights);
     }
 
     /// The record says it, with the reason; Pingora's own lines would flood the log under scans.
