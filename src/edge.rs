@@ -6,6 +6,7 @@
 mod admission;
 pub mod answer;
 pub mod arrival;
+mod attempts;
 pub mod connection;
 pub mod ctx;
 mod drain;

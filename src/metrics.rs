@@ -5,6 +5,7 @@
 
 mod gate;
 pub mod serve;
+mod upstreams;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::model::id::ClientId;
 use crate::model::record::{Outcome, RequestRecord};
 
 pub use self::gate::GateSeries;
+pub use self::upstreams::UpstreamSeries;
 
 /// The label of clients past `clients_max`.
 pub const OTHER: &str = "_other";
@@ -40,6 +42,7 @@ pub struct Metrics {
     in_flight: IntGaugeVec,
     limit_used: GaugeVec,
     pub gate: GateSeries,
+    pub upstreams: UpstreamSeries,
 }
 
 /// What gauges show at the moment of a scrape.
@@ -51,6 +54,8 @@ pub struct Reading {
     pub limit_used: Vec<(String, String, f64)>,
     /// By listener.
     pub connections: Vec<(String, u64)>,
+    /// By upstream and state.
+    pub upstream_endpoints: Vec<(String, &'static str, u64)>,
     /// By name: seconds until it ends, negative once it has.
     pub certificate_expiry: Vec<(String, i64)>,
     pub audit_records: u64,
@@ -106,6 +111,7 @@ impl Metrics {
                 &["client", "limit"],
             )?,
             gate: GateSeries::new()?,
+            upstreams: UpstreamSeries::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -123,7 +129,8 @@ impl Metrics {
             Box::new(self.in_flight.clone()),
             Box::new(self.limit_used.clone()),
         ];
-        for collector in all.into_iter().chain(self.gate.collectors()) {
+        let more = self.gate.collectors().into_iter().chain(self.upstreams.collectors());
+        for collector in all.into_iter().chain(more) {
             self.registry.register(collector)?;
         }
         let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -165,6 +172,7 @@ impl Metrics {
             self.limit_used.with_label_values(&[client, limit]).set(*used);
         }
         self.gate.set(reading);
+        self.upstreams.set(reading);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

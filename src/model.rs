@@ -5,6 +5,7 @@
 //! `admin::wire`).
 
 pub mod api;
+pub mod balance;
 pub mod calendar;
 pub mod certificate;
 pub mod client;

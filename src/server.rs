@@ -2,7 +2,7 @@
 //!
 //! The one place that knows every layer. Worker threads run Pingora and nothing else; the control
 //! thread (the caller's) serves metrics and obeys signals; the recorder, the counters, the sweeper, the
-//! resolver and the admin socket have threads of their own.
+//! resolver, the keeper of the upstreams and the admin socket have threads of their own.
 
 mod gauges;
 mod life;
@@ -12,8 +12,10 @@ mod rotation;
 mod signals;
 mod start_error;
 mod ticker;
+mod upstreams;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,7 +30,7 @@ use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
-use crate::counters::{self, Ledger};
+use crate::counters::{self, Counters, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
@@ -36,7 +38,6 @@ use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
 use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
-use crate::edge::upstreams::{RESOLVE_EVERY, Upstreams};
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
@@ -52,6 +53,7 @@ pub use self::reload::{Reloader, Source};
 use self::rotation::{LOOK_EVERY, Rotation};
 pub use self::start_error::StartError;
 use self::ticker::Ticker;
+use self::upstreams::Lookout;
 
 /// A gate that serves.
 #[derive(Debug)]
@@ -68,7 +70,8 @@ pub struct Running {
     recorder: Recorder,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
-    _tickers: [Ticker; 3],
+    _tickers: [Ticker; 2],
+    _lookout: Lookout,
 }
 
 /// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
@@ -79,19 +82,14 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let metrics_socket = serve::bind(policy.metrics.address)
         .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;
     let metrics = Arc::new(Metrics::new().map_err(StartError::Series)?);
-    let access_log = AccessLog::start(metrics.gate.access_log_dropped.clone());
-    let access_log = Arc::new(access_log.map_err(StartError::Thread)?);
-    access_log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    let access_log = open_access_log(&policy, &metrics)?;
     let (log, recorder) = open_audit(&policy, &metrics, access_log.feed())?;
 
-    let (counters, ledger) =
-        counters::open(&policy.server.data_dir).map_err(StartError::Counters)?;
-
+    let (counters, ledger) = open_counters(&policy)?;
     let flights = Arc::new(Flights::new(&bound.listeners));
     let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
-    let upstreams = Arc::new(Upstreams::default());
-    upstreams.adopt(&policy);
-    upstreams.resolve();
+    let upstreams = upstreams::start(&policy, metrics.upstreams.retries.clone());
+    let (upstreams, lookout) = upstreams.map_err(StartError::Thread)?;
     let sink = Arc::new(AuditSink(log.clone()));
     let on_swap = recheck_flights(Arc::clone(&flights));
     let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
@@ -101,21 +99,17 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         audit: log,
         flights: Arc::clone(&flights),
         doors: rotation.doors(),
-        upstreams: Arc::clone(&upstreams),
+        upstreams,
         counters,
         strangers: Strangers::default(),
         refused_before_request: metrics.gate.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
     });
 
-    let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
-    control.spawn(serve::serve(metrics_socket, Arc::new(gauges)));
-
+    let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
     let sweeper = start_sweeper(flights, registry.running())?;
-    let resolver = Ticker::start("onegate-resolver", RESOLVE_EVERY, move || upstreams.resolve());
-    let resolver = resolver.map_err(StartError::Thread)?;
     let looker = Arc::clone(&rotation);
     let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
     let rotator = rotator.map_err(StartError::Thread)?;
@@ -149,7 +143,8 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         recorder,
         access_log,
         ledger,
-        _tickers: [sweeper, resolver, rotator],
+        _tickers: [sweeper, rotator],
+        _lookout: lookout,
     })
 }
 
@@ -162,6 +157,23 @@ impl Running {
     pub fn is_without_clients(&self) -> bool {
         self.shared.snapshot.load().inventory.clients.is_empty()
     }
+}
+
+fn open_counters(policy: &Policy) -> Result<(Counters, Ledger), StartError> {
+    counters::open(&policy.server.data_dir).map_err(StartError::Counters)
+}
+
+fn start_control(metrics: TcpListener, gauges: LiveGauges) -> io::Result<Runtime> {
+    let control = Builder::new_current_thread().enable_all().build()?;
+    control.spawn(serve::serve(metrics, Arc::new(gauges)));
+    Ok(control)
+}
+
+fn open_access_log(policy: &Policy, metrics: &Metrics) -> Result<Arc<AccessLog>, StartError> {
+    let log = AccessLog::start(metrics.gate.access_log_dropped.clone());
+    let log = log.map_err(StartError::Thread)?;
+    log.adopt(policy.access_log.as_ref()).map_err(StartError::AccessLog)?;
+    Ok(Arc::new(log))
 }
 
 fn open_audit(
@@ -209,7 +221,7 @@ fn start_workers(
     shutdown: watch::Receiver<bool>,
 ) -> Result<Runtime, StartError> {
     let threads = policy.server.threads.map_or_else(std::thread::available_parallelism, |n| {
-        n.try_into().map_err(|_| std::io::ErrorKind::InvalidInput.into())
+        n.try_into().map_err(|_| io::ErrorKind::InvalidInput.into())
     });
     let threads = threads.map_err(StartError::Thread)?.get();
     let workers = Builder::new_multi_thread()

@@ -9,6 +9,7 @@ use files::Files;
 
 mod access_log;
 mod apis;
+mod balancing;
 mod certificates;
 mod files;
 mod hosts;

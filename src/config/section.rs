@@ -7,6 +7,10 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeTable, DeValue};
 
+mod forms;
+
+pub(super) use forms::NumberOrTable;
+
 use super::diagnostic::Problems;
 use super::keys::Keys;
 use super::source::Place;
@@ -42,13 +46,6 @@ pub(super) struct Value<'s> {
 /// What may stand where a short form exists.
 pub(super) enum TextOrTable<'s> {
     Text(Text<'s>),
-    Table(Section<'s>),
-}
-
-/// What may stand where a short form is a number.
-pub(super) enum NumberOrTable<'s, T> {
-    /// None: out of bounds, and reported.
-    Number(Option<T>),
     Table(Section<'s>),
 }
 
@@ -153,30 +150,6 @@ impl<'s> Section<'s> {
     {
         self.keys.note(&self.path, key, format!("{} to {}", bounds.start(), bounds.end()));
         self.value(key)?.integer(&bounds)
-    }
-
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.keys.note(&self.path, key, "true, false".to_owned());
-        let value = self.value(key)?;
-        value.raw.as_bool().or_else(|| value.wrong("true or false", "write true or false"))
-    }
-
-    /// A number, or a table whose `limit` is that number.
-    pub(super) fn integer_or_table<T>(
-        &mut self,
-        key: &'static str,
-        bounds: RangeInclusive<T>,
-    ) -> Option<NumberOrTable<'s, T>>
-    where
-        T: Copy + Display + PartialOrd + TryFrom<i64>,
-    {
-        self.keys.note(&self.path, key, format!("{} to {}", bounds.start(), bounds.end()));
-        let value = self.value(key)?;
-        Some(match value.raw.is_table() {
-            true => NumberOrTable::Table(value.table()?),
-            false => NumberOrTable::Number(value.integer(&bounds)),
-        })
     }
 
     pub(super) fn list(

@@ -95,8 +95,8 @@ impl Book {
         let done = self.connected().and_then(|connection| {
             let transaction = begin(connection)?;
             for ((client, plan), meter) in &meters {
-                let shelf = Shelf { transaction: &transaction, client, plan };
-                shelf.take_back_all(meter)?;
+                let rows = ClientRows { transaction: &transaction, client, plan };
+                rows.take_back_all(meter)?;
             }
             Ok(transaction.commit()?)
         });
@@ -115,11 +115,11 @@ impl Book {
             let mut grants: Vec<Grant> = Vec::new();
             for wanted in asked {
                 let (client, plan) = (&wanted.client, &wanted.plan.name);
-                let shelf = Shelf { transaction: &transaction, client, plan };
+                let rows = ClientRows { transaction: &transaction, client, plan };
                 let meter = Arc::clone(&wanted.meter);
                 let before = meters.insert((client.clone(), plan.clone()), meter);
                 if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &wanted.meter)) {
-                    shelf.take_back_all(&before)?;
+                    rows.take_back_all(&before)?;
                 }
                 for quota in wanted.quotas() {
                     // One grant at a time: who asked for another will see, and ask again.
@@ -127,7 +127,7 @@ impl Book {
                         Arc::ptr_eq(&grant.meter, &wanted.meter) && grant.quota == quota.name
                     };
                     if !grants.iter().any(is_same) {
-                        grants.extend(shelf.lease(wanted, quota)?);
+                        grants.extend(rows.lease(wanted, quota)?);
                     }
                 }
             }
@@ -184,9 +184,9 @@ fn give_back_unused(
     let unused = |(_, meter): &(&Holder, &Arc<Meter>)| Arc::strong_count(meter) == 1;
     let unused: Vec<Holder> = meters.iter().filter(unused).map(|(key, _)| key.clone()).collect();
     for (client, plan) in unused {
-        let shelf = Shelf { transaction, client: &client, plan: &plan };
+        let rows = ClientRows { transaction, client: &client, plan: &plan };
         if let Some(meter) = meters.get(&(client.clone(), plan.clone())) {
-            shelf.take_back_all(meter)?;
+            rows.take_back_all(meter)?;
         }
         meters.remove(&(client, plan));
     }
@@ -212,13 +212,13 @@ impl Grant {
 }
 
 /// The rows of one client under one plan.
-struct Shelf<'t> {
+struct ClientRows<'t> {
     transaction: &'t Transaction<'t>,
     client: &'t ClientId,
     plan: &'t PlanName,
 }
 
-impl Shelf<'_> {
+impl ClientRows<'_> {
     /// Counts units as used, for the meter. None: it has enough, or no calendar has the moment.
     fn lease(&self, wanted: &Wanted, quota: &Quota) -> Result<Option<Grant>, CountersError> {
         let terms = &quota.terms;

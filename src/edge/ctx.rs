@@ -24,6 +24,7 @@ use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
+use super::attempts;
 use super::flight::Flight;
 use super::flights::InFlight;
 use super::ids::Trace;
@@ -31,6 +32,7 @@ use super::shape::dress::Dress;
 use super::shape::encoder::Encoder;
 use super::stop::{Fault, Meaning};
 use super::tunnel::Tunnel;
+use super::upstreams::instance::Attempt;
 
 /// One request, from its head to its record. Three words, because Pingora's future holds it by
 /// value several times and is copied whole.
@@ -106,6 +108,10 @@ pub struct Forward {
     pub attempts: u8,
     /// The chosen upstream, once there is a peer.
     pub routed: Option<Arc<Upstream>>,
+    /// Counts the request at the endpoint where it is.
+    pub attempt: Option<Attempt>,
+    /// Set aside after the first attempt failed.
+    pub retry: Option<Box<attempts::Retry>>,
     /// The request's id as the upstream was sent it.
     pub id: Option<HeaderValue>,
 }
@@ -153,7 +159,7 @@ impl Request {
             outcome,
             reason,
             limit,
-            shadow_limit: seen.standing.and_then(shadow_limit),
+            shadow_limit: seen.standing.as_ref().and_then(shadow_limit),
             status: self.status,
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
@@ -193,6 +199,7 @@ impl Ctx {
 impl Drop for Ctx {
     fn drop(&mut self) {
         let Some(request) = &mut self.request else { return };
+        attempts::stopped(&self.shared, &mut request.forward, &self.flight);
         let ending = if std::thread::panicking() {
             let reason = Reason::fixed("the gate panicked");
             Meaning { fault: Fault::PANICKED, end: End::Panic, reason }
@@ -222,9 +229,9 @@ impl Drop for Ctx {
 }
 
 /// What most plans do not have: a limit that only watches, and would have refused.
-fn shadow_limit(standing: Standing) -> Option<Box<(PlanName, LimitName)>> {
-    let shadow = standing.more?.shadow?;
-    Some(Box::new((standing.plan.name.clone(), shadow)))
+fn shadow_limit(standing: &Standing) -> Option<Box<(PlanName, LimitName)>> {
+    let shadow = standing.more.as_ref()?.shadow.as_ref()?;
+    Some(Box::new((standing.plan.name.clone(), shadow.clone())))
 }
 
 fn micros(later: MonoNs, earlier: MonoNs) -> u64 {

@@ -242,6 +242,11 @@ impl Flight {
         self.phase.load(Ordering::Acquire) == Phase::Idle as u8
     }
 
+    /// Whether it is, or was at the end, the upstream's turn.
+    pub fn is_upstreams_turn(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == Phase::Upstream as u8
+    }
+
     pub fn note_write(&self, waits: bool) {
         // Stores are rare: writes to a caller that keeps up never wait.
         if waits != self.write_waits.load(Ordering::Relaxed) {

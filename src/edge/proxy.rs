@@ -20,11 +20,14 @@ use crate::request;
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
+use super::attempts::Connection;
 use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
 use super::flight::Tail;
+use super::peer::NoRoute;
 use super::stop::Fault;
-use super::{admission, arrival, drain, fault, headers, peer, shape, tunnel, turn};
+use super::upstreams::pick::Again;
+use super::{admission, arrival, attempts, drain, fault, headers, peer, shape, tunnel, turn};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl ProxyHttp for Gate {
     }
 
     /// Routes: only an `Admitted` yields a peer.
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         let Some(request) = &mut ctx.request else { return Err(skipped()) };
         let Stage::Admitted(admitted) = &request.stage else { return Err(skipped()) };
         // Registered first, judged second: a change of policy in between finds it or is found.
@@ -101,11 +104,16 @@ impl ProxyHttp for Gate {
             request.fail(fault);
             return Err(stop);
         }
+        let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
+        let headers = &session.req_header().headers;
+        let key = |by: &_| peer::hash_key(request, headers, by);
+        let route = peer::route(admitted, &self.shared.upstreams, chosen, key);
+        let name = admitted.api().upstream.clone();
         let forward = &mut request.forward;
-        forward.upstream.clone_from(&admitted.api().upstream);
+        forward.upstream = name;
         forward.began.get_or_insert_with(clock::mono);
         forward.attempts += 1;
-        match peer::route(admitted, &self.shared.upstreams) {
+        match route {
             Ok(route) => {
                 forward.endpoint = Some(route.address);
                 if forward.attempts == 1 {
@@ -113,27 +121,30 @@ impl ProxyHttp for Gate {
                     ctx.flight.must_end(&self.shared.flights, total);
                 }
                 forward.routed = Some(route.upstream);
+                forward.attempt = Some(route.attempt);
                 Ok(route.peer)
             }
-            Err(failure) => {
-                let fault = Fault::Failed(failure);
+            Err(NoRoute { fault, reason }) => {
                 let stop = stop_pipeline(&fault);
-                request.reason = Some(Reason::fixed("no endpoint of the upstream has an address"));
+                request.reason = reason;
                 request.fail(fault);
                 Err(stop)
             }
         }
     }
 
-    /// Nothing was sent, so the next endpoint may be tried whatever the method is.
+    /// Nothing was sent, so another endpoint may be tried whatever the method is.
     fn fail_to_connect(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &HttpPeer,
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(self.may_retry(ctx));
+        let Some(request) = &mut ctx.request else { return error };
+        attempts::failed(&self.shared, &mut request.forward, &error, Connection::Fresh);
+        let headers = &session.req_header().headers;
+        error.set_retry(attempts::again(&self.shared, request, headers, Again::IfAlone));
         error
     }
 
@@ -146,14 +157,20 @@ impl ProxyHttp for Gate {
         ctx: &mut Ctx,
         client_reused: bool,
     ) -> Box<Error> {
+        let Some(request) = &mut ctx.request else {
+            // Pingora wants it decided.
+            error.set_retry(false);
+            return error;
+        };
+        let connection = if client_reused { Connection::Reused } else { Connection::Fresh };
+        attempts::failed(&self.shared, &mut request.forward, &error, connection);
         let repeatable = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
-        if repeatable && self.may_retry(ctx) {
-            error.retry.decide_reuse(client_reused);
-        } else {
-            error.set_retry(false);
-        }
+        let headers = &session.req_header().headers;
+        let where_to = attempts::where_to(&error, connection).filter(|_| repeatable);
+        let again = where_to.is_some_and(|to| attempts::again(&self.shared, request, headers, to));
+        error.set_retry(again);
         error
     }
 
@@ -242,6 +259,9 @@ impl ProxyHttp for Gate {
                 request.fail(fault);
             }
             return Err(stop);
+        }
+        if let Some(request) = &mut ctx.request {
+            attempts::answered(&self.shared, &mut request.forward, head.status);
         }
         if head.version == Version::HTTP_10 {
             // What an old upstream speaks is between it and the gate.
@@ -338,6 +358,7 @@ impl ProxyHttp for Gate {
         let written = session.response_written().filter(|head| turn::is_answer(head));
         let end = ctx.end(error, written);
         if let Some(request) = &mut ctx.request {
+            attempts::ended(&request.forward);
             if let Some(head) = written {
                 request.status = head.status.as_u16();
             }
@@ -373,12 +394,6 @@ impl Gate {
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.status = answer.status;
         answer.write_to(session, after).await
-    }
-
-    fn may_retry(&self, ctx: &Ctx) -> bool {
-        let Some(request) = &ctx.request else { return false };
-        let pool = request.forward.upstream.as_ref().and_then(|n| self.shared.upstreams.pool(n));
-        pool.is_some_and(|pool| request.forward.attempts <= pool.upstream.retries)
     }
 }
 

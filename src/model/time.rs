@@ -13,6 +13,10 @@ impl MonoNs {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
 }
 
 /// The wall clock: microseconds since 1970-01-01T00:00:00Z. Expiry dates and records use it.

@@ -44,11 +44,17 @@ impl LiveGauges {
             in_flight: self.in_flight(&snapshot, clients_max),
             limit_used: limits_used(&snapshot, clients_max, clock::now()),
             connections: self.shared.flights.connections_by_listener(),
+            upstream_endpoints: self.upstream_endpoints(),
             certificate_expiry: certificate_expiry(self.shared.doors.expiries(), clock::wall()),
             audit_records: audit.records_written(),
             audit_queue_bytes: audit.queued_bytes_estimate(),
             revision: snapshot.inventory.revision,
         }
+    }
+
+    fn upstream_endpoints(&self) -> Vec<(String, &'static str, u64)> {
+        let counts = self.shared.upstreams.count().into_iter();
+        counts.map(|(upstream, state, count)| (upstream, state.as_str(), count)).collect()
     }
 
     /// By client, for as many as have series of their own: the busiest; the rest are one.

@@ -83,8 +83,8 @@ impl Reloader {
         let adopted = self.access_log.adopt(policy.access_log.as_ref());
         adopted.map_err(|error| format!("[access_log]: cannot write to {error}\n"))?;
         // Before the swap, so that the first request under it finds addresses.
-        self.shared.upstreams.adopt(&policy);
-        self.shared.upstreams.resolve();
+        self.shared.upstreams.adopt(&policy.upstreams);
+        self.shared.upstreams.resolve_and_wait();
         match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
             Ok(ended) => {
                 self.rotation.adopt(certificates);
@@ -96,7 +96,7 @@ impl Reloader {
                 Ok(done)
             }
             Err(in_use) => {
-                self.shared.upstreams.adopt(before);
+                self.shared.upstreams.adopt(&before.upstreams);
                 if let Err(error) = self.access_log.adopt(before.access_log.as_ref()) {
                     log::error!("the access log cannot go back to {error}");
                 }

@@ -1,10 +1,13 @@
-//! Threads that do one thing again and again: look at deadlines, resolve names.
+//! Threads that do one thing again and again: look at deadlines, resolve names, check endpoints.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 /// Ticks until dropped.
 #[derive(Debug)]
@@ -42,6 +45,41 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // A tick that panicked has said so on standard error.
+            thread.join().ok();
+        }
+    }
+}
+
+/// A thread with a runtime of its own, for one task that never ends by itself. Dropping ends it and
+/// whatever it began.
+#[derive(Debug)]
+pub struct Keeper {
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    pub fn start(name: &str, task: impl Future<Output = ()> + Send + 'static) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (end, ended) = oneshot::channel();
+        let work = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = task => {}
+                    _ = ended => {}
+                }
+            });
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A task that panicked has said so on standard error.
             thread.join().ok();
         }
     }

@@ -7,8 +7,10 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod lab;
 mod limits;
 mod matcher;
+mod quotas;
 mod rules;
 
 use std::net::IpAddr;
@@ -253,6 +255,22 @@ fn refused(unadmitted: Unadmitted) -> Refusal {
     }
 }
 
+/// `limits.rs` and `quotas.rs` have their rows.
+const OF_PLANS: [Denial; 3] =
+    [Denial::RateLimited, Denial::QuotaExhausted, Denial::ConcurrencyLimited];
+
+/// The edge's: it refuses before there is a request to decide on, or because of its own state.
+/// `tests/gateway/denials.rs` has their rows.
+const OF_EDGE: [Denial; 7] = [
+    Denial::MalformedRequest,
+    Denial::UriTooLong,
+    Denial::HeadTooLarge,
+    Denial::RequestTimeout,
+    Denial::TooManyUnauthenticated,
+    Denial::AuditUnavailable,
+    Denial::Overloaded,
+];
+
 #[test]
 fn requests_are_decided() {
     use Denial::*;
@@ -313,22 +331,9 @@ fn requests_are_decided() {
     check(list, &["key=scopeless"], Err(InsufficientScope));
     check(create, &["key=good", "body=1025"], Err(BodyTooLarge));
 
-    // The rest are the edge's: it refuses before there is a request to decide on, or because of
-    // its own state. `tests/gateway/denials.rs` has their rows.
-    let of_edge = [
-        MalformedRequest,
-        UriTooLong,
-        HeadTooLarge,
-        RequestTimeout,
-        TooManyUnauthenticated,
-        AuditUnavailable,
-        Overloaded,
-    ];
-    // `limits.rs` has those of plans.
-    let of_plans = [RateLimited, QuotaExhausted, ConcurrencyLimited];
     for denial in Denial::ALL {
         let of_rules = [AddressNotAllowed, PolicyRefused].contains(&denial);
-        let elsewhere = of_plans.contains(&denial) || of_rules || of_edge.contains(&denial);
+        let elsewhere = OF_PLANS.contains(&denial) || of_rules || OF_EDGE.contains(&denial);
         assert_eq!(denied.contains(&denial), !elsewhere, "{denial} has a row in one place");
     }
 }

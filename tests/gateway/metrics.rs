@@ -93,14 +93,15 @@ fn clients_past_the_budget_share_other() {
 
 /// Waits until the series with these labels add up to a value: counting happens off the worker
 /// threads, a moment after the answer.
-fn wait_for(gate: &Gate, name: &str, labels: &[&str], expected: f64) {
+pub fn wait_for(gate: &Gate, name: &str, labels: &[&str], expected: f64) {
     poll::until(&format!("{name}{labels:?} is {expected}"), || {
         let off = value(&gate.metrics(), name, labels) - expected;
         (off.abs() < f64::EPSILON).then_some(())
     });
 }
 
-fn value(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+/// The sum of the series with these labels.
+pub fn value(metrics: &str, name: &str, labels: &[&str]) -> f64 {
     let series = metrics.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
     let wanted = series.filter(|(set, _)| {
         matches!(set.as_bytes().first(), None | Some(b'{'))

@@ -39,16 +39,14 @@ fn zone(section: &mut Section<'_>) -> Option<Zone> {
     if text == "UTC" {
         return Some(Zone::new(text, TimeZone::UTC));
     }
-    match TimeZone::get(text) {
-        Ok(rules) => Some(Zone::new(text, rules)),
-        Err(_) => {
-            let message = format!("\"{text}\" is not a time zone of this system");
-            let fix = "write an IANA name such as \"Europe/Berlin\", or \"UTC\"; the names come \
-                       from the system's tzdata";
-            section.problems.error(at, message, fix);
-            None
-        }
+    let rules = TimeZone::get(text).ok();
+    if rules.is_none() {
+        let message = format!("\"{text}\" is not a time zone of this system");
+        let fix = "write an IANA name such as \"Europe/Berlin\", or \"UTC\"; the names come from \
+                   the system's tzdata";
+        section.problems.error(at, message, fix);
     }
+    rules.map(|rules| Zone::new(text, rules))
 }
 
 pub(super) fn concurrency<'s>(

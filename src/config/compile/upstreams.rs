@@ -10,6 +10,7 @@ use ahash::AHashMap;
 
 use super::super::names::Names;
 use super::super::section::{Section, Text, TextOrTable, Value};
+use super::balancing;
 use super::files::Files;
 use super::hosts::is_dns_name;
 use crate::model::id::UpstreamName;
@@ -39,13 +40,38 @@ fn upstream(mut section: Section<'_>, names: &mut Names) -> Option<Upstream> {
     let timeouts = timeouts(section.table("timeouts"));
     let retries = section.integer("retries", 0..=5).unwrap_or(2);
     let keepalive = section.quantity("keepalive", Duration::ZERO..=HOUR);
+    let retry_budget = balancing::retry_budget(section.table("retry_budget"));
+    let balance = balancing::balance(&mut section);
+    let connections_max = section.integer("connections_max", 1..=1_000_000);
+    let check = balancing::health(section.table("health"));
+    let ejection = balancing::ejection(section.table("ejection"));
+    let panic_threshold = section.integer("panic_threshold", 0..=100).unwrap_or(50);
+    if retries == 0
+        && let Some(at) = section.place("retry_budget")
+    {
+        let message = "without retries a budget for them means nothing";
+        section.problems.error(at, message, "take it out, or raise \"retries\"");
+    }
+    if check.is_none()
+        && ejection.failures == 0
+        && let Some(at) = section.place("panic_threshold")
+    {
+        let message = "without checks and ejection every endpoint is healthy";
+        section.problems.error(at, message, "take it out, or add [upstream.health]");
+    }
     section.finish();
     Some(Upstream {
         name: name?.name,
         endpoints: endpoints?,
         timeouts,
         retries,
+        retry_budget,
         keepalive: keepalive.unwrap_or(Duration::from_secs(55)),
+        balance,
+        connections_max,
+        check,
+        ejection,
+        panic_threshold,
     })
 }
 

@@ -48,7 +48,7 @@ impl Gate {
         Self::start_with(setup, &[])
     }
 
-    /// A gate with variables in its environment.
+    /// A gate with variables in its environment; its commands have them too.
     pub fn start_with(setup: &Setup, environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut gate = Self {
@@ -90,7 +90,6 @@ impl Gate {
         };
         let (stdout, stderr) = (log("stdout.txt"), log("stderr.txt"));
         let mut command = self.command();
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let child = command.arg("run").stdout(stdout).stderr(stderr).spawn();
         self.process = Some(Process(child.expect("the binary was built")));
         poll::until("the gate is ready", || self.is_ready().then_some(()));
@@ -108,6 +107,7 @@ impl Gate {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_onegate"));
         command.args(["--config", &self.config()]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -2,12 +2,13 @@
 //! `/lab/ok/7` is answered well, `/lab/close-mid-body/7` is not.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use super::address;
 use super::flow::{Check, Pattern};
 use super::http::{Fields, read_chunks};
 use super::poll::{self, PATIENCE};
@@ -41,6 +42,8 @@ pub enum Behaviour {
     Hold,
     /// 404 of the upstream's own.
     Absent,
+    /// 503 of the upstream's own.
+    Busy,
     /// 204.
     Empty,
     /// 200, half of the promised body, then the end of the connection.
@@ -62,6 +65,22 @@ pub struct Received {
     pub body_bytes: usize,
 }
 
+/// How the whole service is, whatever the path says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mood {
+    /// Each request is answered as its path says.
+    #[default]
+    Well,
+    /// Requests are taken and never answered, until the mood changes; then their connections end.
+    Hanging,
+    /// 503 to every request.
+    Busy,
+    /// The end of the connection at every request.
+    Closing,
+    /// Every request waits for `release`.
+    Holding,
+}
+
 pub struct Upstream {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -79,25 +98,63 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     connections: Mutex<Connections>,
     released: AtomicBool,
+    /// No longer listens.
     ended: AtomicBool,
+    mood: Mutex<Mood>,
+    /// Open ones, to break them off.
+    streams: Mutex<Vec<Weak<TcpStream>>>,
 }
 
 impl Upstream {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+        Self::listening(TcpListener::bind("127.0.0.1:0").expect("a port of this machine"))
+    }
+
+    /// One that can `die` and `return_again`: at an address where nobody else listens meanwhile.
+    pub fn mortal() -> Self {
+        Self::listening(TcpListener::bind(address::free()).expect("a port of this test"))
+    }
+
+    fn listening(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
-        let of_acceptor = Arc::clone(&shared);
+        Self::accept(&shared, listener);
+        Self { address, shared }
+    }
+
+    fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+        let of_acceptor = Arc::clone(shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if of_acceptor.ended.load(Ordering::Acquire) {
                     return;
                 }
                 let shared = Arc::clone(&of_acceptor);
-                thread::spawn(move || shared.connected(stream));
+                thread::spawn(move || shared.connected(&Arc::new(stream)));
             }
         });
-        Self { address, shared }
+    }
+
+    /// Stops listening and breaks every connection off, like a process that is killed.
+    pub fn die(&self) {
+        self.shared.ended.store(true, Ordering::Release);
+        // Wakes the acceptor, until nobody listens.
+        poll::until("nobody listens", || TcpStream::connect(self.address).is_err().then_some(()));
+        let mut streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        for stream in streams.drain(..).filter_map(|stream| stream.upgrade()) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Listens again, at the same address.
+    pub fn return_again(&self) {
+        let listener = TcpListener::bind(self.address).expect("nobody else took it");
+        self.shared.ended.store(false, Ordering::Release);
+        Self::accept(&self.shared, listener);
+    }
+
+    pub fn feel(&self, mood: Mood) {
+        *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
     /// Everything received so far, in order of arrival.
@@ -142,7 +199,7 @@ impl Drop for Upstream {
 }
 
 impl Behaviour {
-    const ALL: [(&str, Self); 18] = [
+    const ALL: [(&str, Self); 19] = [
         ("ok", Self::Ok),
         ("echo", Self::Echo),
         ("check", Self::Check),
@@ -156,6 +213,7 @@ impl Behaviour {
         ("stream", Self::Stream),
         ("hold", Self::Hold),
         ("absent", Self::Absent),
+        ("busy", Self::Busy),
         ("empty", Self::Empty),
         ("close-mid-body", Self::CloseMidBody),
         ("close", Self::Close),
@@ -182,7 +240,13 @@ impl Shared {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connected(&self, stream: TcpStream) {
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connected(&self, stream: &Arc<TcpStream>) {
+        let open = Arc::downgrade(stream);
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).push(open);
         self.connections().made += 1;
         self.connections().open += 1;
         // An I/O error is the gate leaving, which it may.
@@ -191,11 +255,17 @@ impl Shared {
     }
 
     /// One request after the other.
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        while let Some((head, mut request)) = peek_head(&stream)? {
-            let behaviour = Behaviour::of_target(&request.target);
+        while let Some((head, mut request)) = peek_head(stream)? {
+            let mood = self.mood();
+            let behaviour = match mood {
+                Mood::Well => Behaviour::of_target(&request.target),
+                Mood::Hanging | Mood::Holding => Behaviour::Hold,
+                Mood::Closing => Behaviour::Close,
+                Mood::Busy => Behaviour::Busy,
+            };
             let at = self.note(request.clone());
             if behaviour == Behaviour::Reset {
                 // Closing with bytes unread makes the system send a reset.
@@ -209,14 +279,14 @@ impl Shared {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
             if behaviour == Behaviour::Check {
-                let body = check_body(&mut BufReader::new(&stream), &request)?;
-                respond(&mut stream, &request, "200 OK", body.as_bytes())?;
+                let body = check_body(&mut BufReader::new(stream), &request)?;
+                respond(stream, &request, "200 OK", body.as_bytes())?;
                 continue;
             }
-            let body = read_body(&mut BufReader::new(&stream), &request)?;
+            let body = read_body(&mut BufReader::new(stream), &request)?;
             request.body_bytes = body.len();
             self.received()[at] = request.clone();
-            if !self.answer(behaviour, &mut stream, &request, &body)? {
+            if !self.answer(behaviour, stream, &request, &body)? {
                 return Ok(());
             }
         }
@@ -233,7 +303,7 @@ impl Shared {
     fn answer(
         &self,
         behaviour: Behaviour,
-        to: &mut TcpStream,
+        mut to: &TcpStream,
         request: &Received,
         body: &[u8],
     ) -> io::Result<bool> {
@@ -257,6 +327,7 @@ impl Shared {
                 to.write_all(CHUNKED)?;
                 to.write_all(b"5\r\nwhole\r\n0\r\nX-Trailer: late\r\n\r\n")?;
             }
+            Behaviour::Busy => respond(to, request, "503 Service Unavailable", b"busy\n")?,
             Behaviour::Absent => respond(to, request, "404 Not Found", b"not here\n")?,
             Behaviour::Empty => to.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?,
             Behaviour::Hold => {
@@ -284,10 +355,14 @@ impl Shared {
         Ok(true)
     }
 
-    /// Returns when the test says so; fails when the gate leaves before.
+    /// Returns when the test says so; fails when the gate leaves before, or a hang is over.
     fn wait_for_release(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_millis(10)))?;
-        while !self.released.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
+        let hung = self.mood() == Mood::Hanging;
+        while hung || !self.released.load(Ordering::Acquire) {
+            if self.ended.load(Ordering::Acquire) || (hung && self.mood() != Mood::Hanging) {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
             match stream.peek(&mut [0]) {
                 Ok(0) => return Err(ErrorKind::ConnectionAborted.into()),
                 Ok(_) => return Err(ErrorKind::InvalidData.into()),
@@ -305,7 +380,7 @@ const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\
                         Upgrade: websocket\r\n\r\n";
 
 /// After the switch. Returns when either side leaves.
-fn converse(behaviour: Behaviour, with: &mut TcpStream) -> io::Result<()> {
+fn converse(behaviour: Behaviour, mut with: &TcpStream) -> io::Result<()> {
     let mut bytes = [0; 16 * 1024];
     with.set_read_timeout(None)?;
     loop {
@@ -324,7 +399,7 @@ fn bytes_of_target(target: &str) -> u64 {
     last.parse().expect("the path says how many bytes")
 }
 
-fn send_pattern(to: &mut TcpStream, bytes: u64) -> io::Result<()> {
+fn send_pattern(mut to: &TcpStream, bytes: u64) -> io::Result<()> {
     to.write_all(CHUNKED)?;
     Pattern::default().each_piece(bytes, |piece| {
         write!(to, "{:x}\r\n", piece.len())?;
@@ -346,7 +421,7 @@ fn check_body(from: &mut impl BufRead, request: &Received) -> io::Result<String>
     Ok(check.told())
 }
 
-fn respond(to: &mut TcpStream, request: &Received, status: &str, body: &[u8]) -> io::Result<()> {
+fn respond(mut to: &TcpStream, request: &Received, status: &str, body: &[u8]) -> io::Result<()> {
     // The upstream's own id must not reach the caller: the gate's does.
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nX-Request-Id: of-upstream\r\nX-Upstream: kept\r\nContent-Length: {}\r\n\r\n",
