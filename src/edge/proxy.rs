@@ -206,13 +206,8 @@ impl ProxyHttp for Gate {
             tunnel::without_body(head)?;
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
-            // The flight keeps time; Pingora would with a timer for each piece.
-            session.as_mut().set_read_timeout(None);
             request.expects_continue = head.headers.contains_key(header::EXPECT);
-            if request.expects_continue {
-                // Or the upstream's 100 would count as an answer before the body's end.
-                session.as_mut().set_close_on_response_before_downstream_finish(false);
-            }
+            turn::begin_body(session, request.expects_continue);
             ctx.awaits_body();
         }
         Ok(())
