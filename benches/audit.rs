@@ -23,6 +23,7 @@ use onegate::model::proof::Proof;
 use onegate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
 use onegate::model::template::Template;
 use onegate::model::time::UnixMicros;
+use onegate::model::upstream::Address;
 
 criterion_group!(benches, encode, reserve_and_complete, scan);
 criterion_main!(benches);
@@ -194,7 +195,7 @@ impl Sample {
             shadow_limit: None,
             status: 200,
             upstream: UpstreamName::parse("payments").ok(),
-            endpoint: Some(([10, 0, 0, 9], 8080).into()),
+            endpoint: Some(Address::Inet(([10, 0, 0, 9], 8080).into())),
             end: End::Complete,
             duration_us: 1234,
             upstream_us: Some(1000),

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod lane;
 pub mod pace;
 pub mod peer;
+pub mod profile;
 pub mod proxy;
 pub mod refused;
 pub mod shape;
@@ -28,6 +29,7 @@ pub mod strangers;
 pub mod tls;
 pub mod tunnel;
 pub mod turn;
+pub mod untrusted;
 pub mod upstreams;
 
 use std::sync::Arc;

@@ -21,4 +21,5 @@ pub mod shape;
 pub mod snapshot;
 pub mod template;
 pub mod time;
+pub mod trust;
 pub mod upstream;

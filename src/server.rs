@@ -110,9 +110,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
     let sweeper = start_sweeper(flights, registry.running())?;
-    let looker = Arc::clone(&rotation);
-    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || looker.look());
-    let rotator = rotator.map_err(StartError::Thread)?;
+    let rotator = start_rotator(Arc::clone(&rotation))?;
     let reloader = Arc::new(Reloader {
         source,
         rotation,
@@ -201,6 +199,11 @@ fn start_admin(
     let reloader = Arc::clone(reloader);
     let reload = Box::new(move || reloader.reload());
     admin::start(&policy.server.data_dir, registry, reload).map_err(StartError::Admin)
+}
+
+fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || rotation.look());
+    rotator.map_err(StartError::Thread)
 }
 
 fn start_sweeper(

@@ -38,7 +38,7 @@ pub(super) fn write(out: &mut Vec<u8>, seconds: &mut Seconds, record: &RequestRe
     if let Some(upstream) = &record.upstream {
         line.name("upstream", upstream.as_str());
     }
-    if let Some(endpoint) = record.endpoint {
+    if let Some(endpoint) = &record.endpoint {
         line.endpoint("endpoint", endpoint);
     }
     if let Some(upstream_us) = record.upstream_us {

@@ -3,7 +3,9 @@
 //! It builds no values, allocates next to nothing but the buffer's growth and cannot fail. Its output is
 //! checked against serde_json by the tests below; reading is serde's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+
+use crate::model::upstream::Address;
 
 use crate::model::time::UnixMicros;
 
@@ -84,15 +86,19 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
-    pub fn endpoint(&mut self, key: &'static str, value: SocketAddr) {
+    pub fn endpoint(&mut self, key: &'static str, value: &Address) {
+        let Address::Inet(address) = value else {
+            // A path may hold anything.
+            return self.text(key, &value.to_string());
+        };
         self.key(key);
         self.out.push(b'"');
-        if value.is_ipv4() {
-            push_address(self.out, value.ip());
+        if address.is_ipv4() {
+            push_address(self.out, address.ip());
             self.out.push(b':');
-            push_number(self.out, u64::from(value.port()));
+            push_number(self.out, u64::from(address.port()));
         } else {
-            self.out.extend_from_slice(value.to_string().as_bytes());
+            self.out.extend_from_slice(address.to_string().as_bytes());
         }
         self.out.push(b'"');
     }
@@ -240,8 +246,10 @@ mod tests {
         check(&|o| o.texts("t", ["a", "b"].into_iter()), r#","t":["a","b"]"#);
         check(&|o| o.address("a", [10, 0, 255, 1].into()), r#","a":"10.0.255.1""#);
         check(&|o| o.address("a", IpAddr::from([0; 16])), r#","a":"::""#);
-        check(&|o| o.endpoint("e", ([10, 0, 99, 100], 80).into()), r#","e":"10.0.99.100:80""#);
-        check(&|o| o.endpoint("e", ([0; 16], 80).into()), r#","e":"[::]:80""#);
+        let inet = |ip: IpAddr| Address::Inet((ip, 80).into());
+        check(&|o| o.endpoint("e", &inet([10, 0, 99, 100].into())), r#","e":"10.0.99.100:80""#);
+        check(&|o| o.endpoint("e", &inet([0; 16].into())), r#","e":"[::]:80""#);
+        check(&|o| o.endpoint("e", &Address::Unix("/a\"b".into())), r#","e":"unix:/a\"b""#);
         check(&|o| o.name("n", "a-b_c.d"), r#","n":"a-b_c.d""#);
         check(
             &|o| o.time("t", "2026-03-01T12:00:00.", 45),

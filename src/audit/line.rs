@@ -141,7 +141,7 @@ fn exchange(line: &mut Object<'_>, record: &RequestRecord) {
     if let Some(upstream) = &record.upstream {
         line.name("upstream", upstream.as_str());
     }
-    if let Some(endpoint) = record.endpoint {
+    if let Some(endpoint) = &record.endpoint {
         line.endpoint("endpoint", endpoint);
     }
     line.name("end", record.end.as_str());

@@ -21,6 +21,7 @@ use crate::model::proof::Proof;
 use crate::model::record::{ActRecord, Caller, End, Entry, JsonText, Outcome, Surface};
 use crate::model::template::Template;
 use crate::model::time::UnixMicros;
+use crate::model::upstream::Address;
 
 /// A directory of its own, gone at the end of the test.
 pub struct Directory(PathBuf);
@@ -114,7 +115,7 @@ pub fn full(n: u64) -> RequestRecord {
         outcome: Outcome::Allowed,
         status: 200,
         upstream: UpstreamName::parse("payments").ok(),
-        endpoint: Some(([127, 0, 0, 1], 8080).into()),
+        endpoint: Some(Address::Inet(([127, 0, 0, 1], 8080).into())),
         duration_us: 1234,
         upstream_us: Some(1000),
         request_bytes: 0,

@@ -6,6 +6,7 @@ use super::keys::Keys;
 use super::source::Sources;
 use crate::model::policy::Policy;
 use files::Files;
+use trust::TrustFiles;
 
 mod access_log;
 mod apis;
@@ -23,6 +24,8 @@ mod routes;
 mod server;
 mod shape;
 mod syntax;
+mod transport;
+mod trust;
 mod upstreams;
 
 /// The policy that the files describe; None when a problem was an error.
@@ -38,9 +41,10 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let anonymous = limits::anonymous(files.section("limits"));
     let plans = plans::plans(&mut files);
 
+    let trust = TrustFiles::new(sources.folder());
     let mut upstream_names = files.names("upstream");
     let mut operation_ids = files.names("operation");
-    let upstreams = upstreams::upstreams(&mut files, &mut upstream_names);
+    let upstreams = upstreams::upstreams(&mut files, &mut upstream_names, &trust);
     let products = products::products(&mut files);
     let referred = apis::Referred { upstreams: &upstream_names, products: &products };
     let apis = apis::apis(&mut files, sources.folder(), referred, &mut operation_ids);

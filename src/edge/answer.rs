@@ -154,7 +154,7 @@ impl Answer {
         let mut response = http::Response::new(());
         *response.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or_default();
         response.headers_mut().extend(self.fields);
-        (response, Bytes::from(self.body))
+        (response, self.body)
     }
 
     /// The answer as HTTP/1.1 bytes, for a connection that has no session and will close.

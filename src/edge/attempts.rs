@@ -12,6 +12,7 @@ use crate::clock;
 
 use super::Shared;
 use super::ctx::{Forward, Request};
+use super::fault;
 use super::flight::Flight;
 use super::peer;
 use super::stop::Stop;
@@ -39,8 +40,10 @@ pub enum Connection {
 
 /// An attempt ended in an error: the endpoint is told of it, if it was the endpoint's.
 pub fn failed(shared: &Shared, forward: &mut Forward, error: &Error, connection: Connection) {
-    if is_endpoints_fault(error) && !(connection == Connection::Reused && is_of_reuse(error)) {
-        tell(shared, forward, error.to_string().trim());
+    let is_goodbye =
+        fault::was_not_processed(error) || (connection == Connection::Reused && is_of_reuse(error));
+    if is_endpoints_fault(error) && !is_goodbye {
+        tell(shared, forward, fault::reason(error).as_log_text());
     }
 }
 

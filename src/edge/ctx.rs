@@ -3,10 +3,11 @@
 //! The context observes: apart from [`Stage`], which is a token, no decision reads it. However the
 //! request ends, its record is completed once, in `logging` or in `Drop`; dropping only sends.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use pingora::upstreams::peer::HttpPeer;
 
 use crate::audit::Slot;
 use crate::clock;
@@ -17,13 +18,14 @@ use crate::model::policy::Scheme;
 use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
-use crate::model::upstream::Upstream;
+use crate::model::upstream::{Address, Upstream};
 use crate::request::Seen;
 use crate::request::identify::Known;
 use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
 use super::Shared;
+use super::answer::stop_pipeline;
 use super::attempts;
 use super::flight::Flight;
 use super::flights::InFlight;
@@ -103,7 +105,7 @@ pub struct Request {
 #[derive(Debug, Default)]
 pub struct Forward {
     pub upstream: Option<UpstreamName>,
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<Address>,
     pub began: Option<MonoNs>,
     pub attempts: u8,
     /// The chosen upstream, once there is a peer.
@@ -114,12 +116,27 @@ pub struct Forward {
     pub retry: Option<Box<attempts::Retry>>,
     /// The request's id as the upstream was sent it.
     pub id: Option<HeaderValue>,
+    /// An upstream whose certificate was refused.
+    pub untrusted: Option<Box<HttpPeer>>,
 }
 
 impl Request {
     /// Remembers what went wrong. The first fault stays: it is the cause.
     pub fn fail(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+    }
+
+    /// Remembers what went wrong, and gives the error that stops Pingora.
+    pub fn stop_with(&mut self, fault: Fault) -> Box<pingora::Error> {
+        let stop = stop_pipeline(&fault);
+        self.fail(fault);
+        stop
+    }
+
+    /// The same for an upstream that breaks its protocol.
+    pub fn stop(&mut self, why: &'static str) -> Box<pingora::Error> {
+        self.reason = Some(Reason::fixed(why));
+        self.stop_with(Fault::Failed(Failure::UpstreamProtocol))
     }
 
     /// Who was admitted.

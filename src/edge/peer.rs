@@ -1,7 +1,7 @@
 //! Stage 5, route: from an admitted request to the peer that Pingora connects to. There is no
 //! other way to a peer, so what skipped a stage cannot be forwarded.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -9,7 +9,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use crate::model::balance::{Balance, HashBy};
 use crate::model::denial::{Advice, ClientText, Denial, Failure, Reason, Refusal};
-use crate::model::upstream::Upstream;
+use crate::model::upstream::{Address, Upstream};
 use crate::request::limit::Admitted;
 use crate::request::target::Target;
 
@@ -24,7 +24,7 @@ use super::upstreams::pool::Pool;
 #[derive(Debug)]
 pub struct Route {
     pub peer: Box<HttpPeer>,
-    pub address: SocketAddr,
+    pub address: Address,
     pub upstream: Arc<Upstream>,
     pub attempt: Attempt,
 }
@@ -36,15 +36,14 @@ pub fn route(
     chosen: Option<Attempt>,
     key: impl FnOnce(&HashBy) -> Option<u64>,
 ) -> Result<Route, NoRoute> {
-    let gone = NoRoute { fault: Fault::Failed(Failure::InternalError), reason: None };
-    let name = admitted.api().upstream.as_ref();
-    let pool = name.and_then(|name| upstreams.pool(name)).ok_or(gone)?;
+    let pool = admitted.api().upstream.as_ref().and_then(|name| upstreams.pool(name));
+    let pool = pool.ok_or_else(|| NoRoute::failed(Failure::InternalError))?;
     let attempt = match chosen {
         Some(attempt) => attempt,
         None => pool.pick(key_of(&pool.upstream, key)).map_err(NoRoute::of)?,
     };
-    let peer = Box::new(to(&attempt.instance, &pool));
-    let address = attempt.instance.address;
+    let peer = to(&attempt.instance, &pool).map(Box::new).map_err(NoRoute::failed)?;
+    let address = attempt.instance.address.clone();
     Ok(Route { peer, address, upstream: Arc::clone(&pool.upstream), attempt })
 }
 
@@ -57,6 +56,10 @@ pub struct NoRoute {
 }
 
 impl NoRoute {
+    const fn failed(failure: Failure) -> Self {
+        Self { fault: Fault::Failed(failure), reason: None }
+    }
+
     fn of(why: NoPick) -> Self {
         let unreachable = |reason| Self {
             fault: Fault::Failed(Failure::UpstreamUnreachable),
@@ -103,11 +106,11 @@ pub fn hash_key(request: &Request, headers: &HeaderMap, by: &HashBy) -> Option<u
 /// Only what no flight can watch is left to Pingora: connecting, and idle connections in its pool.
 /// First byte, idle and total time are the flight's (`edge::flight`), which needs no timer for
 /// them. Health checks connect the same way.
-pub fn to(instance: &Instance, pool: &Pool) -> HttpPeer {
+pub fn to(instance: &Instance, pool: &Pool) -> Result<HttpPeer, Failure> {
     let upstream = &pool.upstream;
-    let mut peer = HttpPeer::new(instance.address, false, String::new());
+    let mut peer = pool.profile.peer(instance)?;
     peer.options.connection_timeout = Some(upstream.timeouts.connect);
     peer.options.total_connection_timeout = Some(upstream.timeouts.connect);
     peer.options.idle_timeout = Some(upstream.keepalive);
-    peer
+    Ok(peer)
 }

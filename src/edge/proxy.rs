@@ -14,8 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use crate::clock;
-use crate::model::denial::{Denial, Failure, Reason, Refusal};
-use crate::model::upstream::Upstream;
+use crate::model::denial::{Denial, Failure, Refusal};
 use crate::request;
 
 use super::Shared;
@@ -27,7 +26,10 @@ use super::flight::Tail;
 use super::peer::NoRoute;
 use super::stop::Fault;
 use super::upstreams::pick::Again;
-use super::{admission, arrival, attempts, drain, fault, headers, peer, shape, tunnel, turn};
+use super::{
+    admission, arrival, attempts, drain, fault, headers, peer, profile, shape, tunnel, turn,
+    untrusted,
+};
 
 /// The gate, as Pingora drives it.
 #[derive(Debug)]
@@ -64,8 +66,8 @@ impl ProxyHttp for Gate {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let (stage, fault) = match admission::decide(session, ctx).await {
             Ok(stage) => {
-                let admitted = matches!(stage, Stage::Admitted(_));
-                if admitted && ctx.flight.asks_upgrade() && session.is_upgrade_req() {
+                let asks = ctx.flight.asks_upgrade() && session.is_upgrade_req();
+                if asks && profile::can_switch(ctx.request.as_deref(), &stage) {
                     tunnel::hold(session.req_header_mut())?;
                     ctx.flight.set_tail(Tail::Held);
                 }
@@ -99,18 +101,14 @@ impl ProxyHttp for Gate {
         if !Arc::ptr_eq(&current, &request.snapshot)
             && let Err(refusal) = request::still_permitted(&current, &admitted.call(), clock::now())
         {
-            let fault = Fault::Denied(refusal);
-            let stop = stop_pipeline(&fault);
-            request.fail(fault);
-            return Err(stop);
+            return Err(request.stop_with(Fault::Denied(refusal)));
         }
         let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
         let headers = &session.req_header().headers;
         let key = |by: &_| peer::hash_key(request, headers, by);
         let route = peer::route(admitted, &self.shared.upstreams, chosen, key);
-        let name = admitted.api().upstream.clone();
         let forward = &mut request.forward;
-        forward.upstream = name;
+        forward.upstream.clone_from(&admitted.api().upstream);
         forward.began.get_or_insert_with(clock::mono);
         forward.attempts += 1;
         match route {
@@ -122,13 +120,12 @@ impl ProxyHttp for Gate {
                 }
                 forward.routed = Some(route.upstream);
                 forward.attempt = Some(route.attempt);
+                ctx.awaits_connection();
                 Ok(route.peer)
             }
             Err(NoRoute { fault, reason }) => {
-                let stop = stop_pipeline(&fault);
                 request.reason = reason;
-                request.fail(fault);
-                Err(stop)
+                Err(request.stop_with(fault))
             }
         }
     }
@@ -137,18 +134,21 @@ impl ProxyHttp for Gate {
     fn fail_to_connect(
         &self,
         session: &mut Session,
-        _: &HttpPeer,
+        peer: &HttpPeer,
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let Some(request) = &mut ctx.request else { return error };
+        if fault::is_untrusted(&error) {
+            request.forward.untrusted = Some(Box::new(peer.clone()));
+        }
         attempts::failed(&self.shared, &mut request.forward, &error, Connection::Fresh);
         let headers = &session.req_header().headers;
         error.set_retry(attempts::again(&self.shared, request, headers, Again::IfAlone));
         error
     }
 
-    /// Something may have been sent: only idempotent requests whose body can be sent again.
+    /// Something may have been sent: only what is idempotent, or what the upstream left alone.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
@@ -164,7 +164,9 @@ impl ProxyHttp for Gate {
         };
         let connection = if client_reused { Connection::Reused } else { Connection::Fresh };
         attempts::failed(&self.shared, &mut request.forward, &error, connection);
-        let repeatable = session.req_header().method.is_idempotent()
+        let harmless =
+            session.req_header().method.is_idempotent() || fault::was_not_processed(&error);
+        let repeatable = harmless
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
         let headers = &session.req_header().headers;
@@ -194,10 +196,11 @@ impl ProxyHttp for Gate {
             request.forward.id = Some(id);
         }
         shape::edits::to_upstream(head, admitted, request)?;
-        let keeps_none = |upstream: &Arc<Upstream>| upstream.keepalive.is_zero();
-        if request.forward.routed.as_ref().is_some_and(keeps_none) && !session.is_upgrade_req() {
-            // Pingora takes an idle time of zero for a short one.
-            head.insert_header(header::CONNECTION, "close")?;
+        if let Some(upstream) = &request.forward.routed
+            && !profile::suit(head, session.req_header(), upstream)?
+        {
+            // TLS was agreed on, HTTP/2 was not. Nothing of the request has been sent.
+            return Err(request.stop("the upstream does not offer HTTP/2"));
         }
         if session.is_body_empty() {
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
@@ -229,10 +232,7 @@ impl ProxyHttp for Gate {
         };
         if request.request_bytes > bound && request.tunnel.is_none() {
             let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");
-            let fault = Fault::Denied(refusal);
-            let stop = stop_pipeline(&fault);
-            request.fail(fault);
-            return Err(stop);
+            return Err(request.stop_with(Fault::Denied(refusal)));
         }
         ctx.caller_sent(body.as_deref().unwrap_or_default(), end_of_stream);
         Ok(())
@@ -247,13 +247,8 @@ impl ProxyHttp for Gate {
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let unasked = switches && !(session.is_upgrade_req() && tunnel::agreed(head));
         if unasked || head.status.as_u16() >= 600 {
-            let fault = Fault::Failed(Failure::UpstreamProtocol);
-            let stop = stop_pipeline(&fault);
-            if let Some(request) = &mut ctx.request {
-                request.reason = Some(Reason::fixed("the upstream sent an impossible status"));
-                request.fail(fault);
-            }
-            return Err(stop);
+            let Some(request) = &mut ctx.request else { return Err(skipped()) };
+            return Err(request.stop("the upstream sent an impossible status"));
         }
         if let Some(request) = &mut ctx.request {
             attempts::answered(&self.shared, &mut request.forward, head.status);
@@ -326,13 +321,14 @@ impl ProxyHttp for Gate {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
+        untrusted::explain(error, ctx).await;
         let begun = session.response_written().is_some_and(turn::is_answer);
         let Some(request) = &mut ctx.request else {
             return FailToProxy { error_code: 500, can_reuse_downstream: false };
         };
         if let Some(fault) = fault::of(error).filter(|_| !request.was_closed()) {
             request.fail(fault);
-            request.reason.get_or_insert_with(|| Reason::told(error.to_string()));
+            request.reason.get_or_insert_with(|| fault::reason(error));
         }
         let error_code = match &request.fault {
             Some(fault) if !begun => {

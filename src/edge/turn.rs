@@ -17,6 +17,9 @@ use super::fault;
 use super::flight::{Phase, Tail};
 use super::tunnel::{Side, Tunnel};
 
+/// How much later than Pingora a flight gives up connecting.
+const CONNECT_GRACE: Duration = Duration::from_secs(1);
+
 impl Ctx {
     /// It is the upstream's turn, for as long as `which` of its timeouts says.
     pub fn awaits_upstream(&self, which: impl Fn(&Timeouts) -> Duration) {
@@ -24,6 +27,12 @@ impl Ctx {
         if let Some(upstream) = request.and_then(|request| request.forward.routed.as_ref()) {
             self.flight.begin(&self.shared.flights, Phase::Upstream, which(&upstream.timeouts));
         }
+    }
+
+    /// The gate connects. Pingora keeps that time, and knows what failed; the flight only sees to it
+    /// that no bound of before holds any more.
+    pub fn awaits_connection(&self) {
+        self.awaits_upstream(|timeouts| timeouts.connect + CONNECT_GRACE);
     }
 
     /// It is the caller's turn to send its body.

@@ -85,7 +85,7 @@ impl Upstreams {
     pub fn resolve(self: &Arc<Self>) {
         let pools = self.current();
         let names = pools.iter().flat_map(|pool| pool.names());
-        let names = names.map(|endpoint| (endpoint.host.clone(), endpoint.port)).collect();
+        let names = names.map(|(name, port)| (name.into(), port)).collect();
         let upstreams = Arc::clone(self);
         let tell: Arc<Tell> = Arc::new(move |host: &str, port: u16, found: &[_]| {
             for pool in upstreams.current() {

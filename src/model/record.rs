@@ -1,7 +1,7 @@
 //! What the audit keeps: one [`RequestRecord`] for each request, one [`ActRecord`] for each act of
 //! administration. Values only; `audit::line` writes them, `metrics` counts them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::api::Operation;
@@ -11,6 +11,7 @@ use super::id::{
     ApiName, ClientId, CredentialId, LimitName, PlanName, ProductName, RequestId, UpstreamName,
 };
 use super::time::UnixMicros;
+use super::upstream::Address;
 
 /// One line of the audit, before it has its sequence number.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub struct RequestRecord {
     pub status: u16,
     pub upstream: Option<UpstreamName>,
     /// The endpoint that was tried last.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<Address>,
     pub end: End,
     pub duration_us: u64,
     /// From the first attempt to connect until the response's last byte; None when not forwarded.

@@ -256,13 +256,15 @@ fn refused(unadmitted: Unadmitted) -> Refusal {
     }
 }
 
-/// `limits.rs` and `quotas.rs` have their rows.
-const OF_PLANS: [Denial; 3] =
-    [Denial::RateLimited, Denial::QuotaExhausted, Denial::ConcurrencyLimited];
-
-/// The edge's: it refuses before there is a request to decide on, or because of its own state.
-/// `tests/gateway/denials.rs` has their rows.
-const OF_EDGE: [Denial; 7] = [
+/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `rules.rs` those of
+/// an api's rules, `tests/gateway/denials.rs` the edge's, which refuses before there is a request to
+/// decide on, or because of its own state.
+const ELSEWHERE: [Denial; 12] = [
+    Denial::RateLimited,
+    Denial::QuotaExhausted,
+    Denial::ConcurrencyLimited,
+    Denial::AddressNotAllowed,
+    Denial::PolicyRefused,
     Denial::MalformedRequest,
     Denial::UriTooLong,
     Denial::HeadTooLarge,
@@ -333,8 +335,7 @@ fn requests_are_decided() {
     check(create, &["key=good", "body=1025"], Err(BodyTooLarge));
 
     for denial in Denial::ALL {
-        let of_rules = [AddressNotAllowed, PolicyRefused].contains(&denial);
-        let elsewhere = OF_PLANS.contains(&denial) || of_rules || OF_EDGE.contains(&denial);
+        let elsewhere = ELSEWHERE.contains(&denial);
         assert_eq!(denied.contains(&denial), !elsewhere, "{denial} has a row in one place");
     }
 }

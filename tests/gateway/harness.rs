@@ -19,6 +19,7 @@ pub mod nginx;
 pub mod poll;
 pub mod python;
 pub mod scripted;
+pub mod service;
 pub mod setup;
 pub mod tools;
 pub mod upstream;

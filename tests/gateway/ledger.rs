@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::harness::bench::Bench;
 use super::harness::client::Client;
+use super::harness::gate::Gate;
 use super::harness::http::{Body, Request};
+use super::harness::python::{self, Streams};
 use super::harness::setup::Setup;
+use super::harness::tools;
 use super::harness::upstream::Upstream;
 
 const REQUESTS: usize = 2000;
@@ -112,4 +115,106 @@ impl Kind {
         };
         Expected { decision, status, end, forwarded }
     }
+}
+
+/// Requests of every kind that the gate carries.
+const MIXED: usize = 10_000;
+
+/// 10,000 requests over HTTP/1.1, HTTP/2, event streams and WebSockets, by callers that are no part
+/// of the harness: one record each, and the metrics say the same numbers.
+#[test]
+fn every_kind_of_request_has_one_record() {
+    let upstream = Upstream::start();
+    let streams = Streams::start();
+    let more = streams.config();
+    let gate = Gate::start(&Setup { more, ..Setup::before(&upstream) });
+    let may = ["--no-expiry", "--product", "lab", "--product", "streams", "--scope", "lab:read"];
+    let key = gate.add_client("mixed", &[&may[..], &["--plan", "wide"]].concat());
+    let requests: Vec<Mixed> = (0..MIXED).map(Mixed::nth).collect();
+    let plan = json!({
+        "host": gate.address.ip(),
+        "port": gate.address.port(),
+        "key": key.text,
+        "callers": CALLERS,
+        "requests": requests.iter().map(Mixed::to_json).collect::<Vec<_>>(),
+    });
+    let said = tools::run(&mut python::command("mixed.py"), plan.to_string().as_bytes());
+    let said = said.expect_success();
+    let ledger: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(ledger.len(), MIXED, "the ledger has every request");
+
+    let records = gate.records(&["--surface", "rest"], |records| records.len() >= MIXED);
+    assert_eq!(records.len(), MIXED);
+    let by_id: BTreeMap<&str, &Value> = records
+        .iter()
+        .map(|record| (record["id"].as_str().expect("each has one"), record))
+        .collect();
+    let by_path: BTreeMap<&str, &Mixed> =
+        requests.iter().map(|request| (request.path.as_str(), request)).collect();
+    for line in &ledger {
+        let path = line["path"].as_str().expect("each has one");
+        let request = by_path[path];
+        let record = line["id"].as_str().and_then(|id| by_id.get(id));
+        let record = record.unwrap_or_else(|| panic!("no record of {line}"));
+        let (decision, end, complete) = request.expected();
+        assert_eq!(record["path"], path, "{record}");
+        assert_eq!(record["status"], line["status"], "{record} {line}");
+        assert_eq!(record["decision"], decision, "{record}");
+        assert_eq!(record["end"], end, "{record}");
+        assert_eq!(line["complete"], complete, "{record} {line}");
+    }
+    let counted = |decision: &str| requests.iter().filter(|r| r.expected().0 == decision).count();
+    for (client, decision) in [("mixed", "allowed"), ("_anonymous", "denied")] {
+        let total = sum(&gate.metrics(), "onegate_requests_total", &[client, decision]);
+        assert_eq!(total, counted(decision) as f64, "{decision}");
+    }
+    streams.end();
+}
+
+/// One request of the mixed kind.
+struct Mixed {
+    kind: &'static str,
+    fate: &'static str,
+    path: String,
+}
+
+impl Mixed {
+    fn nth(n: usize) -> Self {
+        let kind = ["h1", "h2", "h1", "h2", "h1", "h2", "sse", "h1", "h2", "ws"][n % 10];
+        let fate = ["allowed", "denied", "aborted", "killed"][n / 10 % 4];
+        let behaviour = match (kind, fate) {
+            ("h1" | "h2", "aborted") => "/lab/stream",
+            ("h1" | "h2", "killed") => "/lab/close-mid-body",
+            ("h1" | "h2", _) => "/lab/ok",
+            ("sse", "aborted") => "/events/endless",
+            ("sse", "killed") => "/events/killed",
+            ("sse", _) => "/events/three",
+            (_, "killed") => "/sockets/killed",
+            _ => "/sockets/echo",
+        };
+        Self { kind, fate, path: format!("{behaviour}/{n}") }
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { kind, fate, path } = self;
+        json!({ "kind": kind, "fate": fate, "path": path })
+    }
+
+    /// The record's decision and end, and whether the caller saw the whole answer.
+    fn expected(&self) -> (&'static str, &'static str, bool) {
+        match self.fate {
+            "allowed" => ("allowed", "complete", true),
+            "denied" => ("denied", "complete", true),
+            "aborted" => ("allowed", "client_abort", false),
+            _ => ("allowed", "upstream_error", false),
+        }
+    }
+}
+
+/// All series of a metric that hold these labels, added up.
+fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let series = metrics.lines().filter(|line| line.starts_with(name));
+    let wanted = series.filter(|line| labels.iter().all(|label| line.contains(label)));
+    wanted.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }

@@ -6,13 +6,17 @@ use std::fs;
 use onegate::model::denial::Denial;
 use serde_json::Value;
 
+use super::harness::address;
+use super::harness::authority::{Authority, Kind};
 use super::harness::bench::Bench;
+use super::harness::curl::Curl;
 use super::harness::folder::Folder;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request, Response};
 use super::harness::scripted::{Asked, Say, Scripted, whole};
 use super::harness::setup::{LAB, Setup};
 use super::harness::upstream::Upstream;
+use super::tls::listener;
 
 /// The lab with more keys in both apis, and in the operations `read` and `any`.
 fn lab(of_apis: &str, of_operations: &str) -> String {
@@ -333,4 +337,51 @@ fn fixed_responses_need_no_upstream() {
     client.send(&vec![b'x'; 100_000]);
     assert_eq!(client.read(Body::Expected).map(|response| response.status), Some(503));
     assert!(upstream.received().is_empty());
+}
+
+#[test]
+fn what_config_changes_is_the_same_over_tls_and_http2() {
+    let upstream = Upstream::start();
+    let authority = Authority::new();
+    let pair = authority.issue("a", &["a.test"], Kind::Ecdsa, 90);
+    let address = address::free();
+    let apis = lab(
+        "security_headers = true\ncontent_types = [\"application/json\"]\n\
+         cors = { origins = [\"https://app.example.com\"] }\n\
+         compression = { bytes_min = \"1B\", types = [\"text/plain\"] }",
+        "headers.response = { set = { \"X-By\" = \"{operation}\" } }",
+    );
+    let more = listener(address, "", &[&pair]);
+    let upstream_keys = "timeouts = { first_byte = \"300ms\" }";
+    let setup = Setup { apis, more, upstream: upstream_keys, ..Setup::before(&upstream) };
+    let bench = Bench::start(&setup);
+    for version in ["--http1.1", "--http2"] {
+        let curl = |path: &str, options: &[&str]| {
+            let curl = Curl::to(&bench.gate, "https", "a.test", address, path);
+            let curl = curl.args(&["--cacert", &authority.trusted(), version]);
+            curl.args(&["-H", "Origin: https://app.example.com"]).args(options).fetch().response
+        };
+        let check = |response: &Response, status: u16| {
+            assert_eq!(response.status, status, "{version} {response:?}");
+            let hsts = response.field("strict-transport-security");
+            assert_eq!(hsts, Some("max-age=63072000"), "{version}");
+            let origin = response.field("access-control-allow-origin");
+            assert_eq!(origin, Some("https://app.example.com"), "{version}");
+        };
+        let head = curl("/open/ok/1", &["-I", "-H", "Accept-Encoding: br"]);
+        check(&head, 200);
+        assert_eq!(
+            (head.field("content-encoding"), head.field("x-by")),
+            (Some("br"), Some("open.any"))
+        );
+        check(&curl("/lab/ok/1", &[]), 401);
+        // The exchange was ended, and its answer is given without it.
+        check(&curl("/open/hold/1", &[]), 504);
+        // A body that announces no length has a content type all the same.
+        let put =
+            |more: &[&str]| curl("/open/echo/1", &[&["-T", "-", "-H", "Expect:"], more].concat());
+        check(&put(&["-H", "Content-Type: application/json"]), 200);
+        check(&put(&[]), 403);
+    }
+    upstream.release();
 }

@@ -13,8 +13,10 @@ use super::super::section::{Section, Text, TextOrTable, Value};
 use super::balancing;
 use super::files::Files;
 use super::hosts::is_dns_name;
+use super::transport;
+use super::trust::TrustFiles;
 use crate::model::id::UpstreamName;
-use crate::model::upstream::{Endpoint, Timeouts, Upstream};
+use crate::model::upstream::{Endpoint, Location, Timeouts, Upstream};
 
 /// Most upstreams, and most endpoints of one.
 const UPSTREAMS_MAX: usize = 1000;
@@ -23,14 +25,19 @@ const ENDPOINTS_MAX: usize = 256;
 pub(super) fn upstreams(
     files: &mut Files<'_>,
     names: &mut Names,
+    certificates: &TrustFiles<'_>,
 ) -> AHashMap<UpstreamName, Arc<Upstream>> {
     let sections = files.tables("upstream", UPSTREAMS_MAX);
-    let read = |section| upstream(section, names);
+    let read = |section| upstream(section, names, certificates);
     let upstreams = sections.into_iter().filter_map(read);
     upstreams.map(|upstream| (upstream.name.clone(), Arc::new(upstream))).collect()
 }
 
-fn upstream(mut section: Section<'_>, names: &mut Names) -> Option<Upstream> {
+fn upstream(
+    mut section: Section<'_>,
+    names: &mut Names,
+    certificates: &TrustFiles<'_>,
+) -> Option<Upstream> {
     let name = section.name("name");
     match &name {
         Some(name) => names.declare(name.text.text, name.text.at, section.problems),
@@ -40,6 +47,7 @@ fn upstream(mut section: Section<'_>, names: &mut Names) -> Option<Upstream> {
     let timeouts = timeouts(section.table("timeouts"));
     let retries = section.integer("retries", 0..=5).unwrap_or(2);
     let keepalive = section.quantity("keepalive", Duration::ZERO..=HOUR);
+    let transport = transport::transport(&mut section, endpoints.as_deref(), certificates);
     let retry_budget = balancing::retry_budget(section.table("retry_budget"));
     let balance = balancing::balance(&mut section);
     let connections_max = section.integer("connections_max", 1..=1_000_000);
@@ -67,6 +75,7 @@ fn upstream(mut section: Section<'_>, names: &mut Names) -> Option<Upstream> {
         retries,
         retry_budget,
         keepalive: keepalive.unwrap_or(Duration::from_secs(55)),
+        transport: transport?,
         balance,
         connections_max,
         check,
@@ -93,7 +102,7 @@ fn endpoints(section: &mut Section<'_>) -> Option<Box<[Endpoint]>> {
     let mut endpoints = Vec::new();
     for value in &values {
         let Some(endpoint) = endpoint(value) else { continue };
-        if !seen.insert((endpoint.host.clone(), endpoint.port)) {
+        if !seen.insert(endpoint.location.clone()) {
             let fix = "take one out, or give the first a weight";
             section.problems.error(value.at, "this endpoint is listed twice", fix);
         }
@@ -104,23 +113,22 @@ fn endpoints(section: &mut Section<'_>) -> Option<Box<[Endpoint]>> {
 
 fn endpoint(value: &Value<'_>) -> Option<Endpoint> {
     match value.text_or_table("\"10.0.0.1:8080\" or { address = \"10.0.0.1:8080\", weight = 3 }")? {
-        TextOrTable::Text(text) => {
-            let (host, port) = address(text, value)?;
-            Some(Endpoint { host, port, weight: 1 })
-        }
+        TextOrTable::Text(text) => Some(Endpoint { location: location(text, value)?, weight: 1 }),
         TextOrTable::Table(mut section) => {
             section.need("address", "address = \"10.0.0.1:8080\"");
-            let address = section.text("address").and_then(|text| address(text, value));
+            let location = section.text("address").and_then(|text| location(text, value));
             let weight = section.integer("weight", 1..=100).unwrap_or(1);
             section.finish();
-            let (host, port) = address?;
-            Some(Endpoint { host, port, weight })
+            Some(Endpoint { location: location?, weight })
         }
     }
 }
 
-/// Reads `host:port`.
-fn address(text: Text<'_>, value: &Value<'_>) -> Option<(Box<str>, u16)> {
+/// Reads `host:port`, or `unix:` and a path.
+fn location(text: Text<'_>, value: &Value<'_>) -> Option<Location> {
+    if let Some(path) = text.text.strip_prefix("unix:") {
+        return transport::unix_socket(path, text.at, value.problems);
+    }
     let refuse = |problem: &str, fix: String| {
         value.problems.error(text.at, format!("\"{}\" {problem}", text.text), fix);
         None
@@ -140,7 +148,7 @@ fn address(text: Text<'_>, value: &Value<'_>) -> Option<(Box<str>, u16)> {
         return refuse("has no valid port", format!("write \"{host}:8080\""));
     };
     match host_of(host) {
-        Some(host) => Some((host, port)),
+        Some(name) => Some(Location::Host { name, port }),
         None => refuse(
             "has no valid host",
             "write an IPv4 address, an IPv6 address in [brackets], or a DNS name".to_owned(),

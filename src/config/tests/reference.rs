@@ -61,7 +61,11 @@ impl<'t> Line<'t> {
 /// files where it names some.
 pub(super) fn all_keys_set(pair: &Pair) -> String {
     let text = uncommented(&[Mark::Default, Mark::Example]);
-    text.replace("\"tls.crt\"", &pair.cert_quoted()).replace("\"tls.key\"", &pair.key_quoted())
+    let (cert, key) = (pair.cert_quoted(), pair.key_quoted());
+    let quoted = |name: &str| format!("\"{name}\"");
+    let certs = ["tls.crt", "gate.crt", "ledger-ca.crt"];
+    let text = certs.iter().fold(text, |text, name| text.replace(&quoted(name), &cert));
+    ["tls.key", "gate.key"].iter().fold(text, |text, name| text.replace(&quoted(name), &key))
 }
 
 fn uncommented(wanted: &[Mark]) -> String {

@@ -8,6 +8,7 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
+use crate::model::policy::Scheme;
 use crate::model::shape::Shape;
 use crate::model::shape::cors::{Cors, Credentials, Origins};
 use crate::model::shape::security::{BANNERS, Security};
@@ -30,11 +31,11 @@ enum Transport {
 pub fn of(session: &Session, request: &Request) -> Option<Dress> {
     let shape = request.seen.api.as_ref()?.shape.as_ref()?;
     let asked = session.req_header();
-    let over_tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     let trusted = &request.snapshot.policy.trusted_proxies;
     let of_proxy =
         headers::is_trusted(request.peer_ip, trusted) && headers::is_https(&asked.headers);
-    dress(shape, asked, if over_tls || of_proxy { Transport::Secure } else { Transport::Plain })
+    let is_secure = request.scheme == Scheme::Https || of_proxy;
+    dress(shape, asked, if is_secure { Transport::Secure } else { Transport::Plain })
 }
 
 fn dress(shape: &Shape, asked: &RequestHeader, transport: Transport) -> Option<Dress> {

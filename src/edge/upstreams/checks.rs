@@ -5,16 +5,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::header;
-use pingora::Result;
 use pingora::connectors::TransportConnector;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock;
 use crate::edge::peer;
 use crate::model::balance::CheckKind;
+use crate::model::upstream::{Location, Protocol};
 
 use super::Upstreams;
 use super::instance::Instance;
@@ -91,7 +93,7 @@ impl Checker {
     }
 
     async fn connect(&self, pool: &Pool, instance: &Instance) -> Result<()> {
-        let peer = peer::to(instance, pool);
+        let peer = peer(instance, pool)?;
         self.tcp.new_stream(&peer).await.map(drop)
     }
 
@@ -103,15 +105,19 @@ impl Checker {
         path: &str,
         host: Option<&str>,
     ) -> Result<u16> {
-        let peer = peer::to(instance, pool);
+        let peer = peer(instance, pool)?;
         let (mut session, _) = self.http.get_http_session(&peer).await?;
+        let is_http1 = session.as_http1().is_some();
+        if is_http1 != (pool.upstream.transport.protocol == Protocol::Http1) {
+            return Error::e_explain(ErrorType::H2Error, "it does not offer HTTP/2");
+        }
         let mut head = RequestHeader::build("GET", path.as_bytes(), None)?;
         match host {
             Some(host) => head.insert_header(header::HOST, host)?,
             None => head.insert_header(header::HOST, authority(instance))?,
         }
         head.insert_header(header::USER_AGENT, "onegate-health-check")?;
-        if session.as_http1().is_some() {
+        if is_http1 {
             head.insert_header(header::CONNECTION, "close")?;
         }
         session.write_request_header(Box::new(head)).await?;
@@ -121,7 +127,13 @@ impl Checker {
     }
 }
 
+fn peer(instance: &Instance, pool: &Pool) -> Result<HttpPeer> {
+    peer::to(instance, pool).map_err(|_| Error::new_in(ErrorType::InternalError))
+}
+
 fn authority(instance: &Instance) -> String {
-    let (host, port) = (&instance.host, instance.address.port());
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    match &instance.location {
+        location @ Location::Host { .. } => location.to_string(),
+        Location::Unix(_) => "localhost".to_owned(),
+    }
 }

@@ -3,14 +3,13 @@
 //! A look at it costs two loads. What changes seldom is behind locks that no healthy request takes.
 //! An instance outlives reloads for as long as its address is configured.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::balance::{Ejection, HealthCheck};
 use crate::model::time::MonoNs;
-use crate::model::upstream::Endpoint;
+use crate::model::upstream::{Address, Endpoint, Location};
 
 use super::pick;
 
@@ -23,8 +22,8 @@ const EJECTED: u8 = 2;
 #[derive(Debug)]
 pub struct Instance {
     /// As config names it.
-    pub host: Box<str>,
-    pub address: SocketAddr,
+    pub location: Location,
+    pub address: Address,
     /// What its address adds to a hash.
     pub seed: u64,
     /// `UNHEALTHY` and `EJECTED`; 0 may have requests.
@@ -77,10 +76,10 @@ impl State {
 }
 
 impl Instance {
-    pub fn new(endpoint: &Endpoint, address: SocketAddr) -> Self {
+    pub fn new(endpoint: &Endpoint, address: &Address) -> Self {
         Self {
-            host: endpoint.host.clone(),
-            address,
+            location: endpoint.location.clone(),
+            address: address.clone(),
             seed: pick::hash(address.to_string().as_bytes()),
             state: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),

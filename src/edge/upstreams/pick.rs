@@ -2,14 +2,13 @@
 //! lock, no allocation. A list of instances never changes; another takes its place.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use siphasher::sip::SipHasher13;
 
 use crate::model::balance::Balance;
-use crate::model::upstream::Upstream;
+use crate::model::upstream::{Address, Location, Upstream};
 
 use super::instance::{Attempt, Instance};
 
@@ -85,9 +84,10 @@ impl Members {
         self.list.iter().map(|member| u64::from(member.instance.in_flight())).sum()
     }
 
-    pub fn find(&self, host: &str, address: SocketAddr) -> Option<&Arc<Instance>> {
-        let same =
-            |instance: &&Arc<Instance>| instance.address == address && *instance.host == *host;
+    pub fn find(&self, location: &Location, address: &Address) -> Option<&Arc<Instance>> {
+        let same = |instance: &&Arc<Instance>| {
+            instance.address == *address && instance.location == *location
+        };
         self.list.iter().map(|member| &member.instance).find(same)
     }
 

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 use prometheus::IntCounter;
 
 use crate::model::time::MonoNs;
-use crate::model::upstream::{Endpoint, Upstream};
+use crate::model::upstream::{Address, Endpoint, Location, Upstream};
+
+use crate::edge::profile::Profile;
 
 use super::instance::{Attempt, Instance, Passed, State};
 use super::pick::{Again, Ask, Member, Members, NoPick};
@@ -25,10 +27,11 @@ const INSTANCES_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Pool {
     pub upstream: Arc<Upstream>,
+    pub profile: Profile,
     members: ArcSwap<Members>,
     turn: AtomicUsize,
     /// By endpoint; none while its name is not resolved.
-    addresses: Mutex<Vec<Vec<SocketAddr>>>,
+    addresses: Mutex<Vec<Vec<Address>>>,
     tally: Arc<Tally>,
     retries: IntCounter,
 }
@@ -59,7 +62,7 @@ impl Pool {
             Some(address) => vec![address],
             None => known(endpoint).unwrap_or_default(),
         });
-        let addresses: Vec<Vec<SocketAddr>> = addresses.collect();
+        let addresses: Vec<Vec<Address>> = addresses.collect();
         let old = before.map(|before| before.members.load_full()).unwrap_or_default();
         let members = members(upstream, &addresses, &old);
         if upstream.check.is_none() {
@@ -67,6 +70,7 @@ impl Pool {
         }
         Self {
             upstream: Arc::clone(upstream),
+            profile: Profile::new(upstream),
             members: ArcSwap::from_pointee(members),
             turn: AtomicUsize::new(0),
             addresses: Mutex::new(addresses),
@@ -75,8 +79,8 @@ impl Pool {
         }
     }
 
-    fn addresses_of(&self, endpoint: &Endpoint) -> Option<Vec<SocketAddr>> {
-        let same = |old: &Endpoint| old.host == endpoint.host && old.port == endpoint.port;
+    fn addresses_of(&self, endpoint: &Endpoint) -> Option<Vec<Address>> {
+        let same = |old: &Endpoint| old.location == endpoint.location;
         let at = self.upstream.endpoints.iter().position(same)?;
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
     }
@@ -126,7 +130,7 @@ impl Pool {
             return;
         }
         if let Some(time) = instance.eject(rules, now) {
-            let (upstream, address) = (&self.upstream.name, instance.address);
+            let (upstream, address) = (&self.upstream.name, &instance.address);
             log::warn!("upstream {upstream}: {address} is ejected for {time:?}: {why}");
         }
     }
@@ -135,7 +139,7 @@ impl Pool {
     pub fn end_ejections(&self, now: MonoNs) {
         for member in &self.members.load().list {
             if member.instance.end_ejection(self.upstream.ejection, now) {
-                let (upstream, address) = (&self.upstream.name, member.instance.address);
+                let (upstream, address) = (&self.upstream.name, &member.instance.address);
                 log::info!("upstream {upstream}: {address} is no longer ejected");
             }
         }
@@ -158,7 +162,7 @@ impl Pool {
     pub fn checked(&self, instance: &Instance, result: Result<(), String>) {
         let Some(check) = &self.upstream.check else { return };
         let passed = if result.is_ok() { Passed::Yes } else { Passed::No };
-        let (upstream, address) = (&self.upstream.name, instance.address);
+        let (upstream, address) = (&self.upstream.name, &instance.address);
         match (instance.end_check(check, passed), result) {
             (None, _) => {}
             (Some(_), Ok(())) => log::info!("upstream {upstream}: {address} is healthy"),
@@ -175,9 +179,15 @@ impl Pool {
         })
     }
 
-    /// The names among the endpoints.
-    pub fn names(&self) -> impl Iterator<Item = &Endpoint> {
-        self.upstream.endpoints.iter().filter(|endpoint| literal(endpoint).is_none())
+    /// The names among the endpoints, with their ports.
+    pub fn names(&self) -> impl Iterator<Item = (&str, u16)> {
+        let nameless = |endpoint: &&Endpoint| literal(endpoint).is_none();
+        self.upstream.endpoints.iter().filter(nameless).filter_map(|endpoint| {
+            match &endpoint.location {
+                Location::Host { name, port } => Some((&**name, *port)),
+                Location::Unix(_) => None,
+            }
+        })
     }
 
     /// Takes in what a name resolves to. New addresses join; those that are gone get no more
@@ -188,12 +198,15 @@ impl Pool {
         found.sort_unstable();
         found.dedup();
         found.truncate(ADDRESSES_MAX);
+        let found: Vec<Address> = found.into_iter().map(Address::Inet).collect();
+        let location = Location::Host { name: host.into(), port };
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoints = self.upstream.endpoints.iter().zip(addresses.iter_mut());
         let mut changed = false;
         for (endpoint, known) in endpoints {
-            if *endpoint.host == *host && endpoint.port == port && *known != found {
-                log::info!("upstream {}: {host} is now {found:?}", self.upstream.name);
+            if endpoint.location == location && *known != found {
+                let shown = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                log::info!("upstream {}: {host} is now {shown}", self.upstream.name);
                 known.clone_from(&found);
                 changed = true;
             }
@@ -206,20 +219,26 @@ impl Pool {
 }
 
 /// Instances for all addresses; those that were there before stay what they are.
-fn members(upstream: &Upstream, addresses: &[Vec<SocketAddr>], old: &Members) -> Members {
+fn members(upstream: &Upstream, addresses: &[Vec<Address>], old: &Members) -> Members {
     let all = upstream.endpoints.iter().zip(addresses);
-    let all = all.flat_map(|(endpoint, addresses)| addresses.iter().map(move |at| (endpoint, *at)));
-    let member = |(endpoint, address): (&Endpoint, SocketAddr)| {
-        let known = old.find(&endpoint.host, address).cloned();
+    let all = all.flat_map(|(endpoint, addresses)| addresses.iter().map(move |at| (endpoint, at)));
+    let member = |(endpoint, address): (&Endpoint, &Address)| {
+        let known = old.find(&endpoint.location, address).cloned();
         let instance = known.unwrap_or_else(|| Arc::new(Instance::new(endpoint, address)));
         Member { instance, weight: endpoint.weight }
     };
     Members::new(all.take(INSTANCES_MAX).map(member).collect())
 }
 
-pub fn literal(endpoint: &Endpoint) -> Option<SocketAddr> {
-    let ip: IpAddr = endpoint.host.parse().ok()?;
-    Some(SocketAddr::new(ip, endpoint.port))
+/// The address of an endpoint that needs no looking up.
+pub fn literal(endpoint: &Endpoint) -> Option<Address> {
+    match &endpoint.location {
+        Location::Host { name, port } => {
+            let ip: IpAddr = name.parse().ok()?;
+            Some(Address::Inet(SocketAddr::new(ip, *port)))
+        }
+        Location::Unix(path) => Some(Address::Unix(Arc::clone(path))),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::model::balance::{Balance, Ejection, RetryBudget};
 use crate::model::id::UpstreamName;
-use crate::model::upstream::{Endpoint, Timeouts, Upstream};
+use crate::model::upstream::{
+    Address, Endpoint, Location, Protocol, Timeouts, Transport, Upstream,
+};
 
 use super::instance::Instance;
 use super::pick::Member;
@@ -21,6 +23,7 @@ pub fn upstream(balance: Balance) -> Upstream {
         retries: 2,
         retry_budget: RetryBudget { percent: 20, at_least: 10 },
         keepalive: second,
+        transport: Transport { protocol: Protocol::Http1, tls: None },
         balance,
         connections_max: None,
         check: None,
@@ -35,17 +38,26 @@ pub fn ejection() -> Ejection {
 }
 
 pub fn endpoint(host: &str, weight: u16) -> Endpoint {
-    Endpoint { host: host.into(), port: 80, weight }
+    Endpoint { location: Location::Host { name: host.into(), port: 80 }, weight }
 }
 
 pub fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 80))
 }
 
+/// Where an instance is that is no socket.
+pub fn inet(instance: &Instance) -> SocketAddr {
+    match &instance.address {
+        Address::Inet(address) => *address,
+        Address::Unix(path) => panic!("a socket: {path}"),
+    }
+}
+
 /// One for each weight, at 10.0.0.0, 10.0.0.1, and so on.
 pub fn members(weights: &[u16]) -> Vec<Member> {
     let member = |(last, weight): (u8, &u16)| {
-        let instance = Arc::new(Instance::new(&endpoint("h", *weight), address(last)));
+        let instance =
+            Arc::new(Instance::new(&endpoint("h", *weight), &Address::Inet(address(last))));
         Member { instance, weight: *weight }
     };
     (0..).zip(weights).map(member).collect()

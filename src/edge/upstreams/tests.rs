@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use prometheus::Opts;
 
-use super::testing::{address, endpoint, upstream};
+use super::testing::{address, endpoint, inet, upstream};
 use super::*;
 use crate::model::balance::Balance;
 
@@ -40,7 +40,7 @@ fn pool(upstreams: &Upstreams, name: &str) -> Option<Arc<Pool>> {
 fn picked(upstreams: &Upstreams) -> Vec<SocketAddr> {
     let pool = pool(upstreams, "a").expect("it is configured");
     let mut picked: Vec<SocketAddr> =
-        (0..9).filter_map(|_| Some(pool.pick(None).ok()?.instance.address)).collect();
+        (0..9).filter_map(|_| Some(inet(&pool.pick(None).ok()?.instance))).collect();
     picked.sort_unstable();
     picked.dedup();
     picked

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Child;
 
 use super::address;
+use super::authority::Issued;
 use super::folder::Folder;
 use super::poll;
 use super::tools;
@@ -22,6 +23,19 @@ pub const LARGE_BYTES: usize = 100 * 1024 * 1024;
 
 impl Nginx {
     pub fn start() -> Self {
+        Self::listening("")
+    }
+
+    /// Over TLS, and in HTTP/2 to those who ask for it.
+    pub fn secured(shown: &Issued) -> Self {
+        let Issued { cert, key, .. } = shown;
+        Self::listening(&format!(
+            " ssl http2;\n        ssl_certificate {cert};\n        ssl_certificate_key {key}"
+        ))
+    }
+
+    /// `more` is what stands after the address it listens at.
+    fn listening(more: &str) -> Self {
         let folder = Folder::new();
         for name in ["www/up", "tmp"] {
             fs::create_dir_all(folder.path().join(name)).expect("the folder is ours");
@@ -30,7 +44,7 @@ impl Nginx {
         fs::write(folder.at("www/large"), pattern(LARGE_BYTES)).expect("room for 100 MB");
         let address = address::free();
         let mut config = fs::File::create(folder.at("nginx.conf")).expect("the folder is ours");
-        config.write_all(conf(address, &folder).as_bytes()).expect("the folder is ours");
+        config.write_all(conf(address, more, &folder).as_bytes()).expect("the folder is ours");
         let mut command = tools::daemon("nginx");
         command.args(["-e", "stderr", "-p", &folder.at(""), "-c", &folder.at("nginx.conf")]);
         let child = command.spawn().expect("nginx starts");
@@ -61,7 +75,7 @@ pub fn pattern(length: usize) -> Vec<u8> {
     (0..251).cycle().take(length).collect()
 }
 
-fn conf(address: SocketAddr, folder: &Folder) -> String {
+fn conf(address: SocketAddr, more: &str, folder: &Folder) -> String {
     let (www, tmp) = (folder.at("www"), folder.at("tmp"));
     format!(
         "daemon off;
@@ -79,7 +93,7 @@ http {{
     client_max_body_size 0;
     keepalive_requests 100000;
     server {{
-        listen {address};
+        listen {address}{more};
         root {www};
         location /up/ {{ dav_methods PUT; }}
     }}

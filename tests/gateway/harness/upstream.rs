@@ -276,7 +276,7 @@ impl Shared {
             }
             stream.read_exact(&mut vec![0; head])?;
             if behaviour == Behaviour::Refuse {
-                return respond(&mut stream, &request, "417 Expectation Failed", b"no\n");
+                return respond(stream, &request, "417 Expectation Failed", b"no\n");
             }
             if request.fields.value("expect").is_some() {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -313,6 +313,7 @@ impl Shared {
         match behaviour {
             Behaviour::Ok => respond(to, request, "200 OK", &OK_BODY)?,
             Behaviour::Echo => respond(to, request, "200 OK", body)?,
+            Behaviour::Busy => respond(to, request, "503 Service Unavailable", b"busy\n")?,
             Behaviour::Source => send_pattern(to, bytes_of_target(&request.target))?,
             Behaviour::Endless => {
                 to.write_all(CHUNKED)?;
@@ -330,7 +331,6 @@ impl Shared {
                 to.write_all(CHUNKED)?;
                 to.write_all(b"5\r\nwhole\r\n0\r\nX-Trailer: late\r\n\r\n")?;
             }
-            Behaviour::Busy => respond(to, request, "503 Service Unavailable", b"busy\n")?,
             Behaviour::Absent => respond(to, request, "404 Not Found", b"not here\n")?,
             Behaviour::Empty => to.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?,
             Behaviour::Hold => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::testing::{address, ejection, endpoint, upstream};
+use super::super::testing::{address, ejection, endpoint, inet, upstream};
 use super::*;
 use crate::model::balance::{Balance, CheckKind, Ejection, HealthCheck, RetryBudget};
 
@@ -25,7 +25,7 @@ fn instances(pool: &Pool) -> Vec<Arc<Instance>> {
 }
 
 fn picked(pool: &Pool, picks: usize) -> BTreeSet<SocketAddr> {
-    (0..picks).filter_map(|_| Some(pool.pick(None).ok()?.instance.address)).collect()
+    (0..picks).filter_map(|_| Some(inet(&pool.pick(None).ok()?.instance))).collect()
 }
 
 const fn at(seconds: u64) -> MonoNs {
@@ -168,22 +168,19 @@ fn a_reload_keeps_what_is_unchanged() {
 fn names_come_and_go_and_keep_what_stays() {
     let pool = pool_of(with_hosts(&["a.test", "b.test", "10.0.0.9"]));
     assert_eq!(picked(&pool, 9), BTreeSet::from([address(9)]));
-    assert_eq!(
-        pool.names().map(|endpoint| &*endpoint.host).collect::<Vec<_>>(),
-        ["a.test", "b.test"]
-    );
+    assert_eq!(pool.names().map(|(name, _)| name).collect::<Vec<_>>(), ["a.test", "b.test"]);
     pool.learn("a.test", 80, &[address(2), address(1), address(2)]);
     pool.learn("a.test", 81, &[address(7)]);
     let before = instances(&pool);
     assert_eq!(
-        before.iter().map(|one| one.address).collect::<Vec<_>>(),
+        before.iter().map(|one| inet(one)).collect::<Vec<_>>(),
         [address(1), address(2), address(9)]
     );
     let held = before[1].enter(9).expect("room");
     pool.learn("a.test", 80, &[address(3), address(1)]);
     pool.learn("b.test", 80, &[address(2)]);
     let after = instances(&pool);
-    let addresses: Vec<_> = after.iter().map(|one| one.address).collect();
+    let addresses: Vec<_> = after.iter().map(|one| inet(one)).collect();
     assert_eq!(addresses, [address(1), address(3), address(2), address(9)]);
     assert!(Arc::ptr_eq(&before[0], &after[0]), "what stays is not made anew");
     assert!(!Arc::ptr_eq(&before[1], &after[2]), "the same address under another name is another");
@@ -238,6 +235,6 @@ fn a_request_takes_from_the_budget_once() {
     tried.push(Arc::clone(&second.instance));
     let third = pool.pick_again(None, &tried, Again::Never, Some(taken));
     let (third, _taken) = third.expect("it has its place");
-    assert_eq!(third.instance.address, address(3));
+    assert_eq!(inet(&third.instance), address(3));
     assert!(pool.pick_again(None, &tried, Again::Never, None).is_none(), "nobody else has");
 }
