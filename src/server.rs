@@ -120,10 +120,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         access_log: Arc::clone(&access_log),
         turn: Mutex::new(()),
     });
-    let admin_reloader = Arc::clone(&reloader);
-    let reload = Box::new(move || admin_reloader.reload());
-    let admin = admin::start(&policy.server.data_dir, registry, reload);
-    let admin = admin.map_err(StartError::Admin)?;
+    let admin = start_admin(&policy, registry, &reloader)?;
     let listeners = bound.listeners.clone();
     let (shutdown, shutdown_watch) = watch::channel(false);
     let workers = start_workers(&policy, bound, &shared, shutdown_watch)?;
@@ -192,6 +189,16 @@ fn open_audit(
 pub fn node() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+fn start_admin(
+    policy: &Policy,
+    registry: Arc<Registry>,
+    reloader: &Arc<Reloader>,
+) -> Result<AdminServer, StartError> {
+    let reloader = Arc::clone(reloader);
+    let reload = Box::new(move || reloader.reload());
+    admin::start(&policy.server.data_dir, registry, reload).map_err(StartError::Admin)
 }
 
 fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {

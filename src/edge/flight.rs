@@ -160,6 +160,12 @@ impl Flight {
         true
     }
 
+    /// The request is over by itself: nothing is left of it to be answered.
+    pub fn end_request(&self, flights: &Flights) {
+        self.end_call(flights);
+        *self.live() = Live::default();
+    }
+
     /// The call is over, its record complete. Whoever ended it may be waiting for that.
     pub fn end_call(&self, flights: &Flights) {
         let mut live = self.live();

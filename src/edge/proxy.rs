@@ -209,13 +209,8 @@ impl ProxyHttp for Gate {
             tunnel::without_body(head)?;
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
-            // The flight keeps time; Pingora would with a timer for each piece.
-            session.as_mut().set_read_timeout(None);
             request.expects_continue = head.headers.contains_key(header::EXPECT);
-            if request.expects_continue {
-                // Or the upstream's 100 would count as an answer before the body's end.
-                session.as_mut().set_close_on_response_before_downstream_finish(false);
-            }
+            turn::begin_body(session, request.expects_continue);
             ctx.awaits_body();
         }
         Ok(())
@@ -362,7 +357,7 @@ impl ProxyHttp for Gate {
             request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
-        ctx.flight.end_call(&self.shared.flights);
+        ctx.flight.end_request(&self.shared.flights);
     }
 
     /// The record says it, with the reason; Pingora's own lines would flood the log under scans.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::Error;
 use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
 
 use crate::model::record::End;
 use crate::model::upstream::Timeouts;
@@ -121,6 +122,16 @@ fn was_whole(request: &Request, written: Option<&ResponseHeader>) -> bool {
         empty || status || *request.method == *Method::HEAD.as_str()
     };
     request.answered_whole || written.is_some_and(bodiless)
+}
+
+/// Readies a session for a body that is to come.
+pub fn begin_body(session: &mut Session, expects_continue: bool) {
+    // The flight keeps time; Pingora would with a timer for each piece.
+    session.as_mut().set_read_timeout(None);
+    if expects_continue {
+        // Or the upstream's 100 would count as an answer before the body's end.
+        session.as_mut().set_close_on_response_before_downstream_finish(false);
+    }
 }
 
 /// Whether a head that was written is the answer: an informational one is not, but for a switch.

@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod again;
 mod lab;
 mod limits;
 mod matcher;
@@ -22,13 +23,13 @@ use onegate::config;
 use onegate::model::api::CredentialLocation;
 use onegate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
 use onegate::model::denial::{Advice, Denial, Refusal};
-use onegate::model::id::{ClientId, OperationId, PlanName, ProductName, ProfileName, Scope};
-use onegate::model::key::{Environment, NewKey, PresentedKey};
+use onegate::model::id::{ClientId, PlanName, ProductName, ProfileName, Scope};
+use onegate::model::key::{Environment, NewKey};
 use onegate::model::proof::Proof;
 use onegate::model::snapshot::{Inventory, Snapshot};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::identify::Presented;
-use onegate::request::{Ask, Call, Seen, Unadmitted, decide, policy, still_permitted};
+use onegate::request::{Ask, Seen, Unadmitted, decide, policy};
 
 const CONFIG: &str = r#"
 [[listener]]
@@ -375,54 +376,4 @@ fn every_missing_scope_is_named() {
     let Advice::Scopes(scopes) = refusal.expect_err("no scopes").advice else { panic!() };
     let scopes: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
     assert_eq!(scopes, ["payments:read", "payments:write"]);
-}
-
-#[test]
-fn a_live_call_is_judged_again() {
-    let mut world = World::new();
-    let operation = OperationId::parse("payments.list").expect("valid");
-    let (_, key) = world.keys[0].clone();
-    let id = PresentedKey::parse(key.as_bytes()).expect("valid").id;
-    let call = Call { credential: Some(id), operation, source_ip: None };
-    assert!(still_permitted(&world.snapshot, &call, now()).is_ok());
-    let good = world.snapshot.inventory.clients.get("good").expect("known");
-    let mut client = Client { profiles: good.profiles.clone(), ..copy(good) };
-    client.status = Status::Revoked;
-    let clients = world.snapshot.inventory.clients.with(client.id.clone(), Arc::new(client));
-    world.snapshot.inventory.clients = clients;
-    let refusal = still_permitted(&world.snapshot, &call, now()).expect_err("revoked");
-    assert_eq!(refusal.denial, Denial::CredentialInvalid);
-}
-
-#[test]
-fn a_suspended_key_is_refused_until_its_time() {
-    let mut world = World::new();
-    let list = "GET api.example.com/api/payments";
-    let (_, key) = world.keys[0].clone();
-    let id = PresentedKey::parse(key.as_bytes()).expect("valid").id;
-    let mut decide = |until: Option<UnixMicros>| {
-        let credentials = &world.snapshot.inventory.credentials;
-        let old = credentials.get(&id).expect("known");
-        let suspended = Credential { suspended_until: until, ..Credential::copy_of(old) };
-        world.snapshot.inventory.credentials = credentials.with(id, Arc::new(suspended));
-        let verdict = world.decide(list, &["key=good"], &mut Seen::default());
-        verdict.map_err(|refusal| refusal.denial)
-    };
-    assert_eq!(decide(Some(UnixMicros::FOREVER)), Err(Denial::ClientSuspended));
-    assert_eq!(decide(Some(UnixMicros(NOW.0 + 1))), Err(Denial::ClientSuspended));
-    assert!(decide(Some(NOW)).is_ok());
-    assert!(decide(None).is_ok());
-}
-
-fn copy(client: &Client) -> Client {
-    Client {
-        id: client.id.clone(),
-        kind: client.kind,
-        owner: client.owner.clone(),
-        purpose: client.purpose.clone(),
-        status: client.status,
-        expires: client.expires,
-        suspended_until: client.suspended_until,
-        profiles: client.profiles.clone(),
-    }
 }

@@ -3,6 +3,7 @@
 //! any one of them.
 
 pub mod address;
+pub mod answers;
 pub mod audit;
 pub mod authority;
 pub mod bench;
