@@ -130,11 +130,12 @@ fn shield(
     let is_stranger = match &verdict {
         Ok(Stage::Admitted(admitted)) => admitted.known().is_none(),
         Ok(Stage::Preflight(_)) => true,
-        Err(Fault::Denied(refusal)) => match refusal.denial {
-            // Nobody looked at its credential.
-            Denial::AuditUnavailable | Denial::Overloaded => false,
-            denial => !is_known || denial == Denial::CredentialInvalid,
-        },
+        Err(Fault::Denied(refusal)) => {
+            let denial = refusal.denial;
+            // Of those nobody looked at the credential.
+            let is_ours = matches!(denial, Denial::AuditUnavailable | Denial::Overloaded);
+            !is_ours && (!is_known || denial == Denial::CredentialInvalid)
+        }
         Ok(Stage::Fresh | Stage::Refused) | Err(Fault::Failed(_)) => false,
     };
     if !is_stranger {
