@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri, header, request};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -197,7 +198,7 @@ impl Multiplexed {
     }
 
     fn asks_for_health(&self, parts: &request::Parts) -> bool {
-        let target = parts.uri.path_and_query().map(|target| target.as_str());
+        let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
         self.health_path.as_deref().is_some_and(|path| target == Some(path))
             && matches!(parts.method, Method::GET | Method::HEAD)
     }
