@@ -39,11 +39,13 @@ pub enum Connection {
 }
 
 /// An attempt ended in an error: the endpoint is told of it, if it was the endpoint's.
-pub fn failed(shared: &Shared, forward: &mut Forward, error: &Error, connection: Connection) {
-    let is_goodbye =
-        fault::was_not_processed(error) || (connection == Connection::Reused && is_of_reuse(error));
+/// What follows a WebSocket that both sides had closed is no fault.
+pub fn failed(shared: &Shared, request: &mut Request, error: &Error, connection: Connection) {
+    let is_goodbye = request.was_closed()
+        || fault::was_not_processed(error)
+        || (connection == Connection::Reused && is_of_reuse(error));
     if is_endpoints_fault(error) && !is_goodbye {
-        tell(shared, forward, fault::reason(error).as_log_text());
+        tell(shared, &mut request.forward, fault::reason(error).as_log_text());
     }
 }
 

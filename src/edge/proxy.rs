@@ -142,7 +142,7 @@ impl ProxyHttp for Gate {
         if fault::is_untrusted(&error) {
             request.forward.untrusted = Some(Box::new(peer.clone()));
         }
-        attempts::failed(&self.shared, &mut request.forward, &error, Connection::Fresh);
+        attempts::failed(&self.shared, request, &error, Connection::Fresh);
         let headers = &session.req_header().headers;
         error.set_retry(attempts::again(&self.shared, request, headers, Again::IfAlone));
         error
@@ -163,7 +163,7 @@ impl ProxyHttp for Gate {
             return error;
         };
         let connection = if client_reused { Connection::Reused } else { Connection::Fresh };
-        attempts::failed(&self.shared, &mut request.forward, &error, connection);
+        attempts::failed(&self.shared, request, &error, connection);
         let harmless =
             session.req_header().method.is_idempotent() || fault::was_not_processed(&error);
         let repeatable = harmless

@@ -83,7 +83,7 @@ retries = 2
 retry_budget = { percent = 100 }
 timeouts = { first_byte = "500ms" }
 ejection = { failures = 3, first = "100ms", longest = "200ms" }
-health = { check = "http", path = "/check", interval = "300ms", timeout = "300ms", healthy_after = 1, unhealthy_after = 2 }
+health = { check = "http", path = "/well", interval = "300ms", timeout = "300ms", healthy_after = 1, unhealthy_after = 2 }
 "#;
     let gate = gate_before(&upstreams, keys);
     let (stop, next, ledger) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::default());

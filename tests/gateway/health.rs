@@ -17,7 +17,7 @@ ejection = { failures = 0 }
 panic_threshold = 0
 [upstream.health]
 check = "http"
-path = "/check"
+path = "/well"
 interval = "300ms"
 timeout = "300ms"
 healthy_after = 2
