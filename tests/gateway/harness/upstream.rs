@@ -281,7 +281,10 @@ impl Shared {
             if request.fields.value("expect").is_some() {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
-            if behaviour == Behaviour::Check {
+            // Without a body there is nothing to check: health checks ask under that name too.
+            let framing = ["content-length", "transfer-encoding"];
+            let has_body = framing.iter().any(|name| request.fields.value(name).is_some());
+            if behaviour == Behaviour::Check && has_body {
                 let body = check_body(&mut BufReader::new(stream), &request)?;
                 respond(stream, &request, "200 OK", body.as_bytes())?;
                 continue;
@@ -311,7 +314,7 @@ impl Shared {
         body: &[u8],
     ) -> io::Result<bool> {
         match behaviour {
-            Behaviour::Ok => respond(to, request, "200 OK", &OK_BODY)?,
+            Behaviour::Ok | Behaviour::Check => respond(to, request, "200 OK", &OK_BODY)?,
             Behaviour::Echo => respond(to, request, "200 OK", body)?,
             Behaviour::Busy => respond(to, request, "503 Service Unavailable", b"busy\n")?,
             Behaviour::Source => send_pattern(to, bytes_of_target(&request.target))?,
@@ -353,7 +356,7 @@ impl Shared {
                 return Ok(false);
             }
             Behaviour::Close | Behaviour::Reset => return Ok(false),
-            Behaviour::Check | Behaviour::Refuse => return Err(ErrorKind::Other.into()),
+            Behaviour::Refuse => return Err(ErrorKind::Other.into()),
         }
         Ok(true)
     }
