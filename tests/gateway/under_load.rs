@@ -21,7 +21,8 @@ const STREAMS: u64 = 10;
 fn twenty_reloads_fail_no_request_and_cut_no_stream() {
     let upstream = Upstream::start();
     let streams = Streams::start();
-    let setup = Setup { more: streams.config(), ..Setup::before(&upstream) };
+    let listener = "http2 = true".to_owned();
+    let setup = Setup { listener, more: streams.config(), ..Setup::before(&upstream) };
     let gate = Gate::start(&setup);
     let may = ["--no-expiry", "--product", "lab", "--product", "streams", "--scope", "lab:read"];
     let key = gate.add_client("loaded", &[&may[..], &["--plan", "wide"]].concat());
@@ -84,7 +85,7 @@ fn load(gate: &Gate, key: &str, done: &AtomicBool) {
     }
 }
 
-const PROTOCOLS: [&[&str]; 1] = [&["--h1"]];
+const PROTOCOLS: [&[&str]; 2] = [&["--h1"], &["-m", "10"]];
 
 /// One connection, used for as long as the gate keeps it.
 fn keep_calling(gate: &Gate, key: &str, done: &AtomicBool) -> usize {
