@@ -15,6 +15,7 @@ pub mod fault;
 pub mod flight;
 pub mod flights;
 pub mod headers;
+pub mod health;
 pub mod http2;
 pub mod ids;
 pub mod lane;

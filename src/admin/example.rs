@@ -123,8 +123,14 @@ mod tests {
         let check = |address: &str, host: Option<&str>, base: &str, path: &str, expected: &str| {
             let mut policy = Arc::into_inner(testing::policy(&[], &[])).unwrap();
             let address = address.parse().unwrap();
-            policy.listeners =
-                [Listener { name: name("main"), address, http2: false, tls: None }].into();
+            policy.listeners = [Listener {
+                name: name("main"),
+                address,
+                http2: false,
+                health_path: None,
+                tls: None,
+            }]
+            .into();
             let api = api(base);
             policy.apis = [Arc::clone(&api)].into();
             match host {

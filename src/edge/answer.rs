@@ -15,6 +15,7 @@ use crate::model::plan::RATES_MAX;
 use crate::request::limit::{LimitStanding, Standing};
 
 use super::ctx::Request;
+use super::health::Asked;
 use super::shape::dress::Dress;
 use super::stop::Fault;
 
@@ -120,6 +121,17 @@ impl Answer {
         fields.push((X_REQUEST_ID, id));
         fields.extend(request.seen.standing.as_ref().and_then(limit_fields).into_iter().flatten());
         Self { status, fields, body }
+    }
+
+    /// One word, of no request.
+    pub fn word(status: u16, word: &'static str, asked: Asked) -> Self {
+        let fields = vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+            (header::CONTENT_LENGTH, HeaderValue::from(word.len())),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        let body = if asked == Asked::Head { "" } else { word };
+        Self { status, fields, body: Bytes::from_static(body.as_bytes()) }
     }
 
     /// The same with the fields that every answer of its api carries.

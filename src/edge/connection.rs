@@ -32,6 +32,7 @@ use super::Shared;
 use super::answer::Answer;
 use super::exchange::Exchange;
 use super::flight::{Flight, Phase};
+use super::health::{self, Asked};
 use super::http2;
 use super::lane::{Lane, Transport};
 use super::refused::{self, RefusedHead};
@@ -53,10 +54,17 @@ pub struct Connections {
 /// Who is at the other end.
 struct Caller {
     peer_ip: Option<IpAddr>,
+    /// The listener's: where load balancers ask.
+    health_path: Option<Box<str>>,
     secured: Option<Secured>,
 }
 
 impl Caller {
+    fn asks_for_health(&self, head: &[u8], framing: Framing) -> Option<Asked> {
+        let path = self.health_path.as_ref().filter(|_| framing == Framing::Length(0))?;
+        health::asked(head, path)
+    }
+
     /// A head for a host that the connection's certificate does not stand for.
     fn misdirected(&self, head: &[u8]) -> Option<RefusedHead> {
         let secured = self.secured.as_ref()?;
@@ -101,7 +109,11 @@ impl ServerApp for Connections {
             log::error!("a connection came in at {local:?}, where nothing listens");
             return None;
         };
-        let caller = Caller { peer_ip: peer.map(|peer| peer.ip().to_canonical()), secured: None };
+        let caller = Caller {
+            peer_ip: peer.map(|peer| peer.ip().to_canonical()),
+            health_path: entry.health_path.clone(),
+            secured: None,
+        };
         if entry.tls.is_some() {
             self.serve_tls(entry, stream, &boarded.flight, caller, shutdown).await;
         } else {
@@ -136,6 +148,10 @@ impl Connections {
                 }
             };
             let Arrived { head, framing, upgrade } = arrived;
+            if let Some(asked) = caller.asks_for_health(&head, framing) {
+                let answer = health::answer(&self.shared, asked);
+                return close_with(transport, Some(answer)).await;
+            }
             if let Some(refused) = caller.misdirected(&head) {
                 let answer = refused::record(&self.shared, refused);
                 return close_with(transport, Some(answer)).await;

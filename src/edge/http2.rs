@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri, header, request};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -30,6 +31,7 @@ use super::Shared;
 use super::answer::Answer;
 use super::exchange::Exchange;
 use super::flight::{Flight, Phase};
+use super::health::{self, Asked};
 use super::refused::{self, RefusedHead};
 use super::stop::{Fault, Stop};
 use super::tls::acceptor::Secured;
@@ -53,6 +55,7 @@ pub struct Multiplexed {
     pub shared: Arc<Shared>,
     pub exchange: Arc<Exchange>,
     pub flight: Arc<Flight>,
+    pub health_path: Option<Box<str>>,
     pub secured: Option<Secured>,
     pub peer_ip: Option<IpAddr>,
     pub digest: Arc<Digest>,
@@ -150,6 +153,9 @@ impl Multiplexed {
         let bounds = self.shared.snapshot.load().policy.bounds;
         let (parts, body) = request.into_parts();
         let bodies = if parts.method == Method::HEAD { Bodies::Never } else { Bodies::Usual };
+        if self.asks_for_health(&parts) {
+            return give(&mut respond, health::answer(&self.shared, Asked::Get), bodies);
+        }
         let head = match self.judge(parts, &bounds) {
             Ok(head) => head,
             Err(refused) => {
@@ -189,6 +195,12 @@ impl Multiplexed {
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asks_for_health(&self, parts: &request::Parts) -> bool {
+        let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
+        self.health_path.as_deref().is_some_and(|path| target == Some(path))
+            && matches!(parts.method, Method::GET | Method::HEAD)
     }
 
     /// The head as HTTP/1 would have it, once it passed the rules.

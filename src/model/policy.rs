@@ -65,6 +65,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether HTTP/2 is spoken beside HTTP/1.1: by ALPN, or without TLS by who begins with it.
     pub http2: bool,
+    /// Where load balancers ask whether the gate takes requests; None: nowhere.
+    pub health_path: Option<Box<str>>,
     pub tls: Option<TlsSettings>,
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
+use super::harness::client::Client;
 use super::harness::folder::Folder;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request};
@@ -88,6 +89,39 @@ fn readiness_goes_down_before_the_listeners_close() {
     // No more patience.
     gate.signal("INT");
     assert!(gate.wait_for_end().success());
+}
+
+#[test]
+fn load_balancers_ask_at_the_health_path() {
+    let upstream = Upstream::start();
+    let setup = Setup { server: "drain_delay = \"5m\"", ..Setup::before(&upstream) };
+    let mut gate = Gate::start(&setup);
+    let listener = format!("address = \"{}\"", gate.address);
+    let with_path = format!("{listener}\nhealth_path = \"/healthz\"\nhttp2 = true");
+    let ask = |gate: &Gate| Client::connect(gate.address, None).call(&Request::get("/healthz"));
+    assert_eq!(gate.call(&Request::get("/healthz")).status, 404, "off by default");
+
+    // In force for connections that come after the reload.
+    gate.write_config_text(&gate.config_text().replace(&listener, &with_path));
+    gate.cli(&["reload"]).expect_success();
+    let records = gate.records_now(&[]).len();
+    assert_eq!((ask(&gate).status, ask(&gate).text()), (200, "ok\n"));
+    let head = Client::connect(gate.address, None).call(&Request::new("HEAD", "/healthz"));
+    assert_eq!((head.status, head.field("content-length")), (200, Some("3")));
+    let url = format!("http://{}/healthz", gate.address);
+    let curl = |more: &[&str]| tools::run(Command::new("curl").args(more).arg(&url), b"");
+    let said = curl(&["-s", "--http2-prior-knowledge"]).expect_success();
+    assert_eq!(said, "ok\n", "over HTTP/2");
+    // Anything else there is a request like any other.
+    assert_eq!(gate.call(&Request::new("POST", "/healthz").body(b"x")).status, 404);
+    gate.settle();
+
+    gate.signal("TERM");
+    poll::until("it says that it will stop", || (ask(&gate).status == 503).then_some(()));
+    gate.signal("INT");
+    assert!(gate.wait_for_end().success());
+    assert_eq!(gate.records_now(&["--surface", "rest"]).len(), 2, "checks have no record");
+    assert!(records > 0);
 }
 
 #[test]

@@ -49,11 +49,23 @@ fn listener(
     }
     let is_tls = !section.lacks("tls");
     let http2 = section.flag("http2").unwrap_or(is_tls);
+    let health_path = health_path(&mut section);
     let tls = tls(section.table("tls"), is_tls, folder);
     section.finish();
     // A listener that was to have TLS must not be made without.
     (tls.is_some() == is_tls).then_some(())?;
-    Some(Listener { name: name?.name, address: address?, http2, tls })
+    Some(Listener { name: name?.name, address: address?, http2, health_path, tls })
+}
+
+/// A path as it stands in a request line, since that is what it is held against.
+fn health_path(section: &mut Section<'_>) -> Option<Box<str>> {
+    let text = section.text("health_path")?;
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"".contains(&byte);
+    if !text.text.starts_with('/') || text.text.len() > 256 || !text.text.bytes().all(is_plain) {
+        let message = format!("\"{}\" is not a plain path", text.text);
+        section.problems.error(text.at, message, "write \"/healthz\"");
+    }
+    Some(text.text.into())
 }
 
 fn tls(mut section: Section<'_>, is_there: bool, folder: &Path) -> Option<TlsSettings> {

@@ -81,6 +81,7 @@ impl Connections {
             shared: Arc::clone(&self.shared),
             exchange: Arc::clone(&self.exchange),
             flight: Arc::clone(flight),
+            health_path: caller.health_path,
             secured: caller.secured,
             peer_ip: caller.peer_ip,
             digest: Arc::new(digest),

@@ -27,6 +27,7 @@ struct Door {
 #[derive(Debug)]
 pub struct Entry {
     pub http2: bool,
+    pub health_path: Option<Box<str>>,
     pub tls: Option<Acceptor>,
     certificates: Box<[Arc<Certificate>]>,
 }
@@ -66,7 +67,12 @@ impl Entry {
     /// As the config says, with the certificates that were loaded with it.
     pub fn of(listener: &Listener) -> Result<Self, TlsError> {
         match &listener.tls {
-            None => Ok(Self { http2: listener.http2, tls: None, certificates: Box::default() }),
+            None => Ok(Self {
+                http2: listener.http2,
+                health_path: listener.health_path.clone(),
+                tls: None,
+                certificates: Box::default(),
+            }),
             Some(tls) => {
                 let certificates = tls.certificates.iter().map(|files| Arc::clone(&files.loaded));
                 Self::secured(listener, tls, certificates.collect())
@@ -81,6 +87,11 @@ impl Entry {
         certificates: Box<[Arc<Certificate>]>,
     ) -> Result<Self, TlsError> {
         let acceptor = Acceptor::new(&certificates, tls.min_version, listener.http2)?;
-        Ok(Self { http2: listener.http2, tls: Some(acceptor), certificates })
+        Ok(Self {
+            http2: listener.http2,
+            health_path: listener.health_path.clone(),
+            tls: Some(acceptor),
+            certificates,
+        })
     }
 }
