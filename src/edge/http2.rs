@@ -122,7 +122,7 @@ impl Multiplexed {
         if self.streams().are_abused() {
             self.count_refused("http2_resets");
             connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-        } else if stop == Some(Stop::Drain) && connection.has_streams() {
+        } else if matches!(stop, Some(Stop::Drain | Stop::Halt)) && connection.has_streams() {
             connection.graceful_shutdown();
         } else {
             connection.abrupt_shutdown(Reason::NO_ERROR);
