@@ -36,6 +36,8 @@ pub enum Phase {
     Caller = 2,
     /// The upstream should answer, or send on.
     Upstream = 3,
+    /// Its streams carry requests, each with a flight of its own.
+    Streams = 4,
 }
 
 /// What the bytes are that a caller sends after its request's last.
@@ -234,7 +236,7 @@ impl Flight {
     /// Requests go on, on streams that have flights of their own: this one waits for them.
     pub fn carries_streams(&self) {
         self.phase_at_ms.store(0, Ordering::Release);
-        self.phase.store(Phase::Caller as u8, Ordering::Release);
+        self.phase.store(Phase::Streams as u8, Ordering::Release);
     }
 
     /// Whether the connection is between requests.

@@ -147,20 +147,22 @@ fn every_kind_of_request_has_one_record() {
 
     let records = gate.records(&["--surface", "rest"], |records| records.len() >= MIXED);
     assert_eq!(records.len(), MIXED);
-    let by_id: BTreeMap<&str, &Value> = records
-        .iter()
-        .map(|record| (record["id"].as_str().expect("each has one"), record))
-        .collect();
+    let mut of_path: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for record in &records {
+        of_path.entry(record["path"].as_str().expect("each has one")).or_default().push(record);
+    }
     let by_path: BTreeMap<&str, &Mixed> =
         requests.iter().map(|request| (request.path.as_str(), request)).collect();
     for line in &ledger {
         let path = line["path"].as_str().expect("each has one");
         let request = by_path[path];
-        let record = line["id"].as_str().and_then(|id| by_id.get(id));
-        let record = record.unwrap_or_else(|| panic!("no record of {line}"));
+        let [record] = of_path[path][..] else { panic!("records of {line}: {:?}", of_path[path]) };
         let (decision, end, complete) = request.expected();
-        assert_eq!(record["path"], path, "{record}");
-        assert_eq!(record["status"], line["status"], "{record} {line}");
+        // The reset of an HTTP/2 stream may overtake the head of its answer.
+        if !(line["status"].is_null() && request.fate == "killed") {
+            assert_eq!(record["id"], line["id"], "{record} {line}");
+            assert_eq!(record["status"], line["status"], "{record} {line}");
+        }
         assert_eq!(record["decision"], decision, "{record}");
         assert_eq!(record["end"], end, "{record}");
         assert_eq!(line["complete"], complete, "{record} {line}");

@@ -66,7 +66,7 @@ fn large_bodies_pass_whole_in_little_memory() {
 /// Sends so many bytes in chunks, and gets as many, over one connection.
 fn up_and_down(gate: &Gate, bytes: u64) {
     let mut client = gate.client();
-    let request = Request::new("POST", "/open/check/1").field("Transfer-Encoding", "chunked");
+    let request = Request::new("POST", "/open/digest/1").field("Transfer-Encoding", "chunked");
     client.send(&request.head_bytes());
     let send = |piece: &[u8]| {
         client.send(format!("{:x}\r\n", piece.len()).as_bytes());
@@ -95,7 +95,7 @@ fn trailers_end_a_body_and_go_no_further() {
     let mut client = gate.client();
     let response = client.call(&Request::get("/open/trailer/1"));
     assert_eq!((response.text(), response.complete), ("whole", true), "{response:?}");
-    let request = Request::new("POST", "/open/check/1").field("Transfer-Encoding", "chunked");
+    let request = Request::new("POST", "/open/digest/1").field("Transfer-Encoding", "chunked");
     client.send(&request.field("Trailer", "X-Trailer").head_bytes());
     client.send(b"5\r\nwhole\r\n0\r\nX-Trailer: late\r\n\r\n");
     let response = client.read(Body::Expected).expect("an answer");

@@ -205,7 +205,7 @@ impl Behaviour {
     const ALL: [(&str, Self); 19] = [
         ("ok", Self::Ok),
         ("echo", Self::Echo),
-        ("check", Self::Check),
+        ("digest", Self::Check),
         ("source", Self::Source),
         ("endless", Self::Endless),
         ("switch", Self::Switch),
