@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
+use tokio::sync::Notify;
 
 use crate::clock;
 use crate::model::denial::Refusal;
@@ -38,6 +39,8 @@ pub struct Flights {
     requests: AtomicUsize,
     draining: AtomicBool,
     /// Whoever waits for ended calls to be over.
+    /// Told when the last connection closes.
+    emptied: Notify,
     over: Condvar,
     over_turn: Mutex<()>,
     leaving: AtomicBool,
@@ -100,6 +103,7 @@ impl Flights {
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            emptied: Notify::new(),
             over: Condvar::new(),
             over_turn: Mutex::default(),
             leaving: AtomicBool::new(false),
@@ -113,7 +117,7 @@ impl Flights {
         connections_max: usize,
     ) -> Option<Boarded> {
         if self.connections.fetch_add(1, Ordering::Relaxed) >= connections_max {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
+            self.one_less();
             return None;
         }
         let port = local.and_then(|local| self.port_of(local));
@@ -154,6 +158,20 @@ impl Flights {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    fn one_less(&self) {
+        if self.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_one();
+        }
+    }
+
+    /// Returns when no connection is open.
+    pub async fn empty(&self) {
+        // A notice that came between the look and the wait is kept for it.
+        while self.connections.load(Ordering::Acquire) > 0 {
+            self.emptied.notified().await;
+        }
     }
 
     /// Counts a request in; the guard counts it out. None when there are `requests_max` already.
@@ -268,7 +286,7 @@ impl Drop for Place {
 impl Drop for Boarded {
     fn drop(&mut self) {
         let flights = &self.place.flights;
-        flights.connections.fetch_sub(1, Ordering::Relaxed);
+        flights.one_less();
         if let Some(port) = self.port.and_then(|at| flights.listeners.get(at)) {
             port.connections.fetch_sub(1, Ordering::Relaxed);
         }

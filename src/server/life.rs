@@ -63,6 +63,9 @@ impl Running {
 
     /// Listeners close; idle connections end now, busy ones with their request.
     fn stop_listening(&self) {
+        if self.shared.flights.is_draining() {
+            return;
+        }
         log::info!("the listeners close");
         self.shared.flights.leave();
         self.shutdown.send(true).ok();
@@ -93,14 +96,9 @@ async fn ended(orders: &mut Orders) {
     while orders.next().await != Order::End {}
 }
 
-/// Connections end by themselves; this looks until they have.
+/// Connections end by themselves; this waits until they have.
 async fn until_empty(shared: &Shared, deadline: Duration) {
-    let empty = async {
-        while shared.flights.connections() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(deadline, empty).await.is_err() {
+    if tokio::time::timeout(deadline, shared.flights.empty()).await.is_err() {
         let open = shared.flights.connections();
         log::warn!("{open} connections are open after {deadline:?}, and are ended");
     }
