@@ -9,7 +9,7 @@ use onegate::model::denial::{Denial, Failure};
 use super::harness::bench::expect_denial;
 use super::harness::client::Client;
 use super::harness::gate::Gate;
-use super::harness::http::{Body, Request};
+use super::harness::http::{Body, Request, Response};
 use super::harness::poll;
 use super::harness::setup::Setup;
 use super::harness::upstream::{Mood, Upstream};
@@ -43,17 +43,24 @@ fn hold(gate: &Gate, upstreams: &[Upstream], target: &str) -> Client {
     client
 }
 
-fn expect_ok(client: &mut Client) {
-    assert_eq!(client.read(Body::Expected).map(|response| response.status), Some(200));
+fn expect_ok(gate: &Gate, client: &mut Client) {
+    expect_over(gate, &client.read(Body::Expected).expect("an answer"));
 }
 
-/// Lets an upstream answer the calls that it holds.
-fn finish_those_at(upstream: &Upstream, held: &mut Vec<(Client, String)>) {
+/// A call is counted at its endpoint until its record is complete, a moment after the caller has
+/// its answer.
+fn expect_over(gate: &Gate, response: &Response) {
+    assert_eq!(response.status, 200);
+    gate.record_of(response);
+}
+
+/// Lets an upstream answer the calls that it holds, and waits until none is counted there.
+fn finish_those_at(gate: &Gate, upstream: &Upstream, held: &mut Vec<(Client, String)>) {
     upstream.release();
     held.retain_mut(|(client, target)| {
         let here = !upstream.received_at(target).is_empty();
         if here {
-            expect_ok(client);
+            expect_ok(gate, client);
         }
         !here
     });
@@ -70,13 +77,13 @@ fn least_requests_leave_a_busy_endpoint_alone() {
     }
     assert_eq!(counts(&upstreams), [2, 2, 2]);
     // The first is slow, the others are done.
-    finish_those_at(&upstreams[1], &mut held);
-    finish_those_at(&upstreams[2], &mut held);
+    finish_those_at(&gate, &upstreams[1], &mut held);
+    finish_those_at(&gate, &upstreams[2], &mut held);
     for n in 0..20 {
-        assert_eq!(gate.call(&Request::get(&format!("/open/ok/{n}"))).status, 200);
+        expect_over(&gate, &gate.call(&Request::get(&format!("/open/ok/{n}"))));
     }
     assert_eq!(counts(&upstreams), [2, 12, 12]);
-    finish_those_at(&upstreams[0], &mut held);
+    finish_those_at(&gate, &upstreams[0], &mut held);
 }
 
 #[test]
@@ -89,12 +96,12 @@ fn of_two_choices_the_busy_one_loses() {
         held.push((hold(&gate, &upstreams, &target), target));
     }
     assert_eq!(counts(&upstreams), [3, 3], "of two endpoints both are always drawn");
-    finish_those_at(&upstreams[1], &mut held);
+    finish_those_at(&gate, &upstreams[1], &mut held);
     for n in 0..20 {
-        assert_eq!(gate.call(&Request::get(&format!("/open/ok/{n}"))).status, 200);
+        expect_over(&gate, &gate.call(&Request::get(&format!("/open/ok/{n}"))));
     }
     assert_eq!(counts(&upstreams), [3, 23]);
-    finish_those_at(&upstreams[0], &mut held);
+    finish_those_at(&gate, &upstreams[0], &mut held);
 }
 
 #[test]
@@ -158,7 +165,9 @@ fn full_endpoints_are_passed_over_and_then_refused() {
         assert_eq!(counts(&upstreams), [2, 2], "{balance}");
 
         upstreams.iter().for_each(Upstream::release);
-        held.iter_mut().for_each(expect_ok);
+        for client in &mut held {
+            expect_ok(&gate, client);
+        }
         poll::until("there is room again", || {
             (gate.call(&Request::get("/open/ok/again")).status == 200).then_some(())
         });
