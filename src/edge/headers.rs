@@ -62,6 +62,23 @@ pub fn presented(headers: &HeaderMap) -> Presented<'_> {
     presented
 }
 
+/// Whether a head has a field that is for the next hop only (RFC 9110, 7.6.1), or names such ones.
+/// Nearly none has; what they mean is Pingora's to know.
+pub fn has_hop_by_hop(fields: &HeaderMap) -> bool {
+    let is_one = |name: &HeaderName| match name.as_str().len() {
+        2 => *name == header::TE,
+        7 => *name == header::TRAILER || *name == header::UPGRADE,
+        10 => *name == header::CONNECTION || *name == "keep-alive",
+        14 => *name == "http2-settings",
+        16 => *name == "proxy-connection",
+        17 => *name == header::TRANSFER_ENCODING,
+        18 => *name == header::PROXY_AUTHENTICATE,
+        19 => *name == header::PROXY_AUTHORIZATION,
+        _ => false,
+    };
+    fields.keys().any(is_one)
+}
+
 /// The first value of a field.
 pub fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     headers.get(name).map(HeaderValue::as_bytes)
@@ -110,12 +127,24 @@ pub fn parent_request_id(headers: &HeaderMap) -> Option<Box<str>> {
     ((1..=128).contains(&id.len())).then(|| id.into())
 }
 
+/// Forgets in which letter case a caller wrote its names of fields, which Pingora keeps a second map
+/// for and would copy with every head. So names go out in lower case, as HTTP/2 has them, or as
+/// Pingora titles the best known. A target in another form than the origin's stays as it was read.
+pub fn forget_case(head: &mut RequestHeader) {
+    let of_uri = head.uri.path_and_query().map(|target| target.as_str().as_bytes());
+    if head.has_case() && of_uri == Some(head.raw_path()) {
+        *head = take_parts(head).into();
+    }
+}
+
+/// Takes a head apart. Its target is then its URI's.
+fn take_parts(head: &mut RequestHeader) -> request::Parts {
+    let nothing = http::Request::new(()).into_parts().0;
+    mem::replace(head, nothing.into()).into()
+}
+
 /// Makes a caller's head into the upstream's: `target` replaces its own, and its fields are the
 /// caller's without what is ours or secret, and ours. Gives the id as it is sent, for the answer.
-///
-/// The map of fields is taken out of Pingora's header, which would keep a second one beside it for
-/// the letter case of names; so names go out in lower case, as HTTP/2 has them, or as Pingora
-/// titles the best known.
 pub fn to_upstream(
     head: &mut RequestHeader,
     target: &str,
@@ -124,35 +153,41 @@ pub fn to_upstream(
     trusted_peer: bool,
 ) -> Result<HeaderValue> {
     let same_target = head.raw_path() == target.as_bytes();
-    let nothing = http::Request::new(()).into_parts().0;
-    let mut parts: request::Parts = mem::replace(head, nothing.into()).into();
+    let mut parts = take_parts(head);
     if !same_target {
         parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
-    parts.headers = passing(mem::take(&mut parts.headers), trusted_peer);
+    take_out(&mut parts.headers, trusted_peer);
+    parts.headers.reserve(OURS_AT_ONCE);
     let id = add_ours(&mut parts.headers, request, known, trusted_peer);
     *head = parts.into();
     Ok(id)
 }
 
-/// What may pass, with room for what is ours: no field that the gate sets, and no value that is a
-/// gate credential, wherever it stands.
-fn passing(fields: HeaderMap, trusted_peer: bool) -> HeaderMap {
-    // Room for the nine of ours; the caller's key leaves.
-    let mut passing = HeaderMap::with_capacity(fields.len() + 8);
-    let mut passes = None;
-    for (name, value) in fields {
-        // A field's further values come without its name.
-        if let Some(name) = name {
-            passes = (!is_forged(name.as_str(), trusted_peer)).then_some(name);
-        }
-        if let Some(name) = &passes
-            && !carries_credential(value.as_bytes())
-        {
-            passing.append(name, value);
+/// Takes out what may not pass: the fields that the gate sets, and values that are gate
+/// credentials, wherever they stand.
+fn take_out(fields: &mut HeaderMap, trusted_peer: bool) {
+    // Nearly always one field, or two: searching anew after each costs less than a second map.
+    while let Some(name) = first_to_go(fields, trusted_peer) {
+        let all = fields.get_all(&name).iter();
+        let harmless = |value: &&HeaderValue| !carries_credential(value.as_bytes());
+        let stay: Vec<HeaderValue> = if is_forged(name.as_str(), trusted_peer) {
+            Vec::new()
+        } else {
+            all.filter(harmless).cloned().collect()
+        };
+        fields.remove(&name);
+        for value in stay {
+            fields.append(&name, value);
         }
     }
-    passing
+}
+
+fn first_to_go(fields: &HeaderMap, trusted_peer: bool) -> Option<HeaderName> {
+    let goes = |(name, value): &(&HeaderName, &HeaderValue)| {
+        carries_credential(value.as_bytes()) || is_forged(name.as_str(), trusted_peer)
+    };
+    fields.iter().find(goes).map(|(name, _)| name.clone())
 }
 
 fn is_forged(name: &str, trusted_peer: bool) -> bool {
@@ -173,6 +208,9 @@ fn same_name(name: &str, ours: &str) -> bool {
 fn carries_credential(value: &[u8]) -> bool {
     identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
 }
+
+/// How many fields [`add_ours`] adds.
+const OURS_AT_ONCE: usize = 9;
 
 fn add_ours(
     fields: &mut HeaderMap,
@@ -322,7 +360,8 @@ mod tests {
             ("cookie", "stays"),
         ];
         let check = |trusted: bool, expected: &[&str]| {
-            let map = passing(map(&fields), trusted);
+            let mut map = map(&fields);
+            take_out(&mut map, trusted);
             let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
             names.sort_unstable();
             assert_eq!(names, expected);
@@ -333,14 +372,14 @@ mod tests {
 
     #[test]
     fn only_gate_credentials_are_taken_out() {
-        let map = map(&[
+        let mut map = map(&[
             ("Authorization", "Bearer og_live_abc"),
             ("Authorization", "Basic dTpw"),
             ("X-API-Key", "og_live_abc"),
             ("X-Other", "og_live_abc"),
             ("Cookie", "session=1"),
         ]);
-        let map = passing(map, false);
+        take_out(&mut map, false);
         let mut left: Vec<&[u8]> = map.values().map(HeaderValue::as_bytes).collect();
         left.sort_unstable();
         assert_eq!(left, [&b"Basic dTpw"[..], b"session=1"]);

@@ -42,7 +42,7 @@ pub fn route(
         Some(attempt) => attempt,
         None => pool.pick(key_of(&pool.upstream, key)).map_err(NoRoute::of)?,
     };
-    let peer = to(&attempt.instance, &pool).map(Box::new).map_err(NoRoute::failed)?;
+    let peer = to(&attempt.instance, &pool).map_err(NoRoute::failed)?;
     let address = attempt.instance.address.clone();
     Ok(Route { peer, address, upstream: Arc::clone(&pool.upstream), attempt })
 }
@@ -106,7 +106,7 @@ pub fn hash_key(request: &Request, headers: &HeaderMap, by: &HashBy) -> Option<u
 /// Only what no flight can watch is left to Pingora: connecting, and idle connections in its pool.
 /// First byte, idle and total time are the flight's (`edge::flight`), which needs no timer for
 /// them. Health checks connect the same way.
-pub fn to(instance: &Instance, pool: &Pool) -> Result<HttpPeer, Failure> {
+pub fn to(instance: &Instance, pool: &Pool) -> Result<Box<HttpPeer>, Failure> {
     let upstream = &pool.upstream;
     let mut peer = pool.profile.peer(instance)?;
     peer.options.connection_timeout = Some(upstream.timeouts.connect);

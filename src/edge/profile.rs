@@ -66,12 +66,12 @@ pub fn suit(head: &mut RequestHeader, caller: &RequestHeader, to: &Upstream) -> 
     Ok(is_http2 == matches!(to.transport.protocol, Protocol::Http2(_)))
 }
 
-fn plain(address: &Address, tls: bool, name: String) -> Result<HttpPeer, Failure> {
+fn plain(address: &Address, tls: bool, name: String) -> Result<Box<HttpPeer>, Failure> {
     match address {
-        Address::Inet(address) => Ok(HttpPeer::new(address, tls, name)),
+        Address::Inet(address) => Ok(Box::new(HttpPeer::new(address, tls, name))),
         // The loader has looked at the path.
         Address::Unix(path) => {
-            HttpPeer::new_uds(path, tls, name).map_err(|_| Failure::InternalError)
+            HttpPeer::new_uds(path, tls, name).map(Box::new).map_err(|_| Failure::InternalError)
         }
     }
 }
@@ -89,8 +89,9 @@ impl Profile {
         Self { key: key(upstream), special }
     }
 
-    /// A peer at an instance, without bounds on time.
-    pub fn peer(&self, instance: &Instance) -> Result<HttpPeer, Failure> {
+    /// A peer at an instance, without bounds on time. In a box from the start: it is large, and
+    /// moving it costs more than making it.
+    pub fn peer(&self, instance: &Instance) -> Result<Box<HttpPeer>, Failure> {
         let mut peer = match &self.special {
             None => plain(&instance.address, false, String::new())?,
             Some(special) => special.peer(instance)?,
@@ -167,7 +168,7 @@ impl Secured {
 }
 
 impl Special {
-    fn peer(&self, instance: &Instance) -> Result<HttpPeer, Failure> {
+    fn peer(&self, instance: &Instance) -> Result<Box<HttpPeer>, Failure> {
         let mut peer = match &self.tls {
             None => plain(&instance.address, false, String::new())?,
             Some(tls) => {

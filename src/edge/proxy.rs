@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, Result};
 
 use crate::clock;
@@ -55,6 +55,7 @@ impl ProxyHttp for Gate {
         let request = arrival::request(&self.shared, head, client, scheme);
         ctx.flight.live().id = Some(request.id);
         ctx.request = Some(request);
+        headers::forget_case(session.req_header_mut());
         if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
             // Anything but WebSocket is not offered, so the request is an ordinary one.
             session.req_header_mut().remove_header(&header::UPGRADE);
@@ -104,15 +105,20 @@ impl ProxyHttp for Gate {
             return Err(request.stop_with(Fault::Denied(refusal)));
         }
         let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
-        let headers = &session.req_header().headers;
-        let key = |by: &_| peer::hash_key(request, headers, by);
+        let fields = &session.req_header().headers;
+        let key = |by: &_| peer::hash_key(request, fields, by);
         let route = peer::route(admitted, &self.shared.upstreams, chosen, key);
         let forward = &mut request.forward;
         forward.upstream.clone_from(&admitted.api().upstream);
         forward.began.get_or_insert_with(clock::mono);
         forward.attempts += 1;
         match route {
-            Ok(route) => {
+            Ok(mut route) => {
+                if !headers::has_hop_by_hop(fields) {
+                    // There is nothing to take out, so Pingora need not search.
+                    let policy = HttpUpstreamRequestPolicy::preserve();
+                    route.peer.options.http_upstream_request_policy = policy;
+                }
                 forward.endpoint = Some(route.address);
                 if forward.attempts == 1 {
                     let total = route.upstream.timeouts.total;

@@ -94,7 +94,7 @@ impl Checker {
 
     async fn connect(&self, pool: &Pool, instance: &Instance) -> Result<()> {
         let peer = peer(instance, pool)?;
-        self.tcp.new_stream(&peer).await.map(drop)
+        self.tcp.new_stream(&*peer).await.map(drop)
     }
 
     /// The status of a GET. The body is not read: the connection ends with it.
@@ -106,7 +106,7 @@ impl Checker {
         host: Option<&str>,
     ) -> Result<u16> {
         let peer = peer(instance, pool)?;
-        let (mut session, _) = self.http.get_http_session(&peer).await?;
+        let (mut session, _) = self.http.get_http_session(&*peer).await?;
         let is_http1 = session.as_http1().is_some();
         if is_http1 != (pool.upstream.transport.protocol == Protocol::Http1) {
             return Error::e_explain(ErrorType::H2Error, "it does not offer HTTP/2");
@@ -127,7 +127,7 @@ impl Checker {
     }
 }
 
-fn peer(instance: &Instance, pool: &Pool) -> Result<HttpPeer> {
+fn peer(instance: &Instance, pool: &Pool) -> Result<Box<HttpPeer>> {
     peer::to(instance, pool).map_err(|_| Error::new_in(ErrorType::InternalError))
 }
 
