@@ -10,9 +10,9 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
-use crate::model::id::{NAME_BYTES_MAX, RequestId, Scope};
-use crate::model::plan::RATES_MAX;
-use crate::request::limit::{LimitStanding, Standing};
+use crate::model::id::{LimitName, NAME_BYTES_MAX, RequestId, Scope};
+use crate::model::plan::{QUOTAS_MAX, RATES_MAX};
+use crate::request::limit::{LimitStanding, RateStanding, Standing};
 
 use super::ctx::Request;
 use super::health::Asked;
@@ -185,46 +185,59 @@ impl Answer {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
 /// None when no limit of the plan is the caller's business.
 pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2]> {
-    if let Some(more) = &standing.more {
-        let state = (!more.limits.is_empty()).then(|| items_of(&more.limits))?;
-        let state = HeaderValue::try_from(state).ok()?;
-        return Some([(RATELIMIT_POLICY, standing.plan.policy_header.clone()), (RATELIMIT, state)]);
-    }
     let mut state = [0; RATELIMIT_BYTES_MAX];
-    let mut room = state.as_mut_slice();
-    // There is room for all, so writing cannot fail.
-    let mut write = |text: &str| drop(room.write_all(text.as_bytes()));
-    let mut number = itoa::Buffer::new();
-    let mut separator = "\"";
-    for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
-        write(separator);
-        write(rate.name.as_str());
-        write("\";r=");
-        write(number.format(standing.remaining));
-        write(";t=");
-        write(number.format(standing.more_after_seconds));
-        separator = ", \"";
+    let mut items = Items { room: &mut state, separator: "\"" };
+    match &standing.more {
+        None => {
+            for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
+                let RateStanding { remaining, more_after_seconds } = *standing;
+                items.add(&rate.name, remaining.into(), Some(more_after_seconds));
+            }
+        }
+        Some(more) => {
+            for LimitStanding { limit, remaining, more_after_seconds } in &more.limits {
+                items.add(limit, *remaining, *more_after_seconds);
+            }
+        }
     }
-    let written = RATELIMIT_BYTES_MAX - room.len();
-    let state = state.get(..written).unwrap_or_default();
+    let left = items.room.len();
+    let state = state.get(..RATELIMIT_BYTES_MAX - left).filter(|state| !state.is_empty())?;
     Some([
         (RATELIMIT_POLICY, standing.plan.policy_header.clone()),
         (RATELIMIT, HeaderValue::from_bytes(state).unwrap_or(EMPTY)),
     ])
 }
 
-/// The same of a plan that has more than plain rates.
-fn items_of(limits: &[LimitStanding]) -> String {
-    let item = |standing: &LimitStanding| {
-        let LimitStanding { limit, remaining, more_after_seconds } = standing;
-        let after = more_after_seconds.map_or(String::new(), |seconds| format!(";t={seconds}"));
-        format!("\"{limit}\";r={remaining}{after}")
-    };
-    limits.iter().map(item).collect::<Vec<_>>().join(", ")
+/// The items of a `RateLimit` field, written without the machinery of formatting: they are in nearly
+/// every answer.
+struct Items<'a> {
+    room: &'a mut [u8],
+    separator: &'static str,
 }
 
-/// Of each rate: a name, two numbers, and at most ten characters around them.
-const RATELIMIT_BYTES_MAX: usize = RATES_MAX * (NAME_BYTES_MAX + 10 + 20 + 10);
+impl Items<'_> {
+    fn add(&mut self, limit: &LimitName, remaining: u64, more_after_seconds: Option<u64>) {
+        let mut number = itoa::Buffer::new();
+        self.write(self.separator);
+        self.write(limit.as_str());
+        self.write("\";r=");
+        self.write(number.format(remaining));
+        if let Some(seconds) = more_after_seconds {
+            self.write(";t=");
+            self.write(number.format(seconds));
+        }
+        self.separator = ", \"";
+    }
+
+    fn write(&mut self, text: &str) {
+        // There is room for all, so writing cannot fail.
+        drop(self.room.write_all(text.as_bytes()));
+    }
+}
+
+/// Of each limit: a name, two numbers, and at most ten characters around them.
+const RATELIMIT_BYTES_MAX: usize =
+    (RATES_MAX + QUOTAS_MAX + 1) * (NAME_BYTES_MAX + 20 + 20 + 10);
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

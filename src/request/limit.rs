@@ -80,7 +80,7 @@ pub struct Standing {
     pub plan: Arc<Plan>,
     /// Of a plan of plain rates; otherwise `more` has them too.
     pub rates: [RateStanding; RATES_MAX],
-    pub more: Option<Box<MoreStanding>>,
+    pub more: Option<MoreStanding>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

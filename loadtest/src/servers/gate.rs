@@ -122,6 +122,14 @@ address = "{address}"
 [[upstream]]
 name = "stub"
 endpoints = ["{upstream}"]
+health = {{ check = "tcp" }}
+
+[access_log]
+path = "access.log"
+
+[limits.anonymous]
+limit = 100
+per = "1s"
 
 [[api]]
 name = "load"
@@ -145,6 +153,8 @@ rates = [
     {{ limit = 500000, per = "1s", burst = 500000 }},
     {{ limit = 20000000, per = "1m", burst = 20000000 }},
 ]
+quotas = [{{ limit = 1000000000, per = "month" }}]
+concurrency = 1000
 "#
         ),
     )

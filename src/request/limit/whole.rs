@@ -45,7 +45,7 @@ pub(super) fn limit(
     let limits = call.standing(&mut cells, meter, &rates);
     drop(cells);
     let shadow = shadow.filter(|_| refused.is_none()).map(|shadow| shadow.limit);
-    standing.more = Some(Box::new(MoreStanding { limits, shadow }));
+    standing.more = Some(MoreStanding { limits, shadow });
     seen.standing = Some(standing);
     match refused {
         None => Ok(seat),
@@ -198,7 +198,8 @@ impl Call<'_> {
         meter: &Meter,
         rates: &[Option<(Pace, Charge)>],
     ) -> Vec<LimitStanding> {
-        let mut limits = Vec::new();
+        let plan = self.plan;
+        let mut limits = Vec::with_capacity(plan.rates.len() + plan.quotas.len() + 1);
         for (at, rate) in self.rates().filter(|(_, rate)| rate.mode == Mode::Enforced) {
             let pace = rates.get(at).copied().flatten().map(|(pace, _)| pace);
             if let (Some(pace), Some(cell)) = (pace, self.cell(cells, at, rate)) {
