@@ -11,6 +11,7 @@ use crate::error::{Result, Verdict};
 use crate::machine::{self, Pinning};
 use crate::procfs::CpuTimes;
 use crate::report::{progress, say, table};
+use crate::servers::features::Governance;
 use crate::servers::{Kind, Server, Stage, beside};
 use crate::stats::{Spread, real};
 
@@ -49,7 +50,7 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let stage = Stage::set(gate.as_deref(), &pinning.rest)?;
     let binary = options.bare.clone().map_or_else(|| beside("bare"), Ok)?;
     let bare = Kind::Bare { binary, l4_read: options.l4_read };
-    let gate = gate.map(|binary| ("gate", Kind::Gate { binary }));
+    let gate = gate.map(|binary| ("gate", Kind::Gate { binary, with: Governance::default() }));
     let all = gate.into_iter().chain([("bare", bare), ("nginx", Kind::Nginx)]);
     let mut lanes = Vec::new();
     for (name, kind) in all {

@@ -15,6 +15,7 @@ use crate::machine;
 use crate::process::Prefix;
 use crate::procfs;
 use crate::report::{progress, say, table};
+use crate::servers::features::Governance;
 use crate::servers::{Kind, Server, Stage, beside};
 use crate::stats::real;
 
@@ -54,7 +55,7 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let gate = (!options.without_gate).then_some(gate);
     let bare = options.bare.clone().map_or_else(|| beside("bare"), Ok)?;
     let stage = Stage::set(gate.as_deref(), &Prefix::default())?;
-    let gates = gate.map(|binary| Kind::Gate { binary });
+    let gates = gate.map(|binary| Kind::Gate { binary, with: Governance::default() });
     let bares =
         options.l4_read.iter().map(|&bytes| Kind::Bare { binary: bare.clone(), l4_read: bytes });
     let mut figures = Vec::new();

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::callgrind::{Callgrind, ThreadCount};
-use crate::client::Connection;
+use crate::counted::{Counted, Measured};
 use crate::error::{Error, Result, Verdict};
 use crate::machine;
 use crate::process::Prefix;
 use crate::report::{progress, say, table, thousands};
-use crate::servers::{Kind, Server, Stage, beside};
-use crate::stats::{Spread, real};
+use crate::servers::features::{Features, Governance};
+use crate::servers::{Kind, Stage, beside};
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -27,6 +26,9 @@ pub struct Options {
     /// Compare another bare proxy in the gate's place: the harness against itself, or allocators.
     #[arg(long, value_name = "FILE", conflicts_with = "gate")]
     subject_bare: Option<PathBuf>,
+    /// How much of the gate is on: key, scope, rates, audit and metrics alone, or the rest too.
+    #[arg(long, value_enum, default_value_t = With::Everything)]
+    with: With,
     /// Read buffer of accepted connections in bytes; must be the gate's.
     #[arg(long, default_value_t = super::GATE_L4_READ)]
     l4_read: usize,
@@ -42,6 +44,9 @@ pub struct Options {
     /// Exit 1 when the ratio is above this [default when given without a value: 1.25].
     #[arg(long, value_name = "RATIO", num_args = 0..=1, default_missing_value = "1.25")]
     check: Option<f64>,
+    /// Exit 1 when the ratio is so many percent above the baseline.
+    #[arg(long, value_name = "PERCENT")]
+    check_baseline: Option<f64>,
     /// Where the last committed ratio is.
     #[arg(long, value_name = "FILE", default_value = "loadtest/baseline.json")]
     baseline: PathBuf,
@@ -63,7 +68,10 @@ pub fn run(options: &Options) -> Result<Verdict> {
     };
     let subject = match &options.subject_bare {
         Some(binary) => Kind::Bare { binary: binary.clone(), l4_read: options.l4_read },
-        None => Kind::Gate { binary: options.gate.clone().map_or_else(|| beside("onegate"), Ok)? },
+        None => Kind::Gate {
+            binary: options.gate.clone().map_or_else(|| beside("onegate"), Ok)?,
+            with: options.with.governance(),
+        },
     };
     let (floor, subject) = measure_both(options, &bare, &subject)?;
     let result = Comparison { floor, subject, baseline: read_baseline(&options.baseline)? };
@@ -76,16 +84,41 @@ pub fn run(options: &Options) -> Result<Verdict> {
     if options.write_baseline {
         write_baseline(&options.baseline, &result)?;
     }
-    match options.check {
-        Some(limit) if result.ratio() > limit => Ok(Verdict::AboveLimit),
-        _ => Ok(Verdict::Good),
+    let is_above = |limit: f64| result.ratio() > limit;
+    let of_baseline = match (options.check_baseline, result.baseline) {
+        (Some(percent), Some(baseline)) => Some(baseline * (1.0 + percent / 100.0)),
+        (Some(_), None) => {
+            let what = format!("{} is not there to be compared with", options.baseline.display());
+            return Err(Error::unexpected("--check-baseline", what));
+        }
+        (None, _) => None,
+    };
+    let failed = options.check.is_some_and(is_above) || of_baseline.is_some_and(is_above);
+    Ok(if failed { Verdict::AboveLimit } else { Verdict::Good })
+}
+
+/// How much of the gate is on.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum With {
+    Everything,
+    Nothing,
+}
+
+impl With {
+    fn governance(self) -> Governance {
+        match self {
+            Self::Everything => {
+                Governance { here: Features::everything(), elsewhere: Features::default() }
+            }
+            Self::Nothing => Governance::default(),
+        }
     }
 }
 
 /// Both run at once and are counted in turn; the one not counted is idle.
 fn measure_both(options: &Options, floor: &Kind, subject: &Kind) -> Result<(Measured, Measured)> {
     let gate = match subject {
-        Kind::Gate { binary } => Some(binary.as_path()),
+        Kind::Gate { binary, .. } => Some(binary.as_path()),
         Kind::Bare { .. } | Kind::Nginx => None,
     };
     let stage = Stage::set(gate, &Prefix::default())?;
@@ -105,141 +138,6 @@ fn measure_both(options: &Options, floor: &Kind, subject: &Kind) -> Result<(Meas
         keep_dumps(&stage, directory)?;
     }
     Ok((floor.into_measured(), subject.into_measured()))
-}
-
-/// A server under callgrind with one open connection to it.
-struct Counted {
-    server: Server,
-    callgrind: Callgrind,
-    connection: Connection,
-    repeats: Vec<Repeat>,
-}
-
-impl Counted {
-    fn start(stage: &Stage, name: &str, kind: &Kind) -> Result<Self> {
-        let callgrind = Callgrind::new(stage.scratch.directory(name)?);
-        let server = stage.start(name, kind, &callgrind.prefix())?;
-        let connection = Connection::open(server.address)?;
-        Ok(Self { server, callgrind, connection, repeats: Vec::new() })
-    }
-
-    fn exchange(&mut self, requests: u32) -> Result<()> {
-        for _ in 0..requests {
-            let answer = self.connection.exchange(&self.server.request)?;
-            if answer.status != 200 || answer.body_bytes != 1024 {
-                return Err(Error::unexpected(&self.server.about, format!("{answer:?}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts and forgets: a first counting is slower, since valgrind translates everything anew,
-    /// and so finds other things to wait for.
-    fn warm_up(&mut self, requests: u32) -> Result<()> {
-        self.count(requests)?;
-        self.repeats.clear();
-        Ok(())
-    }
-
-    fn count(&mut self, requests: u32) -> Result<()> {
-        let pid = self.server.process.pid();
-        self.callgrind.start_counting(pid)?;
-        self.exchange(requests)?;
-        let threads = self.callgrind.stop_counting(pid)?;
-        self.repeats.push(Repeat::of(threads, requests)?);
-        Ok(())
-    }
-
-    fn into_measured(self) -> Measured {
-        Measured { about: self.server.about, repeats: self.repeats }
-    }
-}
-
-/// One counting, per request.
-struct Repeat {
-    /// Threads by name, most first: with one worker thread the busiest pool is the workers'.
-    pools: Vec<(String, f64)>,
-}
-
-impl Repeat {
-    fn of(threads: Vec<ThreadCount>, requests: u32) -> Result<Self> {
-        let mut pools: Vec<(String, f64)> = Vec::new();
-        for thread in threads {
-            let instructions = real(thread.instructions) / f64::from(requests);
-            match pools.iter_mut().find(|(name, _)| *name == thread.name) {
-                Some((_, sum)) => *sum += instructions,
-                None => pools.push((thread.name, instructions)),
-            }
-        }
-        pools.sort_by(|a, b| f64::total_cmp(&b.1, &a.1));
-        if pools.first().is_none_or(|(_, instructions)| *instructions < 1.0) {
-            return Err(Error::unexpected("callgrind", "counted nothing"));
-        }
-        Ok(Self { pools })
-    }
-
-    fn worker(&self) -> f64 {
-        self.pools.first().map_or(0.0, |(_, instructions)| *instructions)
-    }
-
-    fn all(&self) -> f64 {
-        self.pools.iter().map(|(_, instructions)| instructions).sum()
-    }
-}
-
-struct Measured {
-    about: String,
-    repeats: Vec<Repeat>,
-}
-
-impl Measured {
-    fn worker(&self) -> f64 {
-        self.spread().map_or(0.0, |spread| spread.median)
-    }
-
-    fn all(&self) -> f64 {
-        let all: Vec<f64> = self.repeats.iter().map(Repeat::all).collect();
-        Spread::of(&all).map_or(0.0, |spread| spread.median)
-    }
-
-    fn spread(&self) -> Option<Spread> {
-        Spread::of(&self.repeats.iter().map(Repeat::worker).collect::<Vec<_>>())
-    }
-
-    fn row(&self) -> Vec<String> {
-        let repeats = self.repeats.iter().map(|repeat| thousands(repeat.worker()));
-        vec![
-            self.about.clone(),
-            thousands(self.worker()),
-            thousands(self.all()),
-            repeats.collect::<Vec<_>>().join(" "),
-        ]
-    }
-
-    fn threads_in_words(&self) -> String {
-        let last = self.repeats.last().map(|repeat| repeat.pools.as_slice()).unwrap_or_default();
-        let named = last.iter().filter(|(_, instructions)| *instructions >= 0.5);
-        let words =
-            named.map(|(name, instructions)| format!("{name} {}", thousands(*instructions)));
-        words.collect::<Vec<_>>().join(", ")
-    }
-
-    fn as_json(&self) -> Value {
-        let repeats = self.repeats.iter().map(|repeat| {
-            let threads: Vec<Value> = repeat
-                .pools
-                .iter()
-                .map(|(name, instructions)| json!({ "name": name, "instructions": instructions }))
-                .collect();
-            json!({ "worker": repeat.worker(), "all": repeat.all(), "threads": threads })
-        });
-        json!({
-            "about": self.about,
-            "worker": self.worker(),
-            "all": self.all(),
-            "repeats": repeats.collect::<Vec<_>>(),
-        })
-    }
 }
 
 struct Comparison {
@@ -289,14 +187,7 @@ impl Comparison {
     }
 
     fn refuse_unsteady(&self) -> Result<()> {
-        for measured in [&self.floor, &self.subject] {
-            let width = measured.spread().map_or(0.0, |spread| spread.relative_width());
-            if width > REPEATS_WITHIN {
-                let what = format!("repeats of '{}' differ by {width:.3}", measured.about);
-                return Err(Error::Unsteady { what });
-            }
-        }
-        Ok(())
+        [&self.floor, &self.subject].into_iter().try_for_each(Measured::refuse_unsteady)
     }
 }
 
@@ -337,6 +228,3 @@ fn keep_dumps(stage: &Stage, directory: &Path) -> Result<()> {
     }
     Ok(())
 }
-
-/// Repeats are known to agree to 0.1 %; past this something else ran in the process.
-const REPEATS_WITHIN: f64 = 0.02;

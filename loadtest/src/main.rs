@@ -5,6 +5,7 @@
 
 mod ceiling;
 mod cpu;
+mod features;
 mod idle;
 mod instructions;
 mod quota_kills;
@@ -18,6 +19,7 @@ mod client;
 mod closed_loop;
 
 mod callgrind;
+mod counted;
 mod machine;
 mod process;
 mod procfs;
@@ -49,6 +51,8 @@ struct Cli {
 enum Command {
     /// User instructions per request, gate over bare proxy, by callgrind
     Instructions(instructions::Options),
+    /// The same of each feature: what it costs a request that uses it, and one that does not
+    Features(features::Options),
     /// Memory of idle connections
     Idle(idle::Options),
     /// CPU time per request: gate, bare proxy and nginx in paired rounds
@@ -68,6 +72,7 @@ enum Command {
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Instructions(options) => interrupt::run(move || instructions::run(&options)),
+        Command::Features(options) => interrupt::run(move || features::run(&options)),
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
         Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),

@@ -2,6 +2,7 @@
 //! behind them, the gate, the bare proxy, nginx. How one is configured is below `servers/`; what is
 //! measured is none of this file's business.
 
+pub mod features;
 mod gate;
 pub mod nginx;
 
@@ -12,6 +13,8 @@ use std::process::Command;
 use crate::error::{Error, Result};
 use crate::process::{Prefix, Process, free_address};
 use crate::scratch::Scratch;
+
+use self::features::Governance;
 
 /// A server that answers the request with 200.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct Server {
 /// Whom to start.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kind {
-    Gate { binary: PathBuf },
+    Gate { binary: PathBuf, with: Governance },
     Bare { binary: PathBuf, l4_read: usize },
     Nginx,
 }
@@ -87,9 +90,9 @@ impl Stage {
     pub fn start(&self, name: &str, kind: &Kind, prefix: &Prefix) -> Result<Server> {
         let address = free_address()?;
         let command = match kind {
-            Kind::Gate { binary } => {
-                let upstream = self.stub.address;
-                gate::command(prefix, binary, &self.scratch, address, upstream, self.scene)?
+            Kind::Gate { binary, with } => {
+                let scene = (self.scene, with);
+                gate::command(prefix, binary, &self.scratch, address, self.stub.address, scene)?
             }
             Kind::Bare { binary, l4_read } => {
                 bare_command(prefix, binary, address, self.stub.address, *l4_read)
@@ -102,7 +105,9 @@ impl Stage {
         let request = request_with(self.keys.first().map_or("none", String::as_str));
         process.await_ready(address, &request)?;
         let about = match kind {
-            Kind::Gate { .. } => "onegate, key + scope + 2 rates + audit + metrics".into(),
+            Kind::Gate { with, .. } => {
+                format!("onegate, key + scope + 2 rates + audit + metrics{}", with.in_words())
+            }
             Kind::Bare { .. } => process.first_line(),
             Kind::Nginx => "nginx, key map + limit_req + JSON log".into(),
         };

@@ -25,6 +25,7 @@ use crate::error::{Error, Result, Verdict};
 use crate::machine::{self, Places, RealTime};
 use crate::page;
 use crate::report::{progress, say};
+use crate::servers::features::Governance;
 use crate::servers::{Kind, Scene, Server, Stage, beside};
 
 pub use terminal::{in_words as knee_in_words, ms};
@@ -202,7 +203,9 @@ fn start(
     let start = |(who, name): (&Who, &String)| {
         let kind = match who {
             Who::Stub => return Ok(None),
-            Who::Gate => Kind::Gate { binary: gate.clone().unwrap_or_default() },
+            Who::Gate => {
+                Kind::Gate { binary: gate.clone().unwrap_or_default(), with: Governance::default() }
+            }
             Who::Bare => Kind::Bare { binary: bare.clone(), l4_read: options.l4_read },
             Who::Nginx => Kind::Nginx,
         };

@@ -51,8 +51,11 @@ pub(super) fn write(out: &mut Vec<u8>, seconds: &mut Seconds, record: &RequestRe
         Outcome::Failed(failure) => line.name("failure", failure.code()),
     }
     line.name("end", record.end.as_str());
-    if let Some(agent) = record.access.as_ref().and_then(|seen| seen.user_agent.as_ref()) {
-        line.text("user_agent", agent);
+    let agent = record.access.as_ref().and_then(|seen| seen.user_agent.as_deref());
+    // A key that was put there by mistake must not end in a log.
+    let agent = agent.map(String::from_utf8_lossy).filter(|agent| !agent.contains("og_"));
+    if let Some(agent) = agent {
+        line.text("user_agent", &agent);
     }
     line.close();
     out.push(b'\n');

@@ -236,8 +236,7 @@ impl Items<'_> {
 }
 
 /// Of each limit: a name, two numbers, and at most ten characters around them.
-const RATELIMIT_BYTES_MAX: usize =
-    (RATES_MAX + QUOTAS_MAX + 1) * (NAME_BYTES_MAX + 20 + 20 + 10);
+const RATELIMIT_BYTES_MAX: usize = (RATES_MAX + QUOTAS_MAX + 1) * (NAME_BYTES_MAX + 20 + 20 + 10);
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

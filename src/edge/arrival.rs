@@ -80,8 +80,5 @@ fn access_detail(head: &RequestHeader) -> AccessDetail {
         _ => "HTTP/1.1",
     };
     let user_agent = headers::field(&head.headers, &header::USER_AGENT);
-    let user_agent = user_agent.map(String::from_utf8_lossy);
-    // A key that was put there by mistake must not end in a log.
-    let user_agent = user_agent.filter(|text| !text.contains("og_"));
     AccessDetail { protocol, user_agent: user_agent.map(Into::into) }
 }

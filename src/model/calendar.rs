@@ -82,7 +82,7 @@ impl Zone {
 /// Two zones of one name are the same: a change of the database is taken in with the next period.
 impl PartialEq for Zone {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        Arc::ptr_eq(&self.name, &other.name) || self.name == other.name
     }
 }
 

@@ -74,7 +74,8 @@ pub struct RequestRecord {
 pub struct AccessDetail {
     /// `HTTP/1.1`, …
     pub protocol: &'static str,
-    pub user_agent: Option<Box<str>>,
+    /// As it was sent, so that nobody but the access log looks into it.
+    pub user_agent: Option<Box<[u8]>>,
 }
 
 /// Who the gate took the caller for.

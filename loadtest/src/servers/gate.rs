@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Scene;
+use super::features::{Governance, Section};
 use crate::error::{Error, Result};
 use crate::process::{self, Prefix, free_address};
 use crate::scratch::Scratch;
@@ -18,7 +19,8 @@ pub(super) fn make_clients(
     upstream: SocketAddr,
     scene: Scene,
 ) -> Result<Vec<String>> {
-    let config = write_config(scratch, free_address()?, upstream, scene)?;
+    let with = Governance::default();
+    let config = write_config(scratch, free_address()?, upstream, (scene, &with))?;
     let file = scratch.write("clients.toml", &clients(scene))?;
     let mut command = with_place(Command::new(binary), scratch, &config)?;
     command.args(["--json", "inventory", "apply"]).arg(file);
@@ -81,9 +83,9 @@ pub(super) fn command(
     scratch: &Scratch,
     address: SocketAddr,
     upstream: SocketAddr,
-    scene: Scene,
+    (scene, with): (Scene, &Governance),
 ) -> Result<Command> {
-    let config = write_config(scratch, address, upstream, scene)?;
+    let config = write_config(scratch, address, upstream, (scene, with))?;
     let mut command = with_place(prefix.command(binary), scratch, &config)?;
     command.arg("run");
     Ok(command)
@@ -99,13 +101,15 @@ fn write_config(
     scratch: &Scratch,
     address: SocketAddr,
     upstream: SocketAddr,
-    scene: Scene,
+    (scene, with): (Scene, &Governance),
 ) -> Result<PathBuf> {
     let metrics = free_address()?;
     let (audit, operation, operations) = match scene {
         Scene::OneClient => ("", "", r#""load.payment""#),
         Scene::Many { .. } => (SMALL_SEGMENTS, MORE_BYTES, r#""load.payment", "load.bytes""#),
     };
+    let elsewhere = if with.is_elsewhere() { other_half(upstream, with)? } else { String::new() };
+    let [whole, listener, upstream_keys, api, plan, rates] = SECTIONS.map(|s| with.lines_here(s));
     scratch.write(
         "gateway.toml",
         &format!(
@@ -115,28 +119,21 @@ threads = 1
 [metrics]
 address = "{metrics}"
 
+{whole}
 [[listener]]
 name = "load"
 address = "{address}"
-
+{listener}
 [[upstream]]
 name = "stub"
 endpoints = ["{upstream}"]
-health = {{ check = "tcp" }}
-
-[access_log]
-path = "access.log"
-
-[limits.anonymous]
-limit = 100
-per = "1s"
-
+{upstream_keys}
 [[api]]
 name = "load"
 base_path = "/"
 upstream = "stub"
 access = "granted"
-
+{api}
 [[api.operation]]
 id = "payment"
 methods = ["GET"]
@@ -152,12 +149,62 @@ name = "load"
 rates = [
     {{ limit = 500000, per = "1s", burst = 500000 }},
     {{ limit = 20000000, per = "1m", burst = 20000000 }},
+    {rates}
 ]
-quotas = [{{ limit = 1000000000, per = "month" }}]
-concurrency = 1000
-"#
+{plan}
+{elsewhere}"#
         ),
     )
+}
+
+const SECTIONS: [Section; 6] = [
+    Section::Whole,
+    Section::Listener,
+    Section::Upstream,
+    Section::Api,
+    Section::Plan,
+    Section::Rates,
+];
+
+/// A listener, an upstream, an api and a plan that no measured request has to do with.
+fn other_half(upstream: SocketAddr, with: &Governance) -> Result<String> {
+    let address = free_address()?;
+    let [whole, listener, upstream_keys, api, plan, rates] =
+        SECTIONS.map(|section| with.lines_elsewhere(section));
+    Ok(format!(
+        r#"{whole}
+[[listener]]
+name = "other"
+address = "{address}"
+{listener}
+[[upstream]]
+name = "other"
+endpoints = ["{upstream}"]
+{upstream_keys}
+[[api]]
+name = "other"
+base_path = "/other"
+upstream = "other"
+access = "granted"
+{api}
+[[api.operation]]
+id = "thing"
+methods = ["GET"]
+path = "/things/{{id}}"
+
+[[product]]
+name = "other"
+operations = ["other.thing"]
+
+[[plan]]
+name = "other"
+rates = [
+    {{ limit = 50, per = "1s" }},
+    {rates}
+]
+{plan}
+"#
+    ))
 }
 
 /// So that closed files can be removed between two points.

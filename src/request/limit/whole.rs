@@ -28,7 +28,10 @@ pub(super) fn limit(
     let (operation, credential) = (&permit.operation().id, known.credential.id);
     let call = Call { plan: &plan, operation, credential, now };
     let mut cells = meter.lock();
-    let Asked { rates, refused, shadow, unknown } = call.ask_all(&mut cells, meter);
+    let mut asked = Asked::default();
+    call.ask_all(&mut cells, meter, &mut asked);
+    let Asked { rates, refused, shadow, unknown } = &mut asked;
+    let (refused, unknown) = (refused.take(), *unknown);
     let wanted = |quotas: u8| {
         let (client, plan) = (known.client.id.clone(), Arc::clone(&plan));
         Box::new(Wanted { client, plan, meter: Arc::clone(meter), quotas, at: now.wall })
@@ -38,13 +41,13 @@ pub(super) fn limit(
     }
     let mut seat = None;
     if refused.is_none() {
-        let due = call.charge_all(&mut cells, &rates);
+        let due = call.charge_all(&mut cells, rates);
         seen.wanted = (due != 0).then(|| wanted(due));
         seat = plan.concurrency.is_some().then(|| meter.take_seat(&cells));
     }
-    let limits = call.standing(&mut cells, meter, &rates);
+    let limits = call.standing(&mut cells, meter, rates);
     drop(cells);
-    let shadow = shadow.filter(|_| refused.is_none()).map(|shadow| shadow.limit);
+    let shadow = shadow.take().filter(|_| refused.is_none()).map(|shadow| shadow.limit);
     standing.more = Some(MoreStanding { limits, shadow });
     seen.standing = Some(standing);
     match refused {
@@ -131,8 +134,7 @@ impl Call<'_> {
     }
 
     /// Asks every limit; charges nothing.
-    fn ask_all(&self, cells: &mut Cells, meter: &Meter) -> Asked {
-        let mut asked = Asked::default();
+    fn ask_all(&self, cells: &mut Cells, meter: &Meter, asked: &mut Asked) {
         for (at, rate) in self.rates() {
             let Some(cell) = self.cell(cells, at, rate) else { continue };
             let pace = Pace::of(rate);
@@ -160,7 +162,6 @@ impl Call<'_> {
             // When one is given back is unknown: the shortest wait that can be said.
             asked.refuse(concurrency.mode, SEATS, &concurrency.name, 1);
         }
-        asked
     }
 
     /// Charges every limit, but for shadows that would have refused: those charge no call that they
