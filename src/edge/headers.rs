@@ -1,12 +1,13 @@
 //! Header fields towards the upstream (INTERFACES.md 3): credentials and forged copies out,
 //! identity in. And the two facts that are read from what trusted proxies send.
 
+pub mod passing;
+
 use std::mem;
 use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -14,7 +15,7 @@ use pingora::{ErrorType::InternalError, OrErr, Result};
 
 use crate::model::api::CredentialLocation;
 use crate::model::policy::Scheme;
-use crate::request::identify::{self, Known, Presented};
+use crate::request::identify::{Known, Presented};
 
 use super::answer;
 use super::ctx::Request;
@@ -29,26 +30,6 @@ const X_ONEGATE_CLIENT: HeaderName = HeaderName::from_static("x-onegate-client")
 const X_ONEGATE_PROFILE: HeaderName = HeaderName::from_static("x-onegate-profile");
 const X_ONEGATE_SURFACE: HeaderName = HeaderName::from_static("x-onegate-surface");
 
-/// Fields that the gate sets; a caller's own copies never pass, `_` for `-` included, because
-/// some servers take the one for the other.
-const OURS: [&str; 11] = [
-    "x-request-id",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "forwarded",
-    "via",
-    "traceparent",
-    "x-onegate-client",
-    "x-onegate-profile",
-    "x-onegate-subject",
-    "x-onegate-surface",
-];
-
-/// Fields that a trusted proxy in front may set; ours are then added to its own.
-const PROXY_MAY_SET: [&str; 4] =
-    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"];
-
 /// The values that may carry a credential.
 pub fn presented(headers: &HeaderMap) -> Presented<'_> {
     let mut presented = Presented::default();
@@ -61,23 +42,6 @@ pub fn presented(headers: &HeaderMap) -> Presented<'_> {
         }
     }
     presented
-}
-
-/// Whether a head has a field that is for the next hop only (RFC 9110, 7.6.1), or names such ones.
-/// Nearly none has; what they mean is Pingora's to know.
-pub fn has_hop_by_hop(fields: &HeaderMap) -> bool {
-    let is_one = |name: &HeaderName| match name.as_str().len() {
-        2 => *name == header::TE,
-        7 => *name == header::TRAILER || *name == header::UPGRADE,
-        10 => *name == header::CONNECTION || *name == "keep-alive",
-        14 => *name == "http2-settings",
-        16 => *name == "proxy-connection",
-        17 => *name == header::TRANSFER_ENCODING,
-        18 => *name == header::PROXY_AUTHENTICATE,
-        19 => *name == header::PROXY_AUTHORIZATION,
-        _ => false,
-    };
-    fields.keys().any(is_one)
 }
 
 /// The first value of a field.
@@ -159,55 +123,10 @@ pub fn to_upstream(
         parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
     parts.headers.reserve(OURS_AT_ONCE);
-    take_out(&mut parts.headers, trusted_peer);
+    passing::take_out(&mut parts.headers, trusted_peer);
     let id = add_ours(&mut parts.headers, request, known, trusted_peer);
     *head = parts.into();
     Ok(id)
-}
-
-/// Takes out what may not pass: the fields that the gate sets, and values that are gate
-/// credentials, wherever they stand.
-fn take_out(fields: &mut HeaderMap, trusted_peer: bool) {
-    // Nearly always one field, or two: searching anew after each costs less than a second map.
-    while let Some(name) = first_to_go(fields, trusted_peer) {
-        let Entry::Occupied(field) = fields.entry(&name) else { break };
-        if is_forged(name.as_str(), trusted_peer) || field.iter().nth(1).is_none() {
-            field.remove();
-            continue;
-        }
-        let (_, values) = field.remove_entry_mult();
-        let harmless = |value: &HeaderValue| !carries_credential(value.as_bytes());
-        let stay: Vec<HeaderValue> = values.filter(harmless).collect();
-        for value in stay {
-            fields.append(&name, value);
-        }
-    }
-}
-
-fn first_to_go(fields: &HeaderMap, trusted_peer: bool) -> Option<HeaderName> {
-    let goes = |(name, value): &(&HeaderName, &HeaderValue)| {
-        carries_credential(value.as_bytes()) || is_forged(name.as_str(), trusted_peer)
-    };
-    fields.iter().find(goes).map(|(name, _)| name.clone())
-}
-
-fn is_forged(name: &str, trusted_peer: bool) -> bool {
-    // All of ours begin with one of these; most fields do not.
-    if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v' | b't')) {
-        return false;
-    }
-    let ours = OURS.iter().any(|ours| same_name(name, ours));
-    ours && !(trusted_peer && PROXY_MAY_SET.contains(&name))
-}
-
-/// Equal when `_` counts as `-`.
-fn same_name(name: &str, ours: &str) -> bool {
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    name.len() == ours.len() && name.bytes().map(dashed).eq(ours.bytes())
-}
-
-fn carries_credential(value: &[u8]) -> bool {
-    identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
 }
 
 /// How many fields [`add_ours`] adds.
@@ -338,54 +257,6 @@ const VIA_ONEGATE_2: HeaderValue = HeaderValue::from_static("2 onegate");
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("valid");
-            (name, HeaderValue::from_static(value))
-        };
-        let mut map = HeaderMap::new();
-        for (name, value) in fields.iter().map(pair) {
-            map.append(name, value);
-        }
-        map
-    }
-
-    #[test]
-    fn forged_fields_go_and_others_stay() {
-        let fields = [
-            ("X-Forwarded-For", "6.6.6.6"),
-            ("x_forwarded_for", "6.6.6.6"),
-            ("X-Onegate_Client", "admin"),
-            ("traceparent", "x"),
-            ("x-custom", "stays"),
-            ("cookie", "stays"),
-        ];
-        let check = |trusted: bool, expected: &[&str]| {
-            let mut map = map(&fields);
-            take_out(&mut map, trusted);
-            let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
-            names.sort_unstable();
-            assert_eq!(names, expected);
-        };
-        check(false, &["cookie", "x-custom"]);
-        check(true, &["cookie", "x-custom", "x-forwarded-for"]);
-    }
-
-    #[test]
-    fn only_gate_credentials_are_taken_out() {
-        let mut map = map(&[
-            ("Authorization", "Bearer og_live_abc"),
-            ("Authorization", "Basic dTpw"),
-            ("X-API-Key", "og_live_abc"),
-            ("X-Other", "og_live_abc"),
-            ("Cookie", "session=1"),
-        ]);
-        take_out(&mut map, false);
-        let mut left: Vec<&[u8]> = map.values().map(HeaderValue::as_bytes).collect();
-        left.sort_unstable();
-        assert_eq!(left, [&b"Basic dTpw"[..], b"session=1"]);
-    }
 
     #[test]
     fn the_source_is_as_far_as_trust_goes() {

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use crate::clock;
@@ -113,12 +113,8 @@ impl ProxyHttp for Gate {
         forward.began.get_or_insert_with(clock::mono);
         forward.attempts += 1;
         match route {
-            Ok(mut route) => {
-                if !headers::has_hop_by_hop(fields) {
-                    // There is nothing to take out, so Pingora need not search.
-                    let policy = HttpUpstreamRequestPolicy::preserve();
-                    route.peer.options.http_upstream_request_policy = policy;
-                }
+            Ok(route) => {
+                let route = route.for_fields(fields);
                 forward.endpoint = Some(route.address);
                 if forward.attempts == 1 {
                     let total = route.upstream.timeouts.total;

@@ -37,6 +37,30 @@ fn credentials_go_and_the_rest_stays() {
 }
 
 #[test]
+fn fields_of_one_hop_stay_on_it() {
+    let upstream = Upstream::start();
+    let bench = Bench::start(&Setup::before(&upstream));
+    let check = |n: usize, name: &str, value: &str| {
+        let target = format!("/lab/ok/{n}");
+        let request = Request::get(&target).key(&bench.key.text).field(name, value);
+        let request = request.field("X-Custom", "first").field("X-Custom", "second");
+        assert_eq!(bench.gate.call(&request).status, 200, "{name}");
+        let received = upstream.one_at(&target);
+        assert_eq!(received.fields.value(name), None, "{name}");
+        assert_eq!(received.fields.values("x-custom"), ["first", "second"], "{name}");
+    };
+    check(0, "Connection", "keep-alive");
+    check(1, "Keep-Alive", "timeout=5");
+    check(2, "Proxy-Connection", "keep-alive");
+    check(3, "Proxy-Authenticate", "Basic");
+    check(4, "Proxy-Authorization", "Basic eDp5");
+    check(5, "TE", "trailers");
+    check(6, "Trailer", "X-Digest");
+    check(7, "Upgrade", "h2c");
+    check(8, "HTTP2-Settings", "AAMAAABkAAQAAP__");
+}
+
+#[test]
 fn identity_is_added_and_cannot_be_forged() {
     let upstream = Upstream::start();
     let bench = Bench::start(&Setup::before(&upstream));

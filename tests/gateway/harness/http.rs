@@ -148,6 +148,12 @@ impl Fields {
         value
     }
 
+    /// All values of a field, in the order in which they stood.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        let of_it = |(of, _): &&(String, String)| of.eq_ignore_ascii_case(name);
+        self.0.iter().filter(of_it).map(|(_, value)| value.as_str()).collect()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &(String, String)> {
         self.0.iter()
     }
