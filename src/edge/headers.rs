@@ -16,9 +16,11 @@ use pingora::{ErrorType::InternalError, OrErr, Result};
 use crate::model::api::CredentialLocation;
 use crate::model::policy::Scheme;
 use crate::request::identify::{Known, Presented};
+use crate::request::limit::Admitted;
 
 use super::answer;
 use super::ctx::Request;
+use super::shape::edits;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -109,14 +111,15 @@ fn take_parts(head: &mut RequestHeader) -> request::Parts {
 }
 
 /// Makes a caller's head into the upstream's: `target` replaces its own, and its fields are the
-/// caller's without what is ours or secret, and ours. Gives the id as it is sent, for the answer.
+/// caller's without what is ours or secret, ours, and what config makes of them. Gives the id as it
+/// is sent, for the answer.
 pub fn to_upstream(
     head: &mut RequestHeader,
     target: &str,
     request: &Request,
-    known: Option<&Known>,
-    trusted_peer: bool,
+    admitted: &Admitted,
 ) -> Result<HeaderValue> {
+    let trusted_peer = is_trusted(request.peer_ip, &request.snapshot.policy.trusted_proxies);
     let same_target = head.raw_path() == target.as_bytes();
     let mut parts = take_parts(head);
     if !same_target {
@@ -124,7 +127,8 @@ pub fn to_upstream(
     }
     parts.headers.reserve(OURS_AT_ONCE);
     passing::take_out(&mut parts.headers, trusted_peer);
-    let id = add_ours(&mut parts.headers, request, known, trusted_peer);
+    let id = add_ours(&mut parts.headers, request, admitted.known(), trusted_peer);
+    edits::of_request(&mut parts.headers, admitted, request);
     *head = parts.into();
     Ok(id)
 }
@@ -223,28 +227,35 @@ impl Texts {
 }
 
 /// Adds what every answer carries: our id, whatever the upstream said, and how the limits stand.
-/// The letter case of names is forgotten here too; a reason phrase of the upstream's own is not.
 pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
+    change(head, |fields| {
+        // Room for Pingora's two as well.
+        fields.reserve(5);
+        let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
+        fields.insert(X_REQUEST_ID, id.unwrap_or(EMPTY));
+        if let Some(limits) = request.seen.standing.as_ref().and_then(answer::limit_fields) {
+            for (name, value) in limits {
+                fields.insert(name, value);
+            }
+        }
+    });
+}
+
+/// Changes an answer's fields. The letter case of their names is forgotten; a reason phrase of the
+/// upstream's own is not.
+pub fn change<T>(head: &mut ResponseHeader, change: impl FnOnce(&mut HeaderMap) -> T) -> T {
     let canonical = head.status.canonical_reason();
     let own_reason = head.get_reason_phrase().filter(|reason| Some(*reason) != canonical);
     let own_reason = own_reason.map(str::to_owned);
     let nothing = http::Response::new(()).into_parts().0;
     let mut parts: response::Parts = mem::replace(head, nothing.into()).into();
-    let fields = &mut parts.headers;
-    // Room for Pingora's two as well.
-    fields.reserve(5);
-    let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
-    fields.insert(X_REQUEST_ID, id.unwrap_or(EMPTY));
-    if let Some(limits) = request.seen.standing.as_ref().and_then(answer::limit_fields) {
-        for (name, value) in limits {
-            fields.insert(name, value);
-        }
-    }
+    let result = change(&mut parts.headers);
     *head = parts.into();
     if own_reason.is_some() {
         // It was in a header before, so it can be in one again.
         head.set_reason_phrase(own_reason.as_deref()).ok();
     }
+    result
 }
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");

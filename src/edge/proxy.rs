@@ -187,17 +187,12 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         let Some(request) = &mut ctx.request else { return Err(skipped()) };
         let Stage::Admitted(admitted) = &request.stage else { return Err(skipped()) };
-        let trusted = &request.snapshot.policy.trusted_proxies;
-        let trusted_peer = headers::is_trusted(request.peer_ip, trusted);
         if let Some(target) = &request.target {
             let (base, upstream_base) =
                 (&admitted.api().base_path, &admitted.api().upstream_base_path);
             let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
-            let known = admitted.known();
-            let id = headers::to_upstream(head, &target, request, known, trusted_peer)?;
-            request.forward.id = Some(id);
+            request.forward.id = Some(headers::to_upstream(head, &target, request, admitted)?);
         }
-        shape::edits::to_upstream(head, admitted, request)?;
         if let Some(upstream) = &request.forward.routed
             && !profile::suit(head, session.req_header(), upstream)?
         {

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::model::policy::Scheme;
@@ -15,7 +14,6 @@ use crate::model::shape::security::{BANNERS, Security};
 
 use super::super::ctx::Request;
 use super::super::headers;
-use super::edits::Head as _;
 
 /// The fields, each name once.
 pub type Dress = Arc<[(HeaderName, HeaderValue)]>;
@@ -90,44 +88,41 @@ pub fn permission(cors: &Cors) -> [(HeaderName, HeaderValue); 3] {
 }
 
 /// Takes out of an upstream's response what the gate says instead.
-pub fn undress(shape: &Shape, head: &mut ResponseHeader) {
+pub fn undress(shape: &Shape, fields: &mut HeaderMap) {
     if shape.cors.is_some() {
-        let of_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
-        let names: Vec<HeaderName> = head.headers.keys().filter(of_cors).cloned().collect();
-        for name in names {
-            head.remove_header(&name);
+        let is_of_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+        while let Some(name) = fields.keys().find(is_of_cors).cloned() {
+            fields.remove(&name);
         }
     }
     if shape.security.is_some() {
         for name in BANNERS {
-            head.take_out(&name);
+            fields.remove(&name);
         }
         // Also what the gate itself leaves out: over a plain connection nobody else says it either.
-        head.take_out(&header::STRICT_TRANSPORT_SECURITY);
+        fields.remove(&header::STRICT_TRANSPORT_SECURITY);
     }
 }
 
 /// Puts the fields on an upstream's response.
-pub fn put_on(head: &mut ResponseHeader, dress: &Dress) -> Result<()> {
+pub fn put_on(fields: &mut HeaderMap, dress: &Dress) {
     for (name, value) in dress.iter() {
         if *name == header::VARY {
-            vary_by(head, value)?;
+            vary_by(fields, value);
         } else if *name == header::CONTENT_SECURITY_POLICY {
             // Both policies hold.
-            head.add(name, value.clone())?;
+            fields.append(name, value.clone());
         } else {
-            head.set(name, value.clone())?;
+            fields.insert(name, value.clone());
         }
     }
-    Ok(())
 }
 
 /// Adds a field's name to `Vary`, unless it stands there.
-pub fn vary_by(head: &mut ResponseHeader, by: &HeaderValue) -> Result<()> {
-    if varies_by(&head.headers, by.as_bytes()) {
-        return Ok(());
+pub fn vary_by(fields: &mut HeaderMap, by: &HeaderValue) {
+    if !varies_by(fields, by.as_bytes()) {
+        fields.append(header::VARY, by.clone());
     }
-    head.add(&header::VARY, by.clone())
 }
 
 fn varies_by(fields: &HeaderMap, by: &[u8]) -> bool {

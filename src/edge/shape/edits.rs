@@ -1,88 +1,73 @@
 //! Fields that config sets, adds and removes, on the way to the upstream and back.
 
-use http::{HeaderName, HeaderValue};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::shape::edits::{Edits, Piece, Text, Variable};
 use crate::request::limit::Admitted;
 
 use super::super::ctx::Request;
 
-/// A head whose fields can be changed.
-pub trait Head {
-    fn set(&mut self, name: &HeaderName, value: HeaderValue) -> Result<()>;
-    fn add(&mut self, name: &HeaderName, value: HeaderValue) -> Result<()>;
-    /// With `_` for `-` too, where servers might take the one for the other.
-    fn take_out(&mut self, name: &HeaderName);
-}
-
-impl Head for RequestHeader {
-    fn set(&mut self, name: &HeaderName, value: HeaderValue) -> Result<()> {
-        self.insert_header(name, value)
-    }
-
-    fn add(&mut self, name: &HeaderName, value: HeaderValue) -> Result<()> {
-        self.append_header(name, value).map(drop)
-    }
-
-    fn take_out(&mut self, name: &HeaderName) {
-        let same = |known: &&HeaderName| same_name(known, name);
-        let copies: Vec<HeaderName> = self.headers.keys().filter(same).cloned().collect();
-        for copy in copies {
-            self.remove_header(&copy);
-        }
-    }
-}
-
-impl Head for ResponseHeader {
-    fn set(&mut self, name: &HeaderName, value: HeaderValue) -> Result<()> {
-        self.insert_header(name, value)
-    }
-
-    fn add(&mut self, name: &HeaderName, value: HeaderValue) -> Result<()> {
-        self.append_header(name, value).map(drop)
-    }
-
-    fn take_out(&mut self, name: &HeaderName) {
-        self.remove_header(name);
-    }
-}
-
-fn same_name(known: &HeaderName, name: &HeaderName) -> bool {
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    known.as_str().bytes().map(dashed).eq(name.as_str().bytes().map(dashed))
+/// Which names mean the same field.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Names {
+    AsTheyAre,
+    /// `_` counts as `-`, as some servers have it.
+    Alike,
 }
 
 /// Changes a request's fields after the gate's own are in place, which no edit names.
-pub fn to_upstream(head: &mut RequestHeader, admitted: &Admitted, request: &Request) -> Result<()> {
+pub fn of_request(fields: &mut HeaderMap, admitted: &Admitted, request: &Request) {
     if let Some(shape) = &admitted.api().shape {
-        apply(head, &shape.request, request)?;
+        apply(fields, &shape.request, Names::Alike, request);
     }
     if let Some(shape) = &admitted.operation().shape {
-        apply(head, &shape.request, request)?;
+        apply(fields, &shape.request, Names::Alike, request);
     }
-    Ok(())
+}
+
+/// Changes a response's fields.
+pub fn of_response(fields: &mut HeaderMap, admitted: &Admitted, request: &Request) {
+    if let Some(shape) = &admitted.api().shape {
+        apply(fields, &shape.response, Names::AsTheyAre, request);
+    }
+    if let Some(shape) = &admitted.operation().shape {
+        apply(fields, &shape.response, Names::AsTheyAre, request);
+    }
 }
 
 /// A field whose value needs what this request does not have, such as the client of an anonymous
 /// call, is only taken out: nobody else's copy stands in for it.
-pub fn apply(head: &mut impl Head, edits: &Edits, request: &Request) -> Result<()> {
+fn apply(fields: &mut HeaderMap, edits: &Edits, names: Names, request: &Request) {
     for name in &edits.remove {
-        head.take_out(name);
+        take_out(fields, name, names);
     }
     for (name, text) in &edits.set {
-        head.take_out(name);
+        take_out(fields, name, names);
         if let Some(value) = value(text, request) {
-            head.set(name, value)?;
+            fields.insert(name, value);
         }
     }
     for (name, text) in &edits.add {
         if let Some(value) = value(text, request) {
-            head.add(name, value)?;
+            fields.append(name, value);
         }
     }
-    Ok(())
+}
+
+fn take_out(fields: &mut HeaderMap, name: &HeaderName, names: Names) {
+    fields.remove(name);
+    if names == Names::AsTheyAre {
+        return;
+    }
+    while let Some(copy) = fields.keys().find(|known| are_alike(known, name)).cloned() {
+        fields.remove(&copy);
+    }
+}
+
+fn are_alike(known: &HeaderName, name: &HeaderName) -> bool {
+    let (known, name) = (known.as_str(), name.as_str());
+    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
+    known.len() == name.len() && known.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
 fn value(text: &Text, request: &Request) -> Option<HeaderValue> {

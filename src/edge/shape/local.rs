@@ -1,9 +1,9 @@
 //! Answers without an upstream: denials, what config gives for an operation (only to an `Admitted`),
 //! and what a browser's preflight is told.
 
-use http::header;
-use pingora::Result;
-use pingora::http::ResponseHeader;
+use http::{HeaderMap, HeaderValue, header};
+use pingora::ErrorType::InternalError;
+use pingora::{OrErr, Result};
 
 use crate::model::api::Api;
 use crate::model::shape::answer::Answered;
@@ -27,7 +27,7 @@ pub fn answer(request: &mut Request, fault: Option<Fault>) -> Result<Option<Answ
             let answered = shape.and_then(|shape| shape.answer.as_ref());
             answered.map(|answered| of_config(answered, admitted, request)).transpose()
         }
-        Stage::Preflight(api) => permission(api, request).map(Some),
+        Stage::Preflight(api) => Ok(Some(permission(api, request))),
         Stage::Fresh | Stage::Refused => Ok(None),
     }
 }
@@ -37,42 +37,38 @@ fn of_config(answered: &Answered, admitted: &Admitted, request: &Request) -> Res
         Answered::Redirect { status, .. } => (*status, bytes::Bytes::new()),
         Answered::Fixed { status, body, .. } => (*status, body.clone()),
     };
-    let mut head = ResponseHeader::build(status, None)?;
+    let mut fields = HeaderMap::new();
     match answered {
         Answered::Redirect { location, .. } => {
             let target = request.target.as_ref();
             let below = target.and_then(|target| admitted.api().base_path.strip(target.path()));
             let query = target.map_or("", |target| target.query_suffix());
             let location = location.render(below.unwrap_or_default(), query);
-            head.insert_header(header::LOCATION, location)?;
+            let location = HeaderValue::try_from(location);
+            fields.insert(header::LOCATION, location.or_err(InternalError, "the location")?);
         }
         Answered::Fixed { content_type: Some(content_type), .. } => {
-            head.insert_header(header::CONTENT_TYPE, content_type.clone())?;
+            fields.insert(header::CONTENT_TYPE, content_type.clone());
         }
         Answered::Fixed { content_type: None, .. } => {}
     }
-    if let Some(shape) = &admitted.api().shape {
-        edits::apply(&mut head, &shape.response, request)?;
-    }
-    if let Some(shape) = &admitted.operation().shape {
-        edits::apply(&mut head, &shape.response, request)?;
-    }
+    edits::of_response(&mut fields, admitted, request);
     if let Some(dress) = &request.dress {
-        dress::put_on(&mut head, dress)?;
+        dress::put_on(&mut fields, dress);
     }
-    Ok(Answer::made(status, &head.headers, body, request))
+    Ok(Answer::made(status, &fields, body, request))
 }
 
 /// The permission that a preflight asked for.
-fn permission(api: &Api, request: &Request) -> Result<Answer> {
-    let mut head = ResponseHeader::build(204, None)?;
+fn permission(api: &Api, request: &Request) -> Answer {
+    let mut fields = HeaderMap::new();
     if let Some(cors) = api.shape.as_ref().and_then(|shape| shape.cors.as_ref()) {
         for (name, value) in dress::permission(cors) {
-            head.insert_header(name, value)?;
+            fields.insert(name, value);
         }
     }
     if let Some(dress) = &request.dress {
-        dress::put_on(&mut head, dress)?;
+        dress::put_on(&mut fields, dress);
     }
-    Ok(Answer::made(204, &head.headers, bytes::Bytes::new(), request))
+    Answer::made(204, &fields, bytes::Bytes::new(), request)
 }

@@ -3,7 +3,7 @@
 //! is heeded and nothing takes the gate's `Vary` away.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use pingora::ErrorType::InternalError;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{OrErr, Result};
@@ -11,6 +11,7 @@ use pingora::{OrErr, Result};
 use crate::model::shape::compression::Compression;
 
 use super::super::ctx::{Request, Stage};
+use super::super::headers;
 use super::accept;
 use super::dress;
 use super::edits;
@@ -24,21 +25,18 @@ pub fn head(head: &mut ResponseHeader, asked: &RequestHeader, request: &mut Requ
     if (api.shape.is_none() && operation.shape.is_none()) || head.status.is_informational() {
         return Ok(());
     }
-    if let Some(shape) = &api.shape {
-        dress::undress(shape, head);
-        edits::apply(head, &shape.response, request)?;
-    }
-    if let Some(shape) = &operation.shape {
-        edits::apply(head, &shape.response, request)?;
-    }
-    if let Some(dress) = &request.dress {
-        dress::put_on(head, dress)?;
-    }
-    let compression = api.shape.as_ref().and_then(|shape| shape.compression.as_ref());
-    let encoder = match compression {
-        Some(compression) => compress(compression, asked, head)?,
-        None => None,
-    };
+    let (dress, status) = (request.dress.as_ref(), head.status);
+    let encoder = headers::change(head, |fields| {
+        if let Some(shape) = &api.shape {
+            dress::undress(shape, fields);
+        }
+        edits::of_response(fields, admitted, request);
+        if let Some(dress) = dress {
+            dress::put_on(fields, dress);
+        }
+        let compression = api.shape.as_ref().and_then(|shape| shape.compression.as_ref());
+        compression.map_or(Ok(None), |compression| compress(compression, asked, status, fields))
+    })?;
     request.encoder = encoder;
     Ok(())
 }
@@ -47,37 +45,38 @@ pub fn head(head: &mut ResponseHeader, asked: &RequestHeader, request: &mut Requ
 fn compress(
     compression: &Compression,
     asked: &RequestHeader,
-    head: &mut ResponseHeader,
+    status: StatusCode,
+    fields: &mut HeaderMap,
 ) -> Result<Option<Box<Encoder>>> {
-    if head.status == StatusCode::NOT_MODIFIED {
+    if status == StatusCode::NOT_MODIFIED {
         // What it stands for may have been coded.
-        dress::vary_by(head, &BY_CODING)?;
+        dress::vary_by(fields, &BY_CODING);
         return Ok(None);
     }
-    if !accept::is_for(compression, head.status, &head.headers) {
+    if !accept::is_for(compression, status, fields) {
         return Ok(None);
     }
     let wish = accept::wish(compression, &asked.headers);
-    let bytes = head.headers.get(header::CONTENT_LENGTH);
+    let bytes = fields.get(header::CONTENT_LENGTH);
     let bytes = bytes.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_small = bytes
         .is_some_and(|bytes| bytes == 0 || (bytes < compression.bytes_min && !wish.coded_only));
     if too_small {
         return Ok(None);
     }
-    dress::vary_by(head, &BY_CODING)?;
+    dress::vary_by(fields, &BY_CODING);
     let Some(coding) = wish.coding else { return Ok(None) };
     // A coded body has no length to announce, and HTTP/1.0 knows no chunks.
     if asked.version < Version::HTTP_11 || accept::says_no_transform(&asked.headers) {
         return Ok(None);
     }
     for name in accept::OF_THE_BYTES {
-        head.remove_header(&name);
+        fields.remove(&name);
     }
-    if let Some(weak) = head.headers.get(header::ETAG).and_then(accept::weakened) {
-        head.insert_header(header::ETAG, weak)?;
+    if let Some(weak) = fields.get(header::ETAG).and_then(accept::weakened) {
+        fields.insert(header::ETAG, weak);
     }
-    head.insert_header(header::CONTENT_ENCODING, coding.as_str())?;
+    fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     if asked.method == Method::HEAD {
         return Ok(None);
     }
