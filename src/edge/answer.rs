@@ -1,8 +1,6 @@
 //! The one writer of answers that the gate makes itself: denials and failures, as
 //! `application/problem+json` (RFC 9457), through a Pingora session or onto a bare connection.
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
@@ -10,8 +8,7 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
-use crate::model::id::{LimitName, NAME_BYTES_MAX, RequestId, Scope};
-use crate::model::plan::{QUOTAS_MAX, RATES_MAX};
+use crate::model::id::{LimitName, RequestId, Scope};
 use crate::request::limit::{LimitStanding, RateStanding, Standing};
 
 use super::ctx::Request;
@@ -185,8 +182,7 @@ impl Answer {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
 /// None when no limit of the plan is the caller's business.
 pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2]> {
-    let mut state = [0; RATELIMIT_BYTES_MAX];
-    let mut items = Items { room: &mut state, separator: "\"" };
+    let mut items = Items { text: Vec::with_capacity(RATELIMIT_BYTES), separator: "\"" };
     match &standing.more {
         None => {
             for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
@@ -200,22 +196,21 @@ pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2
             }
         }
     }
-    let left = items.room.len();
-    let state = state.get(..RATELIMIT_BYTES_MAX - left).filter(|state| !state.is_empty())?;
-    Some([
-        (RATELIMIT_POLICY, standing.plan.policy_header.clone()),
-        (RATELIMIT, HeaderValue::from_bytes(state).unwrap_or(EMPTY)),
-    ])
+    if items.text.is_empty() {
+        return None;
+    }
+    let state = HeaderValue::from_maybe_shared(Bytes::from(items.text)).unwrap_or(EMPTY);
+    Some([(RATELIMIT_POLICY, standing.plan.policy_header.clone()), (RATELIMIT, state)])
 }
 
 /// The items of a `RateLimit` field, written without the machinery of formatting: they are in nearly
 /// every answer.
-struct Items<'a> {
-    room: &'a mut [u8],
+struct Items {
+    text: Vec<u8>,
     separator: &'static str,
 }
 
-impl Items<'_> {
+impl Items {
     fn add(&mut self, limit: &LimitName, remaining: u64, more_after_seconds: Option<u64>) {
         let mut number = itoa::Buffer::new();
         self.write(self.separator);
@@ -230,13 +225,12 @@ impl Items<'_> {
     }
 
     fn write(&mut self, text: &str) {
-        // There is room for all, so writing cannot fail.
-        drop(self.room.write_all(text.as_bytes()));
+        self.text.extend_from_slice(text.as_bytes());
     }
 }
 
-/// Of each limit: a name, two numbers, and at most ten characters around them.
-const RATELIMIT_BYTES_MAX: usize = (RATES_MAX + QUOTAS_MAX + 1) * (NAME_BYTES_MAX + 20 + 20 + 10);
+/// Room for three limits with names of the usual length; more limits grow it.
+const RATELIMIT_BYTES: usize = 96;
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

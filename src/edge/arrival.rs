@@ -1,7 +1,7 @@
 //! The facts of a request, taken from its head once, before anything is decided: snapshot, ids, the
 //! one canonical target, the host, addresses, and the promise of a record.
 
-use http::{Version, header};
+use http::Version;
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
@@ -13,6 +13,7 @@ use crate::request::head::parse_host;
 use crate::request::target::{self, Target};
 
 use super::ctx::{Forward, Request, Stage};
+use super::headers::Noted;
 use super::stop::Fault;
 use super::{Shared, headers, ids};
 
@@ -34,13 +35,13 @@ pub fn request(
     let raw = target::split_absolute(head.raw_path());
     let raw = raw.map_or(head.raw_path(), |(_, target)| target);
     let target = Target::parse(raw, snapshot.policy.bounds.uri_bytes_max);
-    let host = headers::field(&head.headers, &header::HOST);
-    let host = host.and_then(parse_host).unwrap_or_default();
+    let noted = Noted::of(&head.headers);
+    let host = noted.host.and_then(parse_host).unwrap_or_default();
     let (target, fault) = match target {
         Ok(target) => (Some(target), None),
         Err(refusal) => (None, Some(Fault::Denied(refusal))),
     };
-    let (id, trace) = ids::fresh(started.wall, headers::traceparent(&head.headers));
+    let (id, trace) = ids::fresh(started.wall, noted.traceparent);
     Box::new(Request {
         id,
         started,
@@ -53,7 +54,7 @@ pub fn request(
         peer_ip,
         source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
         parent_request_id,
-        access: snapshot.policy.access_log.is_some().then(|| Box::new(access_detail(head))),
+        access: snapshot.policy.access_log.is_some().then(|| Box::new(access_detail(head, &noted))),
         stage: Stage::Fresh,
         seen: Seen::default(),
         forward: Forward::default(),
@@ -73,12 +74,11 @@ pub fn request(
     })
 }
 
-fn access_detail(head: &RequestHeader) -> AccessDetail {
+fn access_detail(head: &RequestHeader, noted: &Noted<'_>) -> AccessDetail {
     let protocol = match head.version {
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP/1.1",
     };
-    let user_agent = headers::field(&head.headers, &header::USER_AGENT);
-    AccessDetail { protocol, user_agent: user_agent.map(Into::into) }
+    AccessDetail { protocol, user_agent: noted.user_agent.map(Into::into) }
 }
