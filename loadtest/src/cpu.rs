@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let gate = (!options.without_gate).then_some(gate);
     let stage = Stage::set(gate.as_deref(), &pinning.rest)?;
     let binary = options.bare.clone().map_or_else(|| beside("bare"), Ok)?;
-    let bare = Kind::Bare { binary, l4_read: options.l4_read };
+    let bare = Kind::bare(binary, options.l4_read);
     let gate = gate.map(|binary| ("gate", Kind::Gate { binary, with: Governance::default() }));
     let all = gate.into_iter().chain([("bare", bare), ("nginx", Kind::Nginx)]);
     let mut lanes = Vec::new();

@@ -56,8 +56,7 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let bare = options.bare.clone().map_or_else(|| beside("bare"), Ok)?;
     let stage = Stage::set(gate.as_deref(), &Prefix::default())?;
     let gates = gate.map(|binary| Kind::Gate { binary, with: Governance::default() });
-    let bares =
-        options.l4_read.iter().map(|&bytes| Kind::Bare { binary: bare.clone(), l4_read: bytes });
+    let bares = options.l4_read.iter().map(|&bytes| Kind::bare(bare.clone(), bytes));
     let mut figures = Vec::new();
     for kind in gates.into_iter().chain(bares) {
         figures.push(Figure::measure(&stage, kind, options.connections)?);

@@ -32,6 +32,9 @@ pub struct Options {
     /// Read buffer of accepted connections in bytes; must be the gate's.
     #[arg(long, default_value_t = super::GATE_L4_READ)]
     l4_read: usize,
+    /// Compare with a bare proxy that never looks for fields of one hop: less than a proxy must do.
+    #[arg(long)]
+    floor_keeps_hop_by_hop: bool,
     /// Sequential requests in each counting.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     requests: u32,
@@ -62,12 +65,13 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Verdict> {
-    let bare = Kind::Bare {
-        binary: options.bare.clone().map_or_else(|| beside("bare"), Ok)?,
-        l4_read: options.l4_read,
-    };
+    let mut bare =
+        Kind::bare(options.bare.clone().map_or_else(|| beside("bare"), Ok)?, options.l4_read);
+    if let (true, Kind::Bare { flags, .. }) = (options.floor_keeps_hop_by_hop, &mut bare) {
+        flags.push("--keep-hop-by-hop".into());
+    }
     let subject = match &options.subject_bare {
-        Some(binary) => Kind::Bare { binary: binary.clone(), l4_read: options.l4_read },
+        Some(binary) => Kind::bare(binary.clone(), options.l4_read),
         None => Kind::Gate {
             binary: options.gate.clone().map_or_else(|| beside("onegate"), Ok)?,
             with: options.with.governance(),

@@ -29,8 +29,15 @@ pub struct Server {
 /// Whom to start.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kind {
-    Gate { binary: PathBuf, with: Governance },
-    Bare { binary: PathBuf, l4_read: usize },
+    Gate {
+        binary: PathBuf,
+        with: Governance,
+    },
+    /// `flags` are its own, beyond where it listens and forwards to.
+    Bare {
+        binary: PathBuf,
+        flags: Vec<String>,
+    },
     Nginx,
 }
 
@@ -52,6 +59,13 @@ pub enum Scene {
     OneClient,
     /// Many clients, and an operation for answers of every size.
     Many { clients: u32 },
+}
+
+impl Kind {
+    /// The bare proxy with the gate's read buffer.
+    pub fn bare(binary: PathBuf, l4_read: usize) -> Self {
+        Self::Bare { binary, flags: vec!["--l4-read".into(), l4_read.to_string()] }
+    }
 }
 
 impl Scene {
@@ -94,8 +108,8 @@ impl Stage {
                 let scene = (self.scene, with);
                 gate::command(prefix, binary, &self.scratch, address, self.stub.address, scene)?
             }
-            Kind::Bare { binary, l4_read } => {
-                bare_command(prefix, binary, address, self.stub.address, *l4_read)
+            Kind::Bare { binary, flags } => {
+                bare_command(prefix, binary, address, self.stub.address, flags)
             }
             Kind::Nginx => {
                 nginx::command(prefix, &self.scratch, address, self.stub.address, &self.keys)?
@@ -145,12 +159,12 @@ fn bare_command(
     binary: &Path,
     address: SocketAddr,
     upstream: SocketAddr,
-    l4_read: usize,
+    flags: &[String],
 ) -> Command {
     let mut command = prefix.command(binary);
     command.args(["--threads", "1"]);
     command.args(["--listen", &address.to_string(), "--upstream", &upstream.to_string()]);
-    command.args(["--l4-read", &l4_read.to_string()]);
+    command.args(flags);
     command
 }
 

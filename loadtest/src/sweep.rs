@@ -206,7 +206,7 @@ fn start(
             Who::Gate => {
                 Kind::Gate { binary: gate.clone().unwrap_or_default(), with: Governance::default() }
             }
-            Who::Bare => Kind::Bare { binary: bare.clone(), l4_read: options.l4_read },
+            Who::Bare => Kind::bare(bare.clone(), options.l4_read),
             Who::Nginx => Kind::Nginx,
         };
         stage.start(name, &kind, &places.server).map(Some)
