@@ -154,3 +154,20 @@ fn explain_tells_the_rules_too() {
     let text = ["-H", "Content-Type: text/plain"];
     check(&[&with_tenant[..], &text].concat(), "denied: policy_refused");
 }
+
+#[test]
+fn explain_tells_of_preflights() {
+    let upstream = Upstream::start();
+    let apis = lab("cors = { origins = [\"https://app.example.com\"], methods = [\"GET\"] }");
+    let bench = Bench::start(&Setup { apis, ..Setup::before(&upstream) });
+    let check = |method: &str, expected: &str| {
+        let origin = "Origin: https://app.example.com";
+        let method = format!("Access-Control-Request-Method: {method}");
+        let call = ["explain", "--client", "full", "-H", origin, "-H", &method];
+        let said = bench.gate.cli(&[&call[..], &["OPTIONS", "/lab/ok/1"]].concat());
+        let text = [said.stdout, said.stderr].concat();
+        assert!(text.contains(expected), "{text}");
+    };
+    check("GET", "a preflight: the cors of api lab answers it, whoever calls");
+    check("PUT", "denied: policy_refused (403): the api's cors does not list the method");
+}
