@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
@@ -137,6 +138,12 @@ impl Answer {
         self
     }
 
+    /// The same to HEAD: the fields of the answer to GET, and no body.
+    pub fn for_head(mut self) -> Self {
+        self.body = Bytes::new();
+        self
+    }
+
     fn field(&mut self, name: HeaderName, value: String) {
         self.fields.push((name, HeaderValue::try_from(value).unwrap_or(EMPTY)));
     }
@@ -163,6 +170,7 @@ impl Answer {
         let mut response = http::Response::new(());
         *response.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or_default();
         response.headers_mut().extend(self.fields);
+        response.headers_mut().insert(header::DATE, get_cached_date());
         (response, self.body)
     }
 
@@ -174,6 +182,8 @@ impl Answer {
         for (name, value) in &self.fields {
             wire.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
         }
+        let date = get_cached_date();
+        wire.push_str(&format!("date: {}\r\n", date.to_str().unwrap_or_default()));
         wire.push_str("connection: close\r\n\r\n");
         [wire.as_bytes(), &self.body].concat()
     }

@@ -10,7 +10,7 @@ use crate::model::policy::Scheme;
 use crate::model::record::AccessDetail;
 use crate::request::Seen;
 use crate::request::head::parse_host;
-use crate::request::target::{self, Target};
+use crate::request::target::Target;
 
 use super::ctx::{Forward, Request, Stage};
 use super::headers::Noted;
@@ -32,9 +32,7 @@ pub fn request(
     let parent_request_id = headers::is_trusted(peer_ip, trusted)
         .then(|| headers::parent_request_id(&head.headers))
         .flatten();
-    let raw = target::split_absolute(head.raw_path());
-    let raw = raw.map_or(head.raw_path(), |(_, target)| target);
-    let target = Target::parse(raw, snapshot.policy.bounds.uri_bytes_max);
+    let target = Target::parse(head.raw_path(), snapshot.policy.bounds.uri_bytes_max);
     let noted = Noted::of(&head.headers);
     let host = noted.host.and_then(parse_host).unwrap_or_default();
     let (target, fault) = match target {

@@ -225,7 +225,8 @@ impl Connections {
         let answer = match (flight.was_answered(), live.id) {
             (false, Some(id)) => {
                 let fault = ending.map_or(Fault::PANICKED, |ending| ending.fault);
-                Some(Answer::of(&fault, id, None).dressed(live.dress.as_ref()))
+                let answer = Answer::of(&fault, id, None).dressed(live.dress.as_ref());
+                Some(if live.is_head { answer.for_head() } else { answer })
             }
             _ => None,
         };
@@ -265,9 +266,13 @@ fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arr
         Ok(head) => (head.framing, head.upgrade, rewritten(raw, &head)),
         Err(refusal) => return Err(refuse(transport, refusal)),
     };
-    if let Some(head) = rewritten {
-        transport.ahead.advance(end);
-        return Ok(Arrived { head, framing, upgrade });
+    match rewritten {
+        Ok(None) => {}
+        Ok(Some(head)) => {
+            transport.ahead.advance(end);
+            return Ok(Arrived { head, framing, upgrade });
+        }
+        Err(refusal) => return Err(refuse(transport, refusal)),
     }
     // Without bytes ahead the buffer moves whole: splitting it would make it shared.
     let head = if transport.ahead.len() == end {
@@ -278,19 +283,26 @@ fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arr
     Ok(Arrived { head, framing, upgrade })
 }
 
-/// A head whose target Pingora would refuse by itself, before any hook and without a record, with
+/// A head whose target Pingora might refuse by itself, before any hook and without a record, with
 /// the same target in a form that it takes. None for nearly every head.
-fn rewritten(raw: &[u8], head: &Head<'_>) -> Option<BytesMut> {
-    if target::is_wire_safe(head.target) {
-        return None;
+fn rewritten(raw: &[u8], head: &Head<'_>) -> Result<Option<BytesMut>, Refusal> {
+    let version = memchr::memchr(b'\n', raw).and_then(|end| end.checked_sub(VERSION_AND_CR));
+    let Some(version) = version else { return Ok(None) };
+    // What stands between the method and the version is the target, whole.
+    let is_origin_form = head.method.len() + 1 + head.target.len() == version;
+    if is_origin_form && target::is_wire_safe(head.target) {
+        return Ok(None);
     }
-    let version = memchr::memchr(b'\n', raw)?.checked_sub(VERSION_AND_CR)?;
-    let mut rewritten = BytesMut::with_capacity(raw.len() + 3 * head.target.len());
+    let target = target::to_wire(head.target);
+    if target.len() > target::TARGET_BYTES_MAX {
+        return Err(Refusal::new(Denial::UriTooLong, "the target is too long once encoded"));
+    }
+    let mut rewritten = BytesMut::with_capacity(raw.len() + target.len());
     rewritten.extend_from_slice(head.method.as_bytes());
     rewritten.extend_from_slice(b" ");
-    rewritten.extend_from_slice(&target::to_wire(head.target));
-    rewritten.extend_from_slice(raw.get(version..)?);
-    Some(rewritten)
+    rewritten.extend_from_slice(&target);
+    rewritten.extend_from_slice(raw.get(version..).unwrap_or_default());
+    Ok(Some(rewritten))
 }
 
 /// ` HTTP/1.1` and CR.

@@ -97,6 +97,8 @@ pub struct Flight {
 #[derive(Debug, Default)]
 pub struct Live {
     pub id: Option<RequestId>,
+    /// An answer to HEAD has no body, whoever gives it.
+    pub is_head: bool,
     /// From when it is about to be forwarded until it is over: what is judged again when the
     /// policy changes.
     pub call: Option<Call>,

@@ -4,7 +4,7 @@
 pub mod passing;
 
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -89,27 +89,31 @@ pub fn is_trusted(ip: Option<IpAddr>, trusted: &[IpNet]) -> bool {
 }
 
 /// The caller's address: the peer's, or, as far as trusted proxies vouch for it, the last address
-/// of `X-Forwarded-For` that is none of theirs.
+/// of `X-Forwarded-For` that is none of theirs. None when what stands there is no address.
 pub fn source_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut source = peer;
     if !is_trusted(peer, trusted) {
         return source;
     }
-    let fields = headers.get_all(X_FORWARDED_FOR).iter();
-    let mut hops: Vec<&str> = Vec::new();
-    for field in fields {
-        hops.extend(field.to_str().unwrap_or_default().split(',').map(str::trim));
-    }
-    for hop in hops.iter().rev() {
-        match hop.parse::<IpAddr>() {
-            Ok(ip) => source = Some(ip.to_canonical()),
-            Err(_) => break,
-        }
+    let fields = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let hops = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
+    for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
+        // Whoever stands there, it is not the proxy: rules on addresses must not take it for one.
+        source = Some(address(hop)?);
         if !is_trusted(source, trusted) {
             break;
         }
     }
     source
+}
+
+/// An address of `X-Forwarded-For`, which some proxies write with its port.
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?;
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let ip = text.parse().or_else(|_| with_port()).ok().or_else(in_brackets)?;
+    Some(IpAddr::to_canonical(&ip))
 }
 
 /// A trusted proxy's request id, bounded and printable.
@@ -226,7 +230,7 @@ impl Texts {
         let start = self.0.len();
         if trusted_peer {
             for field in fields.get_all(X_FORWARDED_FOR) {
-                self.0.extend_from_slice(field.to_str().unwrap_or_default().as_bytes());
+                self.0.extend_from_slice(field.as_bytes());
                 self.0.extend_from_slice(b", ");
             }
         }
@@ -252,7 +256,9 @@ impl Texts {
 
 /// Adds what every answer carries: our id, whatever the upstream said, and how the limits stand.
 pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
+    let status = head.status;
     change(head, |fields| {
+        passing::end_hop(fields, status);
         // Room for Pingora's two as well.
         fields.reserve(5);
         let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
@@ -299,15 +305,27 @@ mod tests {
             ["10.0.0.0/8", "192.168.0.0/16"].iter().map(|net| net.parse().expect("net")).collect();
         let check = |peer: &str, field: &str, expected: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-for", HeaderValue::from_str(field).expect("value"));
+            for line in field.split(';') {
+                let value = HeaderValue::from_bytes(line.as_bytes()).expect("value");
+                headers.append("x-forwarded-for", value);
+            }
             let source = source_ip(peer.parse().ok(), &headers, &trusted);
             assert_eq!(source, expected.parse().ok(), "{peer} {field}");
         };
         check("1.1.1.1", "2.2.2.2", "1.1.1.1");
         check("10.0.0.1", "2.2.2.2", "2.2.2.2");
         check("10.0.0.1", "6.6.6.6, 2.2.2.2, 192.168.0.1", "2.2.2.2");
-        check("10.0.0.1", "junk", "10.0.0.1");
-        check("10.0.0.1", "2.2.2.2, junk", "10.0.0.1");
+        check("10.0.0.1", "", "10.0.0.1");
+        check("10.0.0.1", "6.6.6.6;2.2.2.2, 192.168.0.1;10.0.0.9", "2.2.2.2");
+        check("10.0.0.1", "2.2.2.2:4711", "2.2.2.2");
+        check("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1");
+        check("10.0.0.1", "[2001:db8::1]", "2001:db8::1");
+        check("10.0.0.1", "::ffff:2.2.2.2", "2.2.2.2");
+        // What is no address is not the proxy's, and hides nothing that stands after it.
+        check("10.0.0.1", "junk", "none");
+        check("10.0.0.1", "2.2.2.2, junk", "none");
+        check("10.0.0.1", "junk, 2.2.2.2", "2.2.2.2");
+        check("10.0.0.1", "\u{ff}, 2.2.2.2", "2.2.2.2");
         check("10.0.0.1", "10.0.0.2", "10.0.0.2");
     }
 }

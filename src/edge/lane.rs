@@ -112,13 +112,14 @@ impl Lane {
     /// After the request's last byte: notices that the caller left; keeps what it sends ahead.
     fn poll_past_the_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let transport = self.transport()?;
-        if transport.ahead.len() >= AHEAD_BYTES_MAX {
-            return Poll::Pending;
+        // Read until there is nothing more: only then does the stream wake whoever waits here.
+        while transport.ahead.len() < AHEAD_BYTES_MAX {
+            if ready!(transport.poll_fill(cx))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        match ready!(transport.poll_fill(cx))? {
-            0 => Poll::Ready(Ok(())),
-            _ => Poll::Pending,
-        }
+        // Who sends so far ahead is seen to leave when its answers are written.
+        Poll::Pending
     }
 }
 

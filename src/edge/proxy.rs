@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -53,7 +53,9 @@ impl ProxyHttp for Gate {
         let (head, client, scheme) =
             (session.req_header(), session.client_addr(), ctx.flight.scheme);
         let request = arrival::request(&self.shared, head, client, scheme);
-        ctx.flight.live().id = Some(request.id);
+        let mut live = ctx.flight.live();
+        (live.id, live.is_head) = (Some(request.id), head.method == Method::HEAD);
+        drop(live);
         ctx.request = Some(request);
         headers::forget_case(session.req_header_mut());
         if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
@@ -206,9 +208,7 @@ impl ProxyHttp for Gate {
             tunnel::without_body(head)?;
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
-            request.expects_continue = head.headers.contains_key(header::EXPECT);
-            turn::begin_body(session, request.expects_continue);
-            ctx.awaits_body();
+            turn::begin_body(session, head, ctx).await?;
         }
         Ok(())
     }
@@ -284,6 +284,7 @@ impl ProxyHttp for Gate {
         }
         request.status = head.status.as_u16();
         headers::to_caller(head, request);
+        turn::suit_old_caller(session, head);
         Ok(())
     }
 

@@ -54,6 +54,7 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
     let (refusal, standing) = over.map_or((refusal, None), |(over, at)| (over, Some(at)));
     let fault = Fault::Denied(refusal);
     let answer = Answer::of(&fault, id, standing.as_ref());
+    let answer = if *method == *"HEAD" { answer.for_head() } else { answer };
     let request = Request {
         id,
         started,

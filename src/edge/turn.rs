@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
-use pingora::Error;
-use pingora::http::ResponseHeader;
+use http::{Method, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
+use pingora::{Error, Result};
 
 use crate::model::record::End;
 use crate::model::upstream::Timeouts;
@@ -124,13 +124,40 @@ fn was_whole(request: &Request, written: Option<&ResponseHeader>) -> bool {
     request.answered_whole || written.is_some_and(bodiless)
 }
 
-/// Readies a session for a body that is to come.
-pub fn begin_body(session: &mut Session, expects_continue: bool) {
+/// Readies a session for a body that is to come. It is the caller's turn then.
+pub async fn begin_body(
+    session: &mut Session,
+    head: &mut RequestHeader,
+    ctx: &mut Ctx,
+) -> Result<()> {
     // The flight keeps time; Pingora would with a timer for each piece.
     session.as_mut().set_read_timeout(None);
-    if expects_continue {
+    let Some(request) = &mut ctx.request else { return Ok(()) };
+    let asked_before =
+        std::mem::replace(&mut request.expects_continue, head.headers.contains_key(header::EXPECT));
+    if request.expects_continue {
         // Or the upstream's 100 would count as an answer before the body's end.
         session.as_mut().set_close_on_response_before_downstream_finish(false);
+        if head.version == Version::HTTP_2 {
+            // Pingora does not hear the 100 of such an upstream, so it is not asked for one.
+            head.remove_header(&header::EXPECT);
+            if !asked_before {
+                ctx.flight.note_interim();
+                session.as_mut().write_continue_response().await?;
+                ctx.flight.note_final();
+            }
+        }
+    }
+    ctx.awaits_body();
+    Ok(())
+}
+
+/// A caller of HTTP/1.0 knows no chunks (RFC 9112, 6.1): its answer ends with the connection.
+pub fn suit_old_caller(session: &mut Session, head: &mut ResponseHeader) {
+    if session.req_header().version == Version::HTTP_10
+        && head.remove_header(&header::TRANSFER_ENCODING).is_some()
+    {
+        session.as_mut().set_keepalive(None);
     }
 }
 

@@ -71,7 +71,7 @@ pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
     if count > bounds.head_fields_max {
         return Err(Refusal::detailed(Denial::HeadTooLarge, "The request has too many fields."));
     }
-    if raw_target.len() > bounds.uri_bytes_max {
+    if raw_target.len() > bounds.uri_bytes_max.min(target::TARGET_BYTES_MAX) {
         return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
     }
     let Some(host) = fields.host else {

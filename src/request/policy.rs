@@ -92,7 +92,8 @@ fn path(rules: &Rules, path: &str) -> Result<(), Refusal> {
 
 fn fields(rules: &Rules, ask: &Ask<'_>) -> Result<(), Refusal> {
     let is_there = |name: &&HeaderName| {
-        ask.fields.get_all(*name).iter().any(|value| !value.as_bytes().trim_ascii().is_empty())
+        let mut values = ask.fields.get_all(*name).iter();
+        values.any(|value| !value.as_bytes().trim_ascii().is_empty()) && goes_on(name, ask)
     };
     if let Some(name) = rules.required_headers.iter().find(|name| !is_there(name)) {
         return Err(refused(format!("the header {name} is missing")));
@@ -113,12 +114,23 @@ fn same(name: &HeaderName, forbidden: &HeaderName) -> bool {
     name.as_str().bytes().map(dashed).eq(forbidden.as_str().bytes().map(dashed))
 }
 
+/// Whether a field is forwarded: one that `Connection` names is for the gate alone (RFC 9110, 7.6.1),
+/// so the service would not see it.
+fn goes_on(name: &HeaderName, ask: &Ask<'_>) -> bool {
+    let options = ask.fields.get_all(header::CONNECTION).iter();
+    let mut options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
 fn content_type(rules: &Rules, ask: &Ask<'_>) -> Result<(), Refusal> {
     if rules.content_types.is_empty() || !has_body(ask) {
         return Ok(());
     }
     let mut values = ask.fields.get_all(header::CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     let refuse = |reason| Err(Refusal::new(Denial::PolicyRefused, reason));
+    if !goes_on(&header::CONTENT_TYPE, ask) {
+        return refuse("the body has no content type that would be forwarded");
+    }
     match (values.next(), values.next()) {
         (Some(value), None) if rules.content_types.iter().any(|range| range.holds(value)) => Ok(()),
         (Some(_), None) => refuse("the api does not take bodies of this content type"),

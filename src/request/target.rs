@@ -81,15 +81,22 @@ pub fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((authority, if target.is_empty() { b"/" } else { target }))
 }
 
+/// The longest target that URI parsers take, whatever config allows.
+pub const TARGET_BYTES_MAX: usize = 65_534;
+
 /// Whether a target that passed the strict head may go to a URI parser as it is: the bytes that this
 /// file percent-encodes are refused by some.
 pub fn is_wire_safe(raw: &[u8]) -> bool {
     raw.iter().all(|byte| class(*byte) != Class::Encode)
 }
 
-/// The same target with those bytes percent-encoded. Its canonical form is the same.
+/// The same target in origin form with those bytes percent-encoded. Its canonical form is the same.
 pub fn to_wire(raw: &[u8]) -> Vec<u8> {
     let mut text = String::with_capacity(raw.len() + 16);
+    if raw.first() != Some(&b'/') && raw != b"*" {
+        // RFC 9112, 3.2.1: an absolute form may leave an empty path out before its query.
+        text.push('/');
+    }
     let (path, query) = match raw.iter().position(|byte| *byte == b'?') {
         Some(at) => raw.split_at(at),
         None => (raw, &[][..]),
@@ -205,12 +212,12 @@ fn push_query_byte(text: &mut String, byte: u8) {
     }
 }
 
-/// Refuses segments that a server behind the gate might resolve away. `/..;x/` counts: some
-/// servers cut parameters off segments first.
+/// Refuses segments that a server behind the gate might resolve away. `/..;x/` and `/;x/` count:
+/// some servers cut parameters off segments first.
 fn check_segments(path: &str) -> Result<(), Refusal> {
     let pairs = || path.as_bytes().array_windows();
-    // Most paths have no segment that is empty or starts with a dot.
-    if !pairs().any(|[a, b]| *a == b'/' && (*b == b'/' || *b == b'.')) {
+    // Most paths have no segment that is empty or starts with a dot or a parameter.
+    if !pairs().any(|[a, b]| *a == b'/' && matches!(*b, b'/' | b'.' | b';')) {
         return Ok(());
     }
     if pairs().any(|pair| pair == b"//") {
@@ -218,6 +225,9 @@ fn check_segments(path: &str) -> Result<(), Refusal> {
     }
     for segment in path.split('/') {
         let name = segment.split(';').next().unwrap_or_default();
+        if name.is_empty() && !segment.is_empty() {
+            return Err(malformed("The path holds a segment of parameters alone ('/;')."));
+        }
         if name == "." || name == ".." {
             return Err(malformed("The path holds a dot segment ('.' or '..')."));
         }
@@ -278,6 +288,10 @@ mod tests {
         check("/.well-known/x", Ok("/.well-known/x"));
         check("/...", Ok("/..."));
         check("/a/", Ok("/a/"));
+        check("/a;b/c;d=e", Ok("/a;b/c;d=e"));
+        check("/a/;/b", Err(MalformedRequest));
+        check("/a/;x=y/b", Err(MalformedRequest));
+        check("/;", Err(MalformedRequest));
         check("/a?q=\"<>`", Ok("/a?q=%22%3C%3E%60"));
         check("/%252e%252e", Ok("/%252e%252e"));
         for raw in [

@@ -186,3 +186,24 @@ fn requests_past_the_most_are_refused() {
         (bench.get("/lab/ok/1").status == 200).then_some(())
     });
 }
+
+/// Regression: answers that the gate gives after the exchange had a body for HEAD, and no Date.
+#[test]
+fn late_answers_to_head_have_no_body() {
+    let upstream = Upstream::start();
+    let timeouts = "timeouts = { first_byte = \"100ms\" }";
+    let gate = Gate::start(&Setup { upstream: timeouts, ..Setup::before(&upstream) });
+    let check = |head: &str, status: u16| {
+        let mut client = gate.client();
+        client.send(head.as_bytes());
+        let response = client.read(Body::Absent).expect("an answer");
+        assert_eq!(response.status, status, "{head}");
+        assert!(response.field("date").is_some(), "{response:?}");
+        assert_ne!(response.field("content-length"), Some("0"), "{response:?}");
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(client.stream(), &mut rest).expect("the gate closes");
+        assert!(rest.is_empty(), "{}", rest.escape_ascii());
+    };
+    check("HEAD /open/hold/1 HTTP/1.1\r\nHost: gate.test\r\n\r\n", 504);
+    check("HEAD /open/ok/1 HTTP/1.1\r\nHost: gate.test\r\nA : b\r\n\r\n", 400);
+}

@@ -113,3 +113,23 @@ concurrency = { limit = 1, shadow = true }
     upstream.release();
     assert_eq!(held.read(Body::Expected).map(|response| response.status), Some(200));
 }
+
+/// Regression: whoever had sent a byte of its next request was not seen to leave.
+#[test]
+fn a_caller_that_sent_ahead_and_leaves_frees_its_place() {
+    let upstream = Upstream::start();
+    let gate = Gate::start(&Setup { plans: TWO, ..Setup::before(&upstream) });
+    let key = gate.add_lab_client("hasty");
+    let mut held: Vec<Client> =
+        (0..2).map(|n| begin(&gate, &upstream, &key, &format!("/lab/stream/{n}"))).collect();
+    let call = || gate.call(&Request::get("/lab/ok/1").key(&key.text)).status;
+    assert_eq!(call(), 429);
+    held[0].send(b"G");
+    held[1].send(&Request::get("/lab/ok/2").key(&key.text).bytes());
+    drop(held);
+    for n in 0..2 {
+        let record = gate.record_of_path(&format!("/lab/stream/{n}"));
+        assert_eq!(record["end"], "client_abort", "{record}");
+    }
+    assert_eq!(call(), 200);
+}

@@ -197,3 +197,31 @@ fn what_follows_a_request_is_never_taken_for_its_body() {
     expect_denial(&outer, Denial::CredentialMissing, &[]);
     assert!(upstream.received_at("/open/ok/smuggled").is_empty());
 }
+
+/// Regression: Pingora compares a target's host with `Host` letter by letter, and takes no target
+/// of 65,535 bytes: both were answered by it, without a record.
+#[test]
+fn targets_that_pingora_refuses_are_judged_by_the_gate() {
+    let upstream = Upstream::start();
+    let bounds = "uri_bytes_max = \"64KiB\"\nhead_bytes_max = \"256KiB\"";
+    let gate = Gate::start(&Setup { bounds, ..Setup::before(&upstream) });
+    let check = |target: &str, status: u16| {
+        let mut client = gate.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n").as_bytes());
+        let response = client.read(Body::Expected).expect("an answer");
+        let shown: String = target.chars().take(40).collect();
+        assert_eq!(response.status, status, "{shown}");
+        assert_eq!(gate.record_of(&response)["status"], status, "{shown}");
+    };
+    check("http://gate.test/open/ok/1", 200);
+    check("http://GATE.test/open/ok/2", 200);
+    check("HTTPS://Gate.Test/open/ok/3?a", 200);
+    check("http://gate.test?a", 404);
+    let long = |bytes: usize, of: &str| format!("/open/ok/{}", of.repeat(bytes - 9));
+    check(&long(65_534, "a"), 200);
+    check(&long(65_535, "a"), 414);
+    check(&long(65_536, "a"), 414);
+    // Three bytes each, once they are encoded.
+    check(&long(22_000, "|"), 414);
+    assert_eq!(upstream.received_at("/open/ok/2").len(), 1);
+}

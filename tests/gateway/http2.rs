@@ -10,6 +10,7 @@ use super::harness::address;
 use super::harness::bench::{Bench, expect_denial};
 use super::harness::client::Client;
 use super::harness::curl::Curl;
+use super::harness::frames::Frames;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request as Http1};
 use super::harness::http2::{Begun, Http2, Sent, block_on, in_time, request};
@@ -339,4 +340,28 @@ fn many_requests_on_few_connections_have_a_record_each() {
         gate.records(&["--path", "/open/ok/1", "--limit", "5000"], |records| records.len() == 2000);
     assert!(records.iter().all(|record| record["end"] == "complete" && record["status"] == 200));
     assert_eq!(gate.call(&Http1::get("/open/ok/2")).status, 200);
+}
+
+/// Regression: a caller that translates from HTTP/1 may send Host and no :authority; and a key of
+/// the gate among the crumbs of a cookie was joined to the others and so passed.
+#[test]
+fn heads_from_translators_are_taken() {
+    let upstream = Upstream::start();
+    let bench = Bench::start(&setup(&upstream));
+    let key = &bench.key.text;
+    let mut frames = Frames::begin(bench.gate.address);
+    let head = [(":method", "GET"), (":scheme", "http"), (":path", "/open/ok/1")];
+    frames.request(1, &[&head[..], &[("host", "gate.test")]].concat());
+    assert!(!frames.read_stream(1).is_empty());
+    let record = bench.gate.record_of_path("/open/ok/1");
+    assert_eq!((&record["status"], &record["host"]), (&200.into(), &"gate.test".into()));
+    block_on(async {
+        let mut http2 = Http2::connect(&bench.gate).await;
+        let mut call = request("GET", "/lab/ok/1", key);
+        for crumb in ["a=1", key, "b=2"] {
+            call.headers_mut().append("cookie", crumb.parse().expect("a value"));
+        }
+        assert_eq!(http2.call(call, b"").await.status, 200);
+    });
+    assert_eq!(upstream.one_at("/lab/ok/1").fields.value("cookie"), Some("a=1; b=2"));
 }

@@ -247,3 +247,22 @@ fn hold(gate: &Gate, service: &Service, count: usize) -> Vec<super::harness::cli
     };
     (0..count).map(hold).collect()
 }
+
+/// Regression: Pingora does not hear the 100 of an HTTP/2 upstream, so a caller that waits for it
+/// waited until its time was over.
+#[test]
+fn the_gate_itself_says_continue() {
+    let service = Service::start(&json!({ "protocol": "h2" }));
+    let gate = gate(&service, "");
+    let mut client = gate.client();
+    let request = Request::new("POST", "/open/echo/1")
+        .field("Expect", "100-continue")
+        .field("Content-Length", "7");
+    client.send(&request.head_bytes());
+    let interim = client.read(Body::Absent).expect("a 100");
+    assert_eq!(interim.status, 100);
+    client.send(b"to echo");
+    let response = client.read(Body::Expected).expect("an answer");
+    assert_eq!((response.status, response.text()), (200, "to echo"));
+    assert_eq!(gate.record_of(&response)["end"], "complete");
+}

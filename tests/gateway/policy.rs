@@ -4,6 +4,7 @@
 use onegate::model::denial::Denial;
 
 use super::harness::bench::Bench;
+use super::harness::gate::Gate;
 use super::harness::http::{Body, Request};
 use super::harness::setup::{LAB, Setup};
 use super::harness::upstream::Upstream;
@@ -170,4 +171,51 @@ fn explain_tells_of_preflights() {
     };
     check("GET", "a preflight: the cors of api lab answers it, whoever calls");
     check("PUT", "denied: policy_refused (403): the api's cors does not list the method");
+}
+
+/// Regression: a byte that is no ASCII, or a hop that is no address, made the caller the proxy.
+#[test]
+fn addresses_cannot_be_hidden_behind_a_proxy() {
+    let upstream = Upstream::start();
+    let apis = lab("").replace(
+        "access = \"public\"",
+        "access = \"public\"\nip = { deny = [\"203.0.113.0/24\"] }",
+    );
+    let server = "trusted_proxies = [\"127.0.0.0/8\"]";
+    let gate = Gate::start(&Setup { server, apis, ..Setup::before(&upstream) });
+    let check = |hops: &[u8], status: u16, source: Option<&str>| {
+        let mut client = gate.client();
+        let head = b"GET /open/ok/1 HTTP/1.1\r\nHost: gate.test\r\nX-Forwarded-For: ".as_slice();
+        client.send(&[head, hops, b"\r\n\r\n"].concat());
+        let response = client.read(Body::Expected).expect("an answer");
+        assert_eq!(response.status, status, "{}", hops.escape_ascii());
+        let record = gate.record_of(&response);
+        assert_eq!(record["source_ip"].as_str(), source, "{record}");
+    };
+    check(b"198.51.100.7", 200, Some("198.51.100.7"));
+    check(b"203.0.113.7", 403, Some("203.0.113.7"));
+    check(b"\xff, 203.0.113.7", 403, Some("203.0.113.7"));
+    check(b"203.0.113.7:4711", 403, Some("203.0.113.7"));
+    check(b"203.0.113.7, junk", 403, None);
+    check(b"\xff", 403, None);
+}
+
+/// Regression: what `Connection` names is not forwarded, so it fulfils no rule.
+#[test]
+fn fields_for_the_gate_alone_fulfil_no_rule() {
+    let upstream = Upstream::start();
+    let rules = "required_headers = [\"X-Tenant\"]\ncontent_types = [\"application/json\"]";
+    let bench = Bench::start(&Setup { apis: lab(rules), ..Setup::before(&upstream) });
+    let check = |n: usize, connection: &str, status: u16| {
+        let request = Request::new("POST", &format!("/lab/echo/{n}"))
+            .key(&bench.key.text)
+            .field("X-Tenant", "a")
+            .field("Content-Type", "application/json")
+            .field("Connection", connection)
+            .body(b"{}");
+        assert_eq!(bench.gate.call(&request).status, status, "{connection}");
+    };
+    check(0, "keep-alive", 200);
+    check(1, "keep-alive, x-tenant", 403);
+    check(2, "Content-Type", 403);
 }

@@ -10,6 +10,7 @@ use super::harness::bench::{Bench, expect_denial};
 use super::harness::client::Client;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request};
+use super::harness::scripted::{Say, Scripted, whole};
 use super::harness::setup::{LAB, Setup};
 use super::harness::upstream::{OK_BODY, Upstream};
 
@@ -270,4 +271,48 @@ fn keep_alive_survives_a_denial() {
     check(Request::new("PATCH", "/lab/ok/1").key(key).body(b"x"), Denial::MethodNotAllowed);
     check(Request::new("POST", "/lab/ok/1").key(key).body(&[0; 5000]), Denial::BodyTooLarge);
     check(Request::new("POST", "/lab/ok/1").chunks(&[b"a", b"b"]), Denial::CredentialMissing);
+}
+
+/// Regression: HTTP/1.0 knows no chunks (RFC 9112, 6.1).
+#[test]
+fn callers_of_http_1_0_get_a_body_that_ends_with_the_connection() {
+    let scripted = Scripted::start(|asked| {
+        let framing = match &*asked.target {
+            "/open/chunks" => "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            _ => "Content-Length: 2\r\n\r\nok",
+        };
+        vec![Say::Bytes(format!("HTTP/1.1 200 OK\r\n{framing}").into_bytes())]
+    });
+    let gate = Gate::start(&Setup::before_address(scripted.address));
+    let check = |target: &str, keeps: bool| {
+        let mut client = gate.client();
+        let head = format!("GET {target} HTTP/1.0\r\nHost: gate.test\r\n\r\n");
+        client.send(head.as_bytes());
+        let response = client.read(Body::Expected).expect("an answer");
+        assert_eq!((response.status, response.text()), (200, "ok"), "{target}");
+        assert_eq!(response.field("transfer-encoding"), None, "{response:?}");
+        assert_eq!(response.field("content-length").is_some(), keeps, "{response:?}");
+        assert_eq!(gate.record_of(&response)["end"], "complete");
+    };
+    check("/open/chunks", false);
+    check("/open/length", true);
+}
+
+/// Regression: fields that the upstream meant for the gate went on to callers (RFC 9110, 7.6.1).
+#[test]
+fn a_responses_fields_of_one_hop_stay_on_it() {
+    let scripted = Scripted::start(|asked| {
+        let fields = "Connection: keep-alive, X-Internal\r\nX-Internal: 1\r\n\
+                      Keep-Alive: timeout=600\r\nProxy-Authenticate: Basic\r\n\
+                      Proxy-Connection: keep-alive\r\nUpgrade: h2c\r\nX-Kept: 1\r\n";
+        whole(asked, "200 OK", fields, b"ok")
+    });
+    let gate = Gate::start(&Setup::before_address(scripted.address));
+    let response = gate.call(&Request::get("/open/ok/1"));
+    assert_eq!((response.status, response.text()), (200, "ok"));
+    for name in ["x-internal", "keep-alive", "proxy-authenticate", "proxy-connection", "upgrade"] {
+        assert_eq!(response.field(name), None, "{response:?}");
+    }
+    assert_eq!(response.field("x-kept"), Some("1"));
+    assert_eq!(response.field("connection"), Some("keep-alive"));
 }

@@ -2,7 +2,7 @@
 //! its business.
 
 use http::header::Entry;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::request::identify;
 
@@ -67,7 +67,8 @@ fn same_name(name: &str, ours: &str) -> bool {
     name.len() == ours.len() && name.bytes().map(dashed).eq(ours.bytes())
 }
 
-fn carries_credential(value: &[u8]) -> bool {
+/// Whether a value is a credential of the gate, bare or after `Bearer`.
+pub fn carries_credential(value: &[u8]) -> bool {
     identify::is_ours(value) || identify::bearer(value).is_some_and(identify::is_ours)
 }
 
@@ -87,6 +88,41 @@ pub fn has_hop_by_hop(fields: &HeaderMap) -> bool {
     };
     fields.keys().any(is_one)
 }
+
+/// Takes the fields that were for this hop only out of an upstream's response, those that its
+/// `Connection` names included. How a body is framed stays, Pingora writes it anew.
+pub fn end_hop(fields: &mut HeaderMap, status: StatusCode) {
+    let switches = matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED);
+    // Nearly every response has `Connection` at most, and it names nothing.
+    while let Some(name) = fields.keys().find(|name| is_of_this_hop(name, switches)).cloned() {
+        fields.remove(&name);
+    }
+    let Some(connection) = fields.get(header::CONNECTION) else { return };
+    if switches || matches!(connection.as_bytes(), b"keep-alive" | b"close") {
+        return;
+    }
+    let options = fields.get_all(header::CONNECTION).iter();
+    let options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let options = options.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    for name in options.collect::<Vec<_>>() {
+        if !ENDS_A_MESSAGE.contains(&name) {
+            fields.remove(&name);
+        }
+    }
+}
+
+fn is_of_this_hop(name: &HeaderName, switches: bool) -> bool {
+    match name.as_str().len() {
+        7 => *name == header::UPGRADE && !switches,
+        10 => *name == "keep-alive",
+        16 => *name == "proxy-connection",
+        18 => *name == header::PROXY_AUTHENTICATE,
+        _ => false,
+    }
+}
+
+/// Whoever names these asks for a message without an end.
+const ENDS_A_MESSAGE: [HeaderName; 2] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
 
 #[cfg(test)]
 mod tests {

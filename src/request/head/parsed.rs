@@ -31,7 +31,8 @@ pub fn check<'a>(
     if method == "CONNECT" {
         return Err(Refusal::detailed(Denial::MethodNotAllowed, "The gate opens no tunnels."));
     }
-    if !matches!(scheme, Some("http" | "https")) {
+    // Where there is no :authority, the library drops the scheme that it saw.
+    if !matches!((scheme, authority), (Some("http" | "https"), _) | (None, None)) {
         return Err(malformed("The scheme must be http or https."));
     }
     let path = path.ok_or_else(|| malformed("The request has no path."))?;
