@@ -58,6 +58,7 @@ impl ProxyHttp for Gate {
         drop(live);
         ctx.request = Some(request);
         headers::forget_case(session.req_header_mut());
+        turn::begin_old_caller(session);
         if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
             // Anything but WebSocket is not offered, so the request is an ordinary one.
             session.req_header_mut().remove_header(&header::UPGRADE);

@@ -152,6 +152,13 @@ pub async fn begin_body(
     Ok(())
 }
 
+/// A caller of HTTP/1.0 knows no informational answers (RFC 9110, 15.2).
+pub fn begin_old_caller(session: &mut Session) {
+    if session.req_header().version == Version::HTTP_10 {
+        session.as_mut().set_ignore_info_resp(true);
+    }
+}
+
 /// A caller of HTTP/1.0 knows no chunks (RFC 9112, 6.1): its answer ends with the connection.
 pub fn suit_old_caller(session: &mut Session, head: &mut ResponseHeader) {
     if session.req_header().version == Version::HTTP_10

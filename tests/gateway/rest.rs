@@ -273,7 +273,7 @@ fn keep_alive_survives_a_denial() {
     check(Request::new("POST", "/lab/ok/1").chunks(&[b"a", b"b"]), Denial::CredentialMissing);
 }
 
-/// Regression: HTTP/1.0 knows no chunks (RFC 9112, 6.1).
+/// Regression: HTTP/1.0 knows no chunks (RFC 9112, 6.1), nor informational answers (RFC 9110, 15.2).
 #[test]
 fn callers_of_http_1_0_get_a_body_that_ends_with_the_connection() {
     let scripted = Scripted::start(|asked| {
@@ -281,7 +281,8 @@ fn callers_of_http_1_0_get_a_body_that_ends_with_the_connection() {
             "/open/chunks" => "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
             _ => "Content-Length: 2\r\n\r\nok",
         };
-        vec![Say::Bytes(format!("HTTP/1.1 200 OK\r\n{framing}").into_bytes())]
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+        vec![Say::Bytes(format!("{hints}HTTP/1.1 200 OK\r\n{framing}").into_bytes())]
     });
     let gate = Gate::start(&Setup::before_address(scripted.address));
     let check = |target: &str, keeps: bool| {
