@@ -221,7 +221,7 @@ async fn reload_config(
     in_background(move || {
         let asked = Asked { by: &actor, at: clock::wall() };
         let message = reload(&admin.registry, &admin.reload, asked).map_err(|why| {
-            let fix = "The old config serves on. Mend the new one: onegate check";
+            let fix = "The old config serves on. Mend the new one; `onegate check` looks at the file alone.";
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "config_refused", why, fix)
         })?;
         Ok(Json(wire::Reloaded { message }))

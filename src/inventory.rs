@@ -147,6 +147,12 @@ impl Registry {
         Ok(self.swap(Snapshot::new(policy, inventory)))
     }
 
+    /// What the running config lacks though the inventory uses it: possible after a start only.
+    pub fn missing(&self, now: UnixMicros) -> Vec<InUse> {
+        let running = self.running.load();
+        in_use::missing(&running.policy, &running.inventory, now)
+    }
+
     /// Records an act that is no change of the inventory, such as a reload.
     pub fn note(&self, act: Act, asked: Asked<'_>) -> Recorded {
         self.note_in(&mut self.lock(), act, asked)

@@ -94,6 +94,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let on_swap = recheck_flights(Arc::clone(&flights));
     let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
     let registry = Arc::new(registry.map_err(StartError::Inventory)?);
+    tell_missing(&registry);
     let shared = Arc::new(Shared {
         snapshot: registry.running(),
         audit: log,
@@ -151,6 +152,14 @@ impl Running {
 
     pub fn is_without_clients(&self) -> bool {
         self.shared.snapshot.load().inventory.clients.is_empty()
+    }
+}
+
+/// A reload to a config that lacks what is in use would be refused. A start must not be: whoever else
+/// calls needs the gate.
+fn tell_missing(registry: &Registry) {
+    for missing in registry.missing(clock::wall()) {
+        log::warn!("{missing}, and the config has no such thing: these calls are refused");
     }
 }
 

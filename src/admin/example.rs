@@ -9,21 +9,21 @@ use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::template::Segment;
 
-/// The URL of the first GET without parameters that the credential's grants name, else that of the
-/// gate; None when nothing listens.
+/// The URL of the first GET without parameters that the credential's grants name; None when there is
+/// none, or nothing listens.
 pub fn url(snapshot: &Snapshot, credential: &Credential) -> Option<String> {
     let policy = &snapshot.policy;
     let listener = policy.listeners.first()?;
     let (address, scheme) = (reachable(listener.address), listener.scheme().as_str());
     let client = snapshot.inventory.clients.get(&credential.client)?;
     let profile = client.profile(credential.profile.as_str())?;
-    let Some((api, operation)) = granted(policy, profile) else {
-        return Some(format!("{scheme}://{address}/"));
-    };
-    let path = match operation.template.to_string() {
-        root if root == "/" => String::new(),
-        path => path,
-    };
+    let (api, operation) = granted(policy, profile)?;
+    let literals = operation.template.segments.iter().filter_map(|segment| match segment {
+        Segment::Literal(literal) => Some(format!("/{literal}")),
+        Segment::Parameter(_) | Segment::Tail(_) => None,
+    });
+    let path: String = literals.collect();
+    let path = if path == "/" { String::new() } else { path };
     let base = api.base_path.as_prefix();
     let path = if base.is_empty() && path.is_empty() { "/" } else { &path };
     Some(match host(policy, api) {
@@ -40,8 +40,9 @@ fn granted<'p>(
     let products = policy.products.iter().filter(|product| granted(product.name.clone()));
     let operations = products.flat_map(|product| &product.operations);
     let mut simple = operations.filter_map(|id| policy.operations.get(id)).filter(|operation| {
-        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
-        operation.methods.contain("GET") && operation.template.segments.iter().all(literal)
+        // The rest of a path may be empty.
+        let needs_nothing = |segment: &Segment| !matches!(segment, Segment::Parameter(_));
+        operation.methods.contain("GET") && operation.template.segments.iter().all(needs_nothing)
     });
     let operation = simple.next()?;
     let api = policy.apis.iter().find(|api| api.name == operation.api.name)?;
@@ -120,41 +121,48 @@ mod tests {
         let add = Change::AddClient(testing::new_client("a"));
         let credential = testing::issued(testing::make(&registry, &add).unwrap()).credential;
         let inventory = registry.running().load().inventory.clone();
+        let check_any =
+            |address: &str, host: Option<&str>, base: &str, path: &str, expected: Option<&str>| {
+                let mut policy = Arc::into_inner(testing::policy(&[], &[])).unwrap();
+                let address = address.parse().unwrap();
+                policy.listeners = [Listener {
+                    name: name("main"),
+                    address,
+                    http2: false,
+                    health_path: None,
+                    tls: None,
+                }]
+                .into();
+                let api = api(base);
+                policy.apis = [Arc::clone(&api)].into();
+                match host {
+                    Some(host) => drop(policy.hosts.exact.insert(host.into(), vec![api])),
+                    None => policy.hosts.any.push(api),
+                }
+                let get = Methods::Listed(["GET".into()].into());
+                let post = Methods::Listed(["POST".into()].into());
+                policy.operations = AHashMap::from_iter([
+                    operation("payments.create", post, path),
+                    operation("payments.one", get.clone(), "/x/{id}"),
+                    operation("payments.list", get, path),
+                ]);
+                let operations =
+                    ["payments.create", "payments.one", "payments.list"].map(name).into();
+                policy.products = [Product { name: name("payments-all"), operations }].into();
+                let snapshot = Snapshot::new(Arc::new(policy), inventory.clone());
+                assert_eq!(url(&snapshot, &credential).as_deref(), expected);
+            };
         let check = |address: &str, host: Option<&str>, base: &str, path: &str, expected: &str| {
-            let mut policy = Arc::into_inner(testing::policy(&[], &[])).unwrap();
-            let address = address.parse().unwrap();
-            policy.listeners = [Listener {
-                name: name("main"),
-                address,
-                http2: false,
-                health_path: None,
-                tls: None,
-            }]
-            .into();
-            let api = api(base);
-            policy.apis = [Arc::clone(&api)].into();
-            match host {
-                Some(host) => drop(policy.hosts.exact.insert(host.into(), vec![api])),
-                None => policy.hosts.any.push(api),
-            }
-            let get = Methods::Listed(["GET".into()].into());
-            let post = Methods::Listed(["POST".into()].into());
-            policy.operations = AHashMap::from_iter([
-                operation("payments.create", post, path),
-                operation("payments.one", get.clone(), "/x/{id}"),
-                operation("payments.list", get, path),
-            ]);
-            let operations = ["payments.create", "payments.one", "payments.list"].map(name).into();
-            policy.products = [Product { name: name("payments-all"), operations }].into();
-            let snapshot = Snapshot::new(Arc::new(policy), inventory.clone());
-            assert_eq!(url(&snapshot, &credential).as_deref(), Some(expected));
+            check_any(address, host, base, path, Some(expected));
         };
         let local = "127.0.0.1:8080";
         check(local, None, "/api", "/payments", "http://127.0.0.1:8080/api/payments");
         check("0.0.0.0:80", None, "/api", "/", "http://127.0.0.1:80/api");
         check("[::]:80", None, "/", "/", "http://[::1]:80/");
         check(local, Some("pay.example"), "/", "/payments", "http://pay.example:8080/payments");
-        check(local, None, "/api", "/{id}", "http://127.0.0.1:8080/");
+        check(local, None, "/api", "/{rest...}", "http://127.0.0.1:8080/api");
+        check(local, None, "/api", "/files/{rest...}", "http://127.0.0.1:8080/api/files");
+        check_any(local, None, "/api", "/{id}", None);
         assert_eq!(url(&registry.running().load(), &credential), None, "nothing listens");
     }
 }

@@ -185,8 +185,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             }
             self.encode(&entry);
             self.in_lines += 1;
-            if self.in_lines.is_multiple_of(AT_ONCE) {
-                // Where workers share this thread's CPU, requests must not wait for a whole batch.
+            if self.batch.len() < BEHIND && self.in_lines.is_multiple_of(AT_ONCE) {
+                // Where workers share this thread's CPU, requests must not wait for a whole batch. Once
+                // there is more to do than that, every break would be as long as a worker's turn, and
+                // the queue would fill up: then the records come first.
                 thread::yield_now();
             }
         }
@@ -265,7 +267,9 @@ pub const GAP_ACTION: &str = "audit.gap";
 pub const PATIENCE: Duration = Duration::from_secs(2);
 const PIECE_BYTES: usize = 256 * 1024;
 /// Entries that are encoded without a break: some tens of microseconds.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
+/// From so many waiting entries on there are no breaks.
+const BEHIND: usize = 128;
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);

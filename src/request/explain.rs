@@ -7,7 +7,7 @@ use crate::model::id::{ClientId, Scope};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
-use super::limit::usage;
+use super::limit::{self, usage};
 use super::{Ask, Seen, authorize, classify, fits, identify, policy};
 
 /// One stage and what it found.
@@ -78,17 +78,18 @@ fn tell(
         },
     );
 
-    let plan = permit.known().and_then(|known| {
-        let plan = snapshot.policy.plans.get(known.profile.plan.as_ref()?)?;
-        Some((plan, &known.profile.meter))
-    });
-    let Some((plan, meter)) = plan else {
-        step("limit", "no plan: not limited".to_owned());
-        tell_answer(&operation, &mut step);
-        return Ok(());
-    };
-    for limit in usage::describe(plan, meter, &operation, now) {
-        step("limit", format!("plan {}, {limit}", plan.name));
+    let plan = permit.known().and_then(|known| known.profile.plan.as_ref());
+    match plan.map(|name| snapshot.policy.plans.get(name)) {
+        None => step("limit", "no plan: not limited".to_owned()),
+        Some(None) => return Err(limit::without_plan()),
+        Some(Some(plan)) => {
+            for told in usage::describe(plan, &operation) {
+                step("limit", format!("plan {}, {told}", plan.name));
+            }
+            let used =
+                "how much is used only the running gate knows; nothing is asked or charged here";
+            step("limit", used.to_owned());
+        }
     }
     tell_answer(&operation, &mut step);
     Ok(())

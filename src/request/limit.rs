@@ -122,8 +122,7 @@ pub fn limit(
         return Ok(Admitted(permit, None));
     };
     let Some(plan) = plans.get(name) else {
-        let reason = "the profile's plan is not in the config";
-        return Err(Refusal::new(Denial::NotGranted, reason).into());
+        return Err(without_plan().into());
     };
     let mut standing = Standing { plan: Arc::clone(plan), rates: Default::default(), more: None };
     if !plan.is_plain() {
@@ -140,6 +139,11 @@ pub fn limit(
             Err(Refusal::advising(Denial::RateLimited, advice, "the plan's rate is used up").into())
         }
     }
+}
+
+/// A plan that the config lacks is no licence to call without limits.
+pub fn without_plan() -> Refusal {
+    Refusal::new(Denial::NotGranted, "the profile's plan is not in the config")
 }
 
 /// Charges every rate of a plan of plain ones, or none. Some: the rate that makes the caller wait longest, and how long in

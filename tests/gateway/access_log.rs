@@ -95,6 +95,19 @@ fn the_file_is_opened_anew_by_signal_and_moved_by_reload() {
     line_of(gate, "stdout.txt", bench.get("/lab/ok/5").id());
 }
 
+/// Regression: what the gate says when it starts stood among the lines of JSON.
+#[test]
+fn standard_output_is_the_logs_alone() {
+    let upstream = Upstream::start();
+    let more = TO_A_FILE.replace("access.log\"", "stdout\"");
+    let gate = Gate::start(&Setup { more, ..Setup::before(&upstream) });
+    line_of(&gate, "stdout.txt", gate.call(&Request::get("/open/ok/1")).id());
+    let text = fs::read_to_string(gate.folder.at("stdout.txt")).expect("it is written");
+    for line in text.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+}
+
 #[test]
 fn a_log_that_cannot_be_written_does_not_hold_the_gate_back() {
     let upstream = Upstream::start();

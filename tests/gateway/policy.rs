@@ -152,6 +152,7 @@ fn explain_tells_the_rules_too() {
     let with_tenant = ["--source-ip", inside, "-H", tenant];
     check(&with_tenant, "the api's rules admit the address");
     check(&with_tenant, "allowed");
+    check(&with_tenant, "how much is used only the running gate knows");
     let text = ["-H", "Content-Type: text/plain"];
     check(&[&with_tenant[..], &text].concat(), "denied: policy_refused");
 }

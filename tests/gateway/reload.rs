@@ -101,6 +101,22 @@ fn what_is_in_use_cannot_be_taken_away() {
     check(&renamed, &["lab", "full", "reader"]);
 }
 
+/// Regression: a start takes such a config, since it cannot know what else is lost without the gate;
+/// but it said nothing.
+#[test]
+fn a_start_says_what_is_in_use_and_gone() {
+    let upstream = Upstream::start();
+    let mut bench = Bench::start(&Setup::before(&upstream));
+    let good = bench.gate.config_text();
+    assert!(bench.gate.terminate().success());
+    let product = "[[product]]\nname = \"lab\"";
+    bench.gate.write_config_text(&good.replace(product, "[[product]]\nname = \"laboratory\""));
+    bench.gate.run();
+    assert_eq!(bench.get("/lab/ok/1").status, 403);
+    let said = bench.gate.stderr();
+    assert!(said.contains("product 'lab' is in use by five/default, full/default"), "{said}");
+}
+
 fn with_new_api(upstream: &Upstream) -> Setup {
     let public = LAB.split("[[api]]").nth(2).and_then(|rest| rest.split("[[product]]").next());
     let new = public.expect("the second api is public").replace("open", "new");

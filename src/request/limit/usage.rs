@@ -35,27 +35,23 @@ pub fn used(plan: &Plan, meter: &Meter, now: Now) -> Vec<(LimitName, f64)> {
     used
 }
 
-/// The limits of a plan that count calls of an operation, told one by one.
-pub fn describe(plan: &Plan, meter: &Meter, operation: &Operation, now: Now) -> Vec<String> {
-    let cells = meter.lock();
+/// The limits of a plan that count calls of an operation, told one by one. How much of each is used
+/// is the running gate's to know.
+pub fn describe(plan: &Plan, operation: &Operation) -> Vec<String> {
     let counts = |operations: &Operations| operations.contain(&operation.id);
     let mut told = Vec::new();
-    for (at, rate) in plan.rates.iter().enumerate().filter(|(_, rate)| counts(&rate.operations)) {
-        let cell = fullest(&cells, at, rate);
-        let remaining = gcra::standing(cell, Pace::of(rate), now.mono).remaining;
+    for rate in plan.rates.iter().filter(|rate| counts(&rate.operations)) {
         let by = match rate.by {
             CountedBy::Client => "",
             CountedBy::Credential => " for each credential",
         };
         let (name, burst, mode) = (&rate.name, rate.burst, word(rate.mode));
-        told.push(format!("rate {name}: burst {burst}{by}, {remaining} left{mode}"));
+        told.push(format!("rate {name}: burst {burst}{by}{mode}"));
     }
     for quota in plan.quotas.iter().filter(|quota| counts(&quota.operations)) {
         let (limit, calendar) = (quota.terms.limit, &quota.terms.calendar);
-        let left = left_of(&cells, quota, now);
-        let left = left.map_or(String::new(), |left| format!(", {left} left"));
         told.push(format!(
-            "quota {}: {limit} in each {} of {}{left}{}",
+            "quota {}: {limit} in each {} of {}{}",
             quota.name,
             calendar.unit.as_str(),
             calendar.zone.name(),
@@ -63,8 +59,7 @@ pub fn describe(plan: &Plan, meter: &Meter, operation: &Operation, now: Now) -> 
         ));
     }
     if let Some(Concurrency { limit, mode, .. }) = &plan.concurrency {
-        let left = limit.saturating_sub(meter.seats_taken());
-        told.push(format!("concurrency: {limit} at once, {left} left{}", word(*mode)));
+        told.push(format!("concurrency: {limit} at once{}", word(*mode)));
     }
     told
 }
