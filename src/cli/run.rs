@@ -10,7 +10,6 @@ use crate::server::{self, Source};
 
 pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
     let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
-    write!(output.out, "{}", loaded.warnings)?;
     let data_dir = loaded.policy.server.data_dir.clone();
     let failed = |error| Failure::plain(Exit::NotDone, error);
     // What stands on standard output is for whoever reads the access log, where that is its place.
@@ -18,6 +17,7 @@ pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
     let mut aside = io::stderr();
     let out: &mut dyn Write =
         if log == Some(&AccessLogPath::Stdout) { &mut aside } else { &mut output.out };
+    write!(out, "{}", loaded.warnings)?;
     let running = server::start(loaded.policy, source.clone()).map_err(failed)?;
     for Listening { name, address, scheme } in &running.listeners {
         writeln!(out, "listener {name} on {}://{address}", scheme.as_str())?;

@@ -160,7 +160,7 @@ impl Connections {
             let mut session = ServerSession::new_http1(Box::new(lane));
             session.set_pipelined_prefix(head);
             // From the first sign of leaving on: callers with pools then go elsewhere in peace.
-            let keep = !self.shared.flights.is_leaving() && !self.shared.flights.is_draining();
+            let keep = !self.shared.flights.is_leaving();
             session.set_keepalive(keep.then_some(bounds.idle_timeout.as_secs().max(1)));
             let reused = self.exchange.run(session, flight, shutdown).await;
             match reused.map(|reused| reused.consume().0).and_then(Lane::reclaim) {

@@ -6,6 +6,8 @@
 
 use std::net::Ipv6Addr;
 
+use http::{HeaderMap, header};
+
 use crate::model::denial::{Denial, Refusal};
 use crate::model::policy::Bounds;
 
@@ -254,6 +256,18 @@ fn is_port(text: &[u8]) -> bool {
         _ => None,
     };
     *colon == b':' && digits.iter().try_fold(0, add).is_some()
+}
+
+/// Whether two names of fields are one to servers that take `_` for `-`.
+pub fn are_alike(a: &str, b: &str) -> bool {
+    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
+    a.len() == b.len() && a.bytes().map(dashed).eq(b.bytes().map(dashed))
+}
+
+/// What the `Connection` fields of a head name: fields for this hop only (RFC 9110, 7.6.1).
+pub fn connection_options(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let values = fields.get_all(header::CONNECTION).iter();
+    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// RFC 9110, 5.6.2.

@@ -13,6 +13,7 @@ use crate::model::shape::cors::Cors;
 use crate::model::shape::rules::{Addresses, Rules};
 use crate::model::snapshot::Snapshot;
 
+use super::head::{are_alike, connection_options};
 use super::identify::Identified;
 use super::{Ask, Seen, classify};
 
@@ -101,25 +102,20 @@ fn fields(rules: &Rules, ask: &Ask<'_>) -> Result<(), Refusal> {
     if rules.forbidden_headers.is_empty() {
         return Ok(());
     }
-    let forbidden = |name: &&HeaderName| rules.forbidden_headers.iter().any(|f| same(name, f));
+    let forbidden = |name: &&HeaderName| {
+        rules.forbidden_headers.iter().any(|f| are_alike(name.as_str(), f.as_str()))
+    };
     match ask.fields.keys().find(forbidden) {
         Some(name) => Err(refused(format!("the header {name} is forbidden"))),
         None => Ok(()),
     }
 }
 
-/// Equal when `_` counts as `-`, as some servers have it.
-fn same(name: &HeaderName, forbidden: &HeaderName) -> bool {
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    name.as_str().bytes().map(dashed).eq(forbidden.as_str().bytes().map(dashed))
-}
-
-/// Whether a field is forwarded: one that `Connection` names is for the gate alone (RFC 9110, 7.6.1),
-/// so the service would not see it.
+/// Whether a field is forwarded: one that `Connection` names is for the gate alone, so the service
+/// would not see it.
 fn goes_on(name: &HeaderName, ask: &Ask<'_>) -> bool {
-    let options = ask.fields.get_all(header::CONNECTION).iter();
-    let mut options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+    let name = name.as_str().as_bytes();
+    !connection_options(ask.fields).any(|option| option.eq_ignore_ascii_case(name))
 }
 
 fn content_type(rules: &Rules, ask: &Ask<'_>) -> Result<(), Refusal> {

@@ -303,14 +303,17 @@ fn callers_of_http_1_0_get_a_body_that_ends_with_the_connection() {
 #[test]
 fn a_responses_fields_of_one_hop_stay_on_it() {
     let scripted = Scripted::start(|asked| {
-        let fields = "Connection: keep-alive, X-Internal\r\nX-Internal: 1\r\n\
+        let fields = "Connection: keep-alive, X-Internal, X-Frame-Options\r\nX-Internal: 1\r\n\
                       Keep-Alive: timeout=600\r\nProxy-Authenticate: Basic\r\n\
                       Proxy-Connection: keep-alive\r\nUpgrade: h2c\r\nX-Kept: 1\r\n";
         whole(asked, "200 OK", fields, b"ok")
     });
-    let gate = Gate::start(&Setup::before_address(scripted.address));
+    let apis = LAB.replace("access = \"public\"", "access = \"public\"\nsecurity_headers = true");
+    let gate = Gate::start(&Setup { apis, ..Setup::before_address(scripted.address) });
     let response = gate.call(&Request::get("/open/ok/1"));
     assert_eq!((response.status, response.text()), (200, "ok"));
+    // Nor does the upstream take off what the gate puts on.
+    assert!(response.field("x-frame-options").is_some(), "{response:?}");
     for name in ["x-internal", "keep-alive", "proxy-authenticate", "proxy-connection", "upgrade"] {
         assert_eq!(response.field(name), None, "{response:?}");
     }

@@ -1,9 +1,10 @@
-//! What of a caller's fields may pass to the upstream. It only takes out; what the gate adds is not
-//! its business.
+//! What fields may pass: of a caller's to the upstream, and of the upstream's back. It only takes out;
+//! what the gate adds is not its business.
 
 use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use crate::request::head::{are_alike, connection_options};
 use crate::request::identify;
 
 /// Fields that the gate sets; a caller's own copies never pass, `_` for `-` included, because
@@ -57,14 +58,8 @@ fn is_forged(name: &str, trusted_peer: bool) -> bool {
     if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v' | b't')) {
         return false;
     }
-    let ours = OURS.iter().any(|ours| same_name(name, ours));
+    let ours = OURS.iter().any(|ours| are_alike(name, ours));
     ours && !(trusted_peer && PROXY_MAY_SET.contains(&name))
-}
-
-/// Equal when `_` counts as `-`.
-fn same_name(name: &str, ours: &str) -> bool {
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    name.len() == ours.len() && name.bytes().map(dashed).eq(ours.bytes())
 }
 
 /// Whether a value is a credential of the gate, bare or after `Bearer`.
@@ -101,13 +96,12 @@ pub fn end_hop(fields: &mut HeaderMap, status: StatusCode) {
     if switches || matches!(connection.as_bytes(), b"keep-alive" | b"close") {
         return;
     }
-    let options = fields.get_all(header::CONNECTION).iter();
-    let options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let options = options.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
-    for name in options.collect::<Vec<_>>() {
-        if !ENDS_A_MESSAGE.contains(&name) {
-            fields.remove(&name);
-        }
+    let options = connection_options(fields);
+    let options: Vec<_> = options.filter_map(|name| HeaderName::from_bytes(name).ok()).collect();
+    // It has had its say: what the gate puts on from here is not for the upstream to take off.
+    fields.remove(header::CONNECTION);
+    for name in options.iter().filter(|name| !ENDS_A_MESSAGE.contains(name)) {
+        fields.remove(name);
     }
 }
 

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::shape::edits::{Edits, Piece, Text, Variable};
+use crate::request::head::are_alike;
 use crate::request::limit::Admitted;
 
 use super::super::ctx::Request;
@@ -59,15 +60,10 @@ fn take_out(fields: &mut HeaderMap, name: &HeaderName, names: Names) {
     if names == Names::AsTheyAre {
         return;
     }
-    while let Some(copy) = fields.keys().find(|known| are_alike(known, name)).cloned() {
+    let is_copy = |known: &&HeaderName| are_alike(known.as_str(), name.as_str());
+    while let Some(copy) = fields.keys().find(is_copy).cloned() {
         fields.remove(&copy);
     }
-}
-
-fn are_alike(known: &HeaderName, name: &HeaderName) -> bool {
-    let (known, name) = (known.as_str(), name.as_str());
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    known.len() == name.len() && known.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
 fn value(text: &Text, request: &Request) -> Option<HeaderValue> {

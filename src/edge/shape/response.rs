@@ -11,7 +11,7 @@ use pingora::{OrErr, Result};
 use crate::model::shape::compression::Compression;
 
 use super::super::ctx::{Request, Stage};
-use super::super::headers;
+use super::super::headers::{self, passing};
 use super::accept;
 use super::dress;
 use super::edits;
@@ -27,6 +27,7 @@ pub fn head(head: &mut ResponseHeader, asked: &RequestHeader, request: &mut Requ
     }
     let (dress, status) = (request.dress.as_ref(), head.status);
     let encoder = headers::change(head, |fields| {
+        passing::end_hop(fields, status);
         if let Some(shape) = &api.shape {
             dress::undress(shape, fields);
         }
