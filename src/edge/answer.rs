@@ -9,7 +9,8 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
-use crate::model::id::{LimitName, RequestId, Scope};
+use crate::model::id::{RequestId, Scope};
+use crate::model::plan::Plan;
 use crate::request::limit::{LimitStanding, RateStanding, Standing};
 
 use super::ctx::Request;
@@ -115,7 +116,7 @@ impl Answer {
         if status != 204 {
             fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
         }
-        let id = HeaderValue::try_from(request.id.to_string()).unwrap_or(EMPTY);
+        let id = HeaderValue::try_from(request.record.id.to_string()).unwrap_or(EMPTY);
         fields.push((X_REQUEST_ID, id));
         fields.extend(request.seen.standing.as_ref().and_then(limit_fields).into_iter().flatten());
         Self { status, fields, body }
@@ -192,55 +193,46 @@ impl Answer {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
 /// None when no limit of the plan is the caller's business.
 pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2]> {
-    let mut items = Items { text: Vec::with_capacity(RATELIMIT_BYTES), separator: "\"" };
+    let plan = &standing.plan;
+    let mut text = Vec::with_capacity(RATELIMIT_BYTES);
     match &standing.more {
         None => {
-            for (rate, standing) in standing.plan.rates.iter().zip(&standing.rates) {
+            for (at, standing) in standing.rates.iter().enumerate().take(plan.rates.len()) {
                 let RateStanding { remaining, more_after_seconds } = *standing;
-                items.add(&rate.name, remaining.into(), Some(more_after_seconds));
+                let after = Some(more_after_seconds);
+                add(&mut text, plan.item(Plan::rate_at(at)), remaining.into(), after);
             }
         }
         Some(more) => {
             for LimitStanding { limit, remaining, more_after_seconds } in &more.limits {
-                items.add(limit, *remaining, *more_after_seconds);
+                add(&mut text, plan.item(*limit), *remaining, *more_after_seconds);
             }
         }
     }
-    if items.text.is_empty() {
+    if text.is_empty() {
         return None;
     }
-    let state = HeaderValue::from_maybe_shared(Bytes::from(items.text)).unwrap_or(EMPTY);
-    Some([(RATELIMIT_POLICY, standing.plan.policy_header.clone()), (RATELIMIT, state)])
+    let state = HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(EMPTY);
+    Some([(RATELIMIT_POLICY, plan.policy_header.clone()), (RATELIMIT, state)])
 }
 
-/// The items of a `RateLimit` field, written without the machinery of formatting: they are in nearly
-/// every answer.
-struct Items {
-    text: Vec<u8>,
-    separator: &'static str,
-}
-
-impl Items {
-    fn add(&mut self, limit: &LimitName, remaining: u64, more_after_seconds: Option<u64>) {
-        let mut number = itoa::Buffer::new();
-        self.write(self.separator);
-        self.write(limit.as_str());
-        self.write("\";r=");
-        self.write(number.format(remaining));
-        if let Some(seconds) = more_after_seconds {
-            self.write(";t=");
-            self.write(number.format(seconds));
-        }
-        self.separator = ", \"";
+/// Adds an item to a `RateLimit` field, without the machinery of formatting: nearly every answer has
+/// some.
+fn add(text: &mut Vec<u8>, item: &str, remaining: u64, more_after_seconds: Option<u64>) {
+    let mut number = itoa::Buffer::new();
+    if !text.is_empty() {
+        text.extend_from_slice(b", ");
     }
-
-    fn write(&mut self, text: &str) {
-        self.text.extend_from_slice(text.as_bytes());
+    text.extend_from_slice(item.as_bytes());
+    text.extend_from_slice(number.format(remaining).as_bytes());
+    if let Some(seconds) = more_after_seconds {
+        text.extend_from_slice(b";t=");
+        text.extend_from_slice(number.format(seconds).as_bytes());
     }
 }
 
-/// Room for three limits with names of the usual length; more limits grow it.
-const RATELIMIT_BYTES: usize = 96;
+/// Room for the limits that a plan has mostly; more grow it.
+const RATELIMIT_BYTES: usize = 128;
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -55,6 +55,10 @@ pub struct Lease {
     pub asked: bool,
 }
 
+/// The place of a lease among those of one meter.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseAt(usize);
+
 impl Lease {
     /// Whether its units are units of `quota` at this moment.
     pub fn is_of(&self, quota: &Quota, wall: UnixMicros) -> bool {
@@ -92,6 +96,21 @@ impl Cells {
 
     pub fn lease_mut(&mut self, quota: &LimitName) -> Option<&mut Lease> {
         self.more.as_mut()?.leases.iter_mut().find(|lease| lease.quota == *quota)
+    }
+
+    /// Where the lease stands whose units are units of `quota` at this moment. Good until the lock is
+    /// given back.
+    pub fn find_lease(&self, quota: &Quota, wall: UnixMicros) -> Option<LeaseAt> {
+        let is_of = |lease: &Lease| lease.quota == quota.name && lease.is_of(quota, wall);
+        self.more.as_ref()?.leases.iter().position(is_of).map(LeaseAt)
+    }
+
+    pub fn lease(&self, at: LeaseAt) -> Option<&Lease> {
+        self.more.as_ref()?.leases.get(at.0)
+    }
+
+    pub fn lease_at(&mut self, at: LeaseAt) -> Option<&mut Lease> {
+        self.more.as_mut()?.leases.get_mut(at.0)
     }
 
     /// Puts a lease in the place of the one that the quota had.

@@ -27,8 +27,16 @@ pub struct Plan {
     /// The `RateLimit-Policy` header of every call under this plan; empty when there is nothing to
     /// say.
     pub policy_header: HeaderValue,
+    /// Of each rate, its pace.
+    paces: Box<[Pace]>,
+    /// Of each limit, how its item in `RateLimit` begins. In the order of [`Plan::at`].
+    items: Box<[Box<str>]>,
     is_plain: bool,
 }
+
+/// Which limit of a plan: its rates come first, then its quotas, then its concurrency.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LimitAt(usize);
 
 impl Plan {
     pub fn new(
@@ -42,7 +50,35 @@ impl Plan {
             rate.by == CountedBy::Client && rate.operations.are_all() && rate.mode == Mode::Enforced
         };
         let is_plain = quotas.is_empty() && concurrency.is_none() && rates.iter().all(plain);
-        Self { name, rates, quotas, concurrency, policy_header, is_plain }
+        let names = rates.iter().map(|rate| &rate.name);
+        let names = names.chain(quotas.iter().map(|quota| &quota.name));
+        let names = names.chain(concurrency.iter().map(|concurrency| &concurrency.name));
+        let items = names.map(|name| format!("\"{name}\";r=").into()).collect();
+        let paces = rates.iter().map(Pace::of).collect();
+        Self { name, rates, quotas, concurrency, policy_header, paces, items, is_plain }
+    }
+
+    pub const fn rate_at(at: usize) -> LimitAt {
+        LimitAt(at)
+    }
+
+    pub fn quota_at(&self, at: usize) -> LimitAt {
+        LimitAt(self.rates.len() + at)
+    }
+
+    pub fn concurrency_at(&self) -> LimitAt {
+        LimitAt(self.rates.len() + self.quotas.len())
+    }
+
+    /// `"name";r=`, as the limit's item in `RateLimit` begins: made once, since nearly every answer
+    /// has it.
+    pub fn item(&self, at: LimitAt) -> &str {
+        self.items.get(at.0).map(AsRef::as_ref).unwrap_or_default()
+    }
+
+    /// Each rate with its pace.
+    pub fn paced(&self) -> impl Iterator<Item = (&Rate, Pace)> {
+        self.rates.iter().zip(self.paces.iter().copied())
     }
 
     /// Whether it has nothing but rates of the client on all its calls, as most plans do: these are
@@ -71,6 +107,22 @@ impl Rate {
     pub fn interval_ns(&self) -> u64 {
         let per_ns = u64::try_from(self.per.as_nanos()).unwrap_or(u64::MAX);
         per_ns.div_ceil(u64::from(self.limit.max(1))).max(1)
+    }
+}
+
+/// A rate as times, worked out once for all that is asked of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Pace {
+    /// Between two calls at the steady rate.
+    pub interval_ns: u64,
+    /// The debt that a full burst makes.
+    pub room_ns: u64,
+}
+
+impl Pace {
+    fn of(rate: &Rate) -> Self {
+        let interval_ns = rate.interval_ns();
+        Self { interval_ns, room_ns: interval_ns.saturating_mul(u64::from(rate.burst.max(1))) }
     }
 }
 

@@ -14,10 +14,10 @@ use crate::model::api::{Api, Operation};
 use crate::model::denial::{Advice, Denial, Refusal};
 use crate::model::id::{LimitName, PlanName, ProductName};
 use crate::model::meter::{Meter, Seat};
-use crate::model::plan::{Plan, RATES_MAX};
+use crate::model::plan::{LimitAt, Pace, Plan, RATES_MAX};
 use crate::model::time::{MonoNs, Now};
 
-use self::gcra::{Charge, Pace};
+use self::gcra::Charge;
 use super::authorize::Permit;
 use super::identify::Known;
 use super::{Call, Seen, Unadmitted};
@@ -102,7 +102,7 @@ pub struct MoreStanding {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LimitStanding {
-    pub limit: LimitName,
+    pub limit: LimitAt,
     pub remaining: u64,
     /// None: nobody knows when a call under way ends.
     pub more_after_seconds: Option<u64>,
@@ -158,10 +158,10 @@ pub fn charge(
     let mut paces = [Pace::default(); RATES_MAX];
     let mut charges = [Charge::default(); RATES_MAX];
     let mut refused_by: Option<(usize, u64)> = None;
-    for (index, rate) in plan.rates.iter().enumerate() {
+    for (index, (_, of_rate)) in plan.paced().enumerate() {
         let slots = (cells.get_mut(index), charges.get_mut(index), paces.get_mut(index));
         let (Some(cell), Some(charge), Some(pace)) = slots else { break };
-        *pace = Pace::of(rate);
+        *pace = of_rate;
         *cell = gcra::settle(*cell, *pace, now);
         *charge = gcra::charge(*cell, *pace, now);
         if let Some(wait) = charge.wait_ns

@@ -2,7 +2,7 @@
 //! token bucket told by one point in time. Exact: `burst` calls at once after rest, then one every
 //! interval; no window edges.
 
-use crate::model::plan::Rate;
+use crate::model::plan::Pace;
 use crate::model::time::MonoNs;
 
 use super::RateStanding;
@@ -14,22 +14,6 @@ pub struct Charge {
     pub next: MonoNs,
     /// None: admitted. Some: refused, until this many nanoseconds have passed.
     pub wait_ns: Option<u64>,
-}
-
-/// A rate as times, worked out once for all that is asked of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
-    /// Between two calls at the steady rate.
-    interval_ns: u64,
-    /// The debt that a full burst makes.
-    room_ns: u64,
-}
-
-impl Pace {
-    pub fn of(rate: &Rate) -> Self {
-        let interval_ns = rate.interval_ns();
-        Self { interval_ns, room_ns: interval_ns.saturating_mul(u64::from(rate.burst.max(1))) }
-    }
 }
 
 /// Judges one call; changes nothing.

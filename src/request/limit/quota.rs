@@ -17,9 +17,9 @@ pub enum Stock {
     Unknown,
 }
 
-/// Judges one call; changes nothing.
+/// Judges one call by the lease of this moment, if there is one; changes nothing.
 pub fn stock(lease: Option<&Lease>, quota: &Quota, wall: UnixMicros) -> Stock {
-    match lease.filter(|lease| lease.is_of(quota, wall)) {
+    match lease {
         Some(lease) if lease.left > 0 => Stock::Available,
         Some(lease) if lease.spent() >= quota.terms.limit => {
             Stock::UsedUp { wait_ns: lease.period.left_ns(wall) }

@@ -7,7 +7,7 @@ use crate::model::meter::{Cells, Meter, RateCells};
 use crate::model::plan::{Concurrency, CountedBy, Mode, Operations, Plan, Quota, Rate};
 use crate::model::time::{MonoNs, Now};
 
-use super::gcra::{self, Pace};
+use super::gcra;
 use super::quota;
 
 /// Limits in use and how much of each is: 1 when the next call would be refused. Of a rate by
@@ -15,10 +15,10 @@ use super::quota;
 pub fn used(plan: &Plan, meter: &Meter, now: Now) -> Vec<(LimitName, f64)> {
     let cells = meter.lock();
     let mut used = Vec::new();
-    for (at, rate) in plan.rates.iter().enumerate() {
+    for (at, (rate, pace)) in plan.paced().enumerate() {
         let cell = fullest(&cells, at, rate);
         if cell > now.mono {
-            let left = gcra::standing(cell, Pace::of(rate), now.mono).remaining;
+            let left = gcra::standing(cell, pace, now.mono).remaining;
             used.push((rate.name.clone(), 1.0 - f64::from(left) / f64::from(rate.burst.max(1))));
         }
     }

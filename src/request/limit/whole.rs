@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crate::model::denial::{Advice, Denial, Refusal};
 use crate::model::id::{CredentialId, LimitName, OperationId};
-use crate::model::meter::{Cells, Meter, Seat, Wanted};
-use crate::model::plan::{Concurrency, CountedBy, Mode, Plan, QUOTAS_MAX, Quota, RATES_MAX, Rate};
+use crate::model::meter::{Cells, LeaseAt, Meter, Seat, Wanted};
+use crate::model::plan::{
+    Concurrency, CountedBy, Mode, Pace, Plan, QUOTAS_MAX, Quota, RATES_MAX, Rate,
+};
 use crate::model::time::{MonoNs, Now};
 use crate::request::authorize::Permit;
 use crate::request::{Seen, Unadmitted};
 
-use super::gcra::{self, Charge, Pace};
+use super::gcra::{self, Charge};
 use super::quota::{self, Renewal, Stock};
 use super::{LimitStanding, MoreStanding, Standing};
 
@@ -30,8 +32,7 @@ pub(super) fn limit(
     let mut cells = meter.lock();
     let mut asked = Asked::default();
     call.ask_all(&mut cells, meter, &mut asked);
-    let Asked { rates, refused, shadow, unknown } = &mut asked;
-    let (refused, unknown) = (refused.take(), *unknown);
+    let (refused, unknown) = (asked.refused.take(), asked.unknown);
     let wanted = |quotas: u8| {
         let (client, plan) = (known.client.id.clone(), Arc::clone(&plan));
         Box::new(Wanted { client, plan, meter: Arc::clone(meter), quotas, at: now.wall })
@@ -41,13 +42,13 @@ pub(super) fn limit(
     }
     let mut seat = None;
     if refused.is_none() {
-        let due = call.charge_all(&mut cells, rates);
+        let due = call.charge_all(&mut cells, &asked);
         seen.wanted = (due != 0).then(|| wanted(due));
         seat = plan.concurrency.is_some().then(|| meter.take_seat(&cells));
     }
-    let limits = call.standing(&mut cells, meter, rates);
+    let limits = call.standing(&mut cells, meter, &asked);
     drop(cells);
-    let shadow = shadow.take().filter(|_| refused.is_none()).map(|shadow| shadow.limit);
+    let shadow = asked.shadow.take().filter(|_| refused.is_none()).map(|shadow| shadow.limit);
     standing.more = Some(MoreStanding { limits, shadow });
     seen.standing = Some(standing);
     match refused {
@@ -68,7 +69,9 @@ struct Call<'a> {
 #[derive(Default)]
 struct Asked {
     /// Of each rate that counts the call.
-    rates: [Option<(Pace, Charge)>; RATES_MAX],
+    rates: [Option<Charge>; RATES_MAX],
+    /// Of each quota that does: its lease of this moment.
+    leases: [Option<LeaseAt>; QUOTAS_MAX],
     /// The enforced limit that makes the caller wait longest.
     refused: Option<Refused>,
     /// The same of those that only watch.
@@ -101,6 +104,10 @@ impl Refused {
 }
 
 impl Asked {
+    fn lease_of(&self, quota_at: usize) -> Option<LeaseAt> {
+        self.leases.get(quota_at).copied().flatten()
+    }
+
     fn refuse(&mut self, mode: Mode, why: Why, limit: &LimitName, wait_ns: u64) {
         let longest = match mode {
             Mode::Enforced => &mut self.refused,
@@ -113,9 +120,9 @@ impl Asked {
 }
 
 impl Call<'_> {
-    fn rates(&self) -> impl Iterator<Item = (usize, &Rate)> {
-        let counts = |(_, rate): &(usize, &Rate)| rate.operations.contain(self.operation);
-        self.plan.rates.iter().enumerate().filter(counts).take(RATES_MAX)
+    fn rates(&self) -> impl Iterator<Item = (usize, &Rate, Pace)> {
+        let rates = self.plan.paced().enumerate().map(|(at, (rate, pace))| (at, rate, pace));
+        rates.filter(|(_, rate, _)| rate.operations.contain(self.operation)).take(RATES_MAX)
     }
 
     fn quotas(&self) -> impl Iterator<Item = (usize, &Quota)> {
@@ -123,6 +130,7 @@ impl Call<'_> {
         self.plan.quotas.iter().enumerate().filter(counts).take(QUOTAS_MAX)
     }
 
+    #[inline]
     fn cell<'c>(&self, cells: &'c mut Cells, at: usize, rate: &Rate) -> Option<&'c mut MonoNs> {
         match rate.by {
             CountedBy::Client => cells.rates.get_mut(at),
@@ -135,20 +143,24 @@ impl Call<'_> {
 
     /// Asks every limit; charges nothing.
     fn ask_all(&self, cells: &mut Cells, meter: &Meter, asked: &mut Asked) {
-        for (at, rate) in self.rates() {
+        for (at, rate, pace) in self.rates() {
             let Some(cell) = self.cell(cells, at, rate) else { continue };
-            let pace = Pace::of(rate);
             *cell = gcra::settle(*cell, pace, self.now.mono);
             let charge = gcra::charge(*cell, pace, self.now.mono);
             if let Some(wait_ns) = charge.wait_ns {
                 asked.refuse(rate.mode, RATE, &rate.name, wait_ns);
             }
             if let Some(slot) = asked.rates.get_mut(at) {
-                *slot = Some((pace, charge));
+                *slot = Some(charge);
             }
         }
         for (at, quota) in self.quotas() {
-            match (quota::stock(cells.lease_of(&quota.name), quota, self.now.wall), quota.mode) {
+            let found = cells.find_lease(quota, self.now.wall);
+            if let Some(slot) = asked.leases.get_mut(at) {
+                *slot = found;
+            }
+            let lease = found.and_then(|found| cells.lease(found));
+            match (quota::stock(lease, quota, self.now.wall), quota.mode) {
                 (Stock::UsedUp { wait_ns }, mode) => {
                     asked.refuse(mode, QUOTA, &quota.name, wait_ns);
                 }
@@ -166,9 +178,9 @@ impl Call<'_> {
 
     /// Charges every limit, but for shadows that would have refused: those charge no call that they
     /// refuse either. The quotas for which units are due, a bit each.
-    fn charge_all(&self, cells: &mut Cells, rates: &[Option<(Pace, Charge)>]) -> u8 {
-        for ((at, rate), judged) in self.plan.rates.iter().enumerate().zip(rates) {
-            if let Some((_, Charge { next, wait_ns: None })) = judged
+    fn charge_all(&self, cells: &mut Cells, asked: &Asked) -> u8 {
+        for ((at, rate), judged) in self.plan.rates.iter().enumerate().zip(&asked.rates) {
+            if let Some(Charge { next, wait_ns: None }) = judged
                 && let Some(cell) = self.cell(cells, at, rate)
             {
                 *cell = *next;
@@ -176,8 +188,7 @@ impl Call<'_> {
         }
         let mut due = 0;
         for (at, quota) in self.quotas() {
-            let lease = cells.lease_mut(&quota.name);
-            let Some(lease) = lease.filter(|lease| lease.is_of(quota, self.now.wall)) else {
+            let Some(lease) = asked.lease_of(at).and_then(|lease| cells.lease_at(lease)) else {
                 // A shadow waits for no lease: the few calls until it comes are not counted.
                 due |= 1 << at;
                 continue;
@@ -193,30 +204,23 @@ impl Call<'_> {
     }
 
     /// What the caller is told: shadows are nobody's business.
-    fn standing(
-        &self,
-        cells: &mut Cells,
-        meter: &Meter,
-        rates: &[Option<(Pace, Charge)>],
-    ) -> Vec<LimitStanding> {
+    fn standing(&self, cells: &mut Cells, meter: &Meter, asked: &Asked) -> Vec<LimitStanding> {
         let plan = self.plan;
         let mut limits = Vec::with_capacity(plan.rates.len() + plan.quotas.len() + 1);
-        for (at, rate) in self.rates().filter(|(_, rate)| rate.mode == Mode::Enforced) {
-            let pace = rates.get(at).copied().flatten().map(|(pace, _)| pace);
-            if let (Some(pace), Some(cell)) = (pace, self.cell(cells, at, rate)) {
+        for (at, rate, pace) in self.rates().filter(|(_, rate, _)| rate.mode == Mode::Enforced) {
+            if let Some(cell) = self.cell(cells, at, rate) {
                 let standing = gcra::standing(*cell, pace, self.now.mono);
                 limits.push(LimitStanding {
-                    limit: rate.name.clone(),
+                    limit: Plan::rate_at(at),
                     remaining: u64::from(standing.remaining),
                     more_after_seconds: Some(standing.more_after_seconds),
                 });
             }
         }
-        for (_, quota) in self.quotas().filter(|(_, quota)| quota.mode == Mode::Enforced) {
-            let lease = cells.lease_of(&quota.name);
-            if let Some(lease) = lease.filter(|lease| lease.is_of(quota, self.now.wall)) {
+        for (at, quota) in self.quotas().filter(|(_, quota)| quota.mode == Mode::Enforced) {
+            if let Some(lease) = asked.lease_of(at).and_then(|lease| cells.lease(lease)) {
                 limits.push(LimitStanding {
-                    limit: quota.name.clone(),
+                    limit: plan.quota_at(at),
                     remaining: quota::remaining(lease, quota.terms.limit),
                     more_after_seconds: Some(gcra::seconds_up(lease.period.left_ns(self.now.wall))),
                 });
@@ -225,7 +229,7 @@ impl Call<'_> {
         let enforced = |concurrency: &&Concurrency| concurrency.mode == Mode::Enforced;
         if let Some(concurrency) = self.plan.concurrency.as_ref().filter(enforced) {
             limits.push(LimitStanding {
-                limit: concurrency.name.clone(),
+                limit: plan.concurrency_at(),
                 remaining: u64::from(concurrency.limit.saturating_sub(meter.seats_taken())),
                 more_after_seconds: None,
             });
