@@ -44,6 +44,40 @@ impl fmt::Debug for NewKey {
     }
 }
 
+/// A text that is cut like a key, and the id that it claims. Whether it is one is not known yet.
+pub struct ClaimedKey<'a> {
+    pub id: CredentialId,
+    text: &'a [u8],
+}
+
+impl<'a> ClaimedKey<'a> {
+    /// None for anything that is cut otherwise; costs no more than a look at where its parts stand.
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let (rest, _) = text.split_at_checked(text.len().checked_sub(AFTER_ID_BYTES)?)?;
+        let (_, id) = rest.split_last_chunk::<12>()?;
+        Some(Self { id: CredentialId::from_bytes(*id)?, text })
+    }
+
+    /// The key, if its every part is as it must be.
+    pub fn check(&self) -> Option<PresentedKey<'a>> {
+        PresentedKey::parse(self.text)
+    }
+
+    /// For `proof`, which keeps no copy of it.
+    pub(super) const fn text(&self) -> &[u8] {
+        self.text
+    }
+}
+
+/// `_<secret>_<crc>`.
+const AFTER_ID_BYTES: usize = 1 + SECRET_BYTES + 1 + CRC_BYTES;
+
+impl fmt::Debug for ClaimedKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimedKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// A key as a caller presented it: well-formed and with the right check digits, nothing more.
 pub struct PresentedKey<'a> {
     pub id: CredentialId,
@@ -64,11 +98,6 @@ impl<'a> PresentedKey<'a> {
         secret.iter().fold(true, |good, b| good & b.is_ascii_alphanumeric()).then_some(())?;
         let id = CredentialId::from_bytes(*id)?;
         Some(Self { id, secret })
-    }
-
-    /// For `proof`, which keeps no copy of it.
-    pub(super) const fn secret(&self) -> &[u8] {
-        self.secret
     }
 
     pub fn secret_sha256(&self) -> [u8; 32] {
@@ -183,16 +212,20 @@ mod tests {
             let mut text = key.reveal().as_bytes().to_vec();
             text[at] = if text[at] == b'x' { b'y' } else { b'x' };
             assert!(PresentedKey::parse(&text).is_none(), "byte {at}");
+            let claimed = ClaimedKey::parse(&text);
+            assert!(claimed.is_none_or(|claimed| claimed.check().is_none()), "byte {at}");
         }
         for text in [&b""[..], b"og_live_", b"____", &[b'_'; 200]] {
-            assert!(PresentedKey::parse(text).is_none());
+            assert!(PresentedKey::parse(text).is_none() && ClaimedKey::parse(text).is_none());
         }
     }
 
     #[test]
     fn debug_hides_the_secret() {
         let key = key();
-        let shown = format!("{key:?} {:?}", PresentedKey::parse(key.reveal().as_bytes()));
+        let text = key.reveal().as_bytes();
+        let shown =
+            format!("{key:?} {:?} {:?}", PresentedKey::parse(text), ClaimedKey::parse(text));
         let secret = key.reveal().split('_').nth(3).expect("a key has five parts");
         assert!(!shown.contains(secret));
     }

@@ -9,8 +9,8 @@ use crate::model::api::{Access, Api, CredentialLocation};
 use crate::model::client::{Client, Credential, Profile, Status};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{ClientId, CredentialId};
-use crate::model::key::PresentedKey;
-use crate::model::proof::Proof;
+use crate::model::key::ClaimedKey;
+use crate::model::proof::{Proof, Verdict};
 use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Now, UnixMicros};
@@ -183,18 +183,18 @@ pub fn assumed(
 /// wrong secrets.
 fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Credential>, Refusal> {
     let invalid = |reason| Refusal::new(Denial::CredentialInvalid, reason);
-    let key = PresentedKey::parse(token)
-        .ok_or_else(|| invalid("the key is malformed: its check digits do not fit"))?;
+    let malformed = || invalid("the key is malformed: its check digits do not fit");
+    let key = ClaimedKey::parse(token).ok_or_else(malformed)?;
     let credential = snapshot.inventory.credentials.get(&key.id);
     let nobody = (Proof::default(), [0; 32]);
     let (proof, expected) = match credential {
         Some(credential) => (&credential.proof, &credential.secret_sha256),
         None => (&nobody.0, &nobody.1),
     };
-    let equal = proof.is_right(&key, expected);
-    match credential {
-        Some(credential) if equal => Ok(Arc::clone(credential)),
-        known => {
+    match (credential, proof.judge(&key, expected)) {
+        (Some(credential), Verdict::Right) => Ok(Arc::clone(credential)),
+        (_, Verdict::Malformed) => Err(malformed()),
+        (known, Verdict::Right | Verdict::Wrong) => {
             seen.caller = Some(Caller::Anonymous { claimed: Some(key.id) });
             Err(invalid(if known.is_some() { "the key's secret is wrong" } else { "no such key" }))
         }
