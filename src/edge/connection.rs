@@ -25,7 +25,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::model::denial::{Denial, Refusal};
 use crate::model::policy::Bounds;
-use crate::request::head::{self, Framing, Head, Scan};
+use crate::request::head::{self, Framing, Head, Scan, Scanner};
 use crate::request::target;
 
 use super::Shared;
@@ -182,17 +182,15 @@ impl Connections {
         if self.shared.flights.is_draining() && transport.ahead.is_empty() {
             return Err(NoHead::Closed);
         }
-        let mut scanned = 0;
+        let mut scanner = Scanner::default();
         let mut begun = false;
         loop {
-            skip_empty_lines(transport, scanned);
-            match head::scan(&transport.ahead, scanned) {
+            skip_empty_lines(transport, &scanner);
+            match scanner.scan(&transport.ahead) {
                 Ok(Scan::Complete(end)) if end <= bounds.head_bytes_max => {
-                    return arrived(transport, end, bounds);
+                    return arrived(transport, end, &scanner, bounds);
                 }
-                Ok(Scan::Incomplete(at)) if transport.ahead.len() <= bounds.head_bytes_max => {
-                    scanned = at;
-                }
+                Ok(Scan::Incomplete) if transport.ahead.len() <= bounds.head_bytes_max => {}
                 Ok(_) => return Err(refuse(transport, too_large(&transport.ahead))),
                 Err(refusal) => return Err(refuse(transport, refusal)),
             }
@@ -261,10 +259,15 @@ async fn fill(transport: &mut Transport, flight: &Flight) -> Filled {
     .await
 }
 
-fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arrived, NoHead> {
+fn arrived(
+    transport: &mut Transport,
+    end: usize,
+    scanner: &Scanner,
+    bounds: &Bounds,
+) -> Result<Arrived, NoHead> {
     let (raw, _) = transport.ahead.split_at(end);
-    let (framing, upgrade, rewritten) = match head::check(raw, bounds) {
-        Ok(head) => (head.framing, head.upgrade, rewritten(raw, &head)),
+    let (framing, upgrade, rewritten) = match head::check(raw, scanner, bounds) {
+        Ok(head) => (head.framing, head.upgrade, rewritten(raw, scanner, &head)),
         Err(refusal) => return Err(refuse(transport, refusal)),
     };
     match rewritten {
@@ -286,8 +289,8 @@ fn arrived(transport: &mut Transport, end: usize, bounds: &Bounds) -> Result<Arr
 
 /// A head whose target Pingora might refuse by itself, before any hook and without a record, with
 /// the same target in a form that it takes. None for nearly every head.
-fn rewritten(raw: &[u8], head: &Head<'_>) -> Result<Option<BytesMut>, Refusal> {
-    let version = memchr::memchr(b'\n', raw).and_then(|end| end.checked_sub(VERSION_AND_CR));
+fn rewritten(raw: &[u8], scanner: &Scanner, head: &Head<'_>) -> Result<Option<BytesMut>, Refusal> {
+    let version = scanner.first_end().and_then(|end| end.checked_sub(VERSION_AND_CR));
     let Some(version) = version else { return Ok(None) };
     // What stands between the method and the version is the target, whole.
     let is_origin_form = head.method.len() + 1 + head.target.len() == version;
@@ -314,8 +317,8 @@ fn refuse(transport: &mut Transport, refusal: Refusal) -> NoHead {
 }
 
 /// RFC 9112, 2.2: empty lines before a request line are skipped.
-fn skip_empty_lines(transport: &mut Transport, scanned: usize) {
-    while scanned == 0 && transport.ahead.starts_with(b"\r\n") {
+fn skip_empty_lines(transport: &mut Transport, scanner: &Scanner) {
+    while !scanner.has_lines() && transport.ahead.starts_with(b"\r\n") {
         transport.ahead.advance(2);
     }
 }

@@ -6,7 +6,8 @@
 
 use std::net::Ipv6Addr;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
 
 use crate::model::denial::{Denial, Refusal};
 use crate::model::policy::Bounds;
@@ -38,30 +39,62 @@ pub enum Framing {
 pub enum Scan {
     /// The head ends before this byte.
     Complete(usize),
-    /// More is needed; scan on from this byte.
-    Incomplete(usize),
+    /// More is needed.
+    Incomplete,
 }
 
-/// Looks for the empty line that ends a head, from `from` on. A line that ends without CR is
-/// refused at once: waiting for the proper end would wait for ever.
-pub fn scan(buffer: &[u8], from: usize) -> Result<Scan, Refusal> {
-    let mut at = from;
-    while let Some(found) = buffer.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-        let newline = at + found;
-        if newline == 0 || buffer.get(newline - 1) != Some(&b'\r') {
-            return Err(malformed("Lines of a request head must end with CR LF."));
-        }
-        if newline >= 3 && buffer.get(newline - 3..newline) == Some(b"\r\n\r") {
-            return Ok(Scan::Complete(newline + 1));
-        }
-        at = newline + 1;
+/// Looks for the empty line that ends a head, and remembers where each line ends.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    /// Where the LF of each line stands.
+    ends: SmallVec<[u32; 16]>,
+    /// Where the line begins whose end is still to come.
+    begun_at: usize,
+}
+
+impl Scanner {
+    pub const fn has_lines(&self) -> bool {
+        self.begun_at > 0
     }
-    Ok(Scan::Incomplete(at))
+
+    /// Scans on, in the same head with perhaps more bytes. A line that ends without CR is refused at
+    /// once: waiting for the proper end would wait for ever.
+    pub fn scan(&mut self, buffer: &[u8]) -> Result<Scan, Refusal> {
+        let rest = |at| buffer.get(at..).and_then(|rest| memchr::memchr(b'\n', rest));
+        while let Some(found) = rest(self.begun_at) {
+            let newline = self.begun_at + found;
+            if newline == 0 || buffer.get(newline - 1) != Some(&b'\r') {
+                return Err(malformed("Lines of a request head must end with CR LF."));
+            }
+            self.ends.push(u32::try_from(newline).unwrap_or(u32::MAX));
+            if self.begun_at > 0 && found == 1 {
+                return Ok(Scan::Complete(newline + 1));
+            }
+            self.begun_at = newline + 1;
+        }
+        Ok(Scan::Incomplete)
+    }
+
+    /// Where the LF of the first line stands.
+    pub fn first_end(&self) -> Option<usize> {
+        self.ends.first().map(|end| *end as usize)
+    }
+
+    /// The lines of the head that was scanned, without their ends; stops at the empty one.
+    fn lines<'a>(&self, raw: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let mut begins_at = 0;
+        self.ends.iter().map_while(move |end| {
+            let end = *end as usize;
+            let line = raw.get(begins_at..end.checked_sub(1)?)?;
+            begins_at = end + 1;
+            (!line.is_empty()).then_some(line)
+        })
+    }
 }
 
-/// Checks a complete head, its last empty line included.
-pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
-    let mut lines = Lines(raw);
+/// Checks a complete head, its last empty line included, that was scanned.
+pub fn check<'a>(raw: &'a [u8], scanner: &Scanner, bounds: &Bounds) -> Result<Head<'a>, Refusal> {
+    let mut lines = scanner.lines(raw);
     let line = lines.next().unwrap_or_default();
     let (method, raw_target, version) = request_line(line)?;
     let mut fields = Fields::default();
@@ -97,11 +130,30 @@ pub fn check<'a>(raw: &'a [u8], bounds: &Bounds) -> Result<Head<'a>, Refusal> {
 /// The method and the host of a head that passed, for those who must know them before the request
 /// is decided on. Few do, so no other head pays for it.
 pub fn method_and_host(raw: &[u8]) -> Option<(&str, &[u8])> {
-    let mut lines = Lines(raw);
+    let mut scanner = Scanner::default();
+    scanner.scan(raw).ok()?;
+    let mut lines = scanner.lines(raw);
     let (method, _, _) = request_line(lines.next()?).ok()?;
     let mut fields = Fields::default();
     lines.try_for_each(|line| fields.read(line)).ok()?;
     Some((method, fields.host?))
+}
+
+/// The fields of a head that passed, read anew.
+pub fn fields_again(raw: &[u8]) -> HeaderMap {
+    let mut scanner = Scanner::default();
+    let mut fields = HeaderMap::new();
+    if scanner.scan(raw).is_ok() {
+        for line in scanner.lines(raw).skip(1) {
+            let (name, value) = line.split_at(line.iter().position(|b| *b == b':').unwrap_or(0));
+            let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
+            let field = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value));
+            if let (Ok(name), Ok(value)) = field {
+                fields.append(name, value);
+            }
+        }
+    }
+    fields
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -132,20 +184,6 @@ fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Refusal> {
 
 /// The longest method of the IANA registry has 17 characters.
 const METHOD_BYTES_MAX: usize = 32;
-
-/// The lines of a head without their ends; stops at the empty one.
-struct Lines<'a>(&'a [u8]);
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let end = memchr::memchr(b'\n', self.0)?;
-        let line = self.0.get(..end)?.strip_suffix(b"\r")?;
-        self.0 = self.0.get(end + 1..).unwrap_or_default();
-        (!line.is_empty()).then_some(line)
-    }
-}
 
 /// The fields that decide where a request ends and whom it is for.
 #[derive(Default)]

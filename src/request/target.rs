@@ -22,17 +22,21 @@ impl Target {
         if raw.len() > bytes_max {
             return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
         }
-        let mut parts = raw.splitn(2, |byte| *byte == b'?');
-        let (path, query) = (parts.next().unwrap_or_default(), parts.next());
-        if path.first() != Some(&b'/') {
+        if raw.first() != Some(&b'/') {
             return Err(malformed("The request target must be a path that starts with '/'."));
         }
-        // Nearly every target is canonical as it comes, and then the text is not shrunk to fit.
+        // Nearly every path is canonical as it comes, and then the text is not shrunk to fit.
+        let plain = raw.iter().position(|byte| class(*byte) != Class::Plain).unwrap_or(raw.len());
+        let (plain, rest) = raw.split_at(plain);
+        let end = rest.iter().position(|byte| *byte == b'?').unwrap_or(rest.len());
+        let (unlike, query) = rest.split_at(end);
         let mut text = String::with_capacity(raw.len());
-        push_path(&mut text, path)?;
+        // Plain bytes are ASCII.
+        text.push_str(std::str::from_utf8(plain).unwrap_or_default());
+        push_path(&mut text, unlike)?;
         check_segments(&text)?;
         let path_len = text.len();
-        if let Some(query) = query {
+        if let Some(query) = query.strip_prefix(b"?") {
             text.push('?');
             push_query(&mut text, query)?;
         }
@@ -151,12 +155,6 @@ const fn classes() -> [Class; 256] {
 }
 
 fn push_path(text: &mut String, path: &[u8]) -> Result<(), Refusal> {
-    if path.iter().all(|byte| class(*byte) == Class::Plain)
-        && let Ok(path) = std::str::from_utf8(path)
-    {
-        text.push_str(path);
-        return Ok(());
-    }
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -214,13 +212,15 @@ fn push_query_byte(text: &mut String, byte: u8) {
 
 /// Refuses segments that a server behind the gate might resolve away. `/..;x/` and `/;x/` count:
 /// some servers cut parameters off segments first.
+#[expect(clippy::needless_bitwise_bool, reason = "so that many bytes are looked at at once")]
 fn check_segments(path: &str) -> Result<(), Refusal> {
-    let pairs = || path.as_bytes().array_windows();
+    let mut pairs = path.as_bytes().array_windows();
     // Most paths have no segment that is empty or starts with a dot or a parameter.
-    if !pairs().any(|[a, b]| *a == b'/' && matches!(*b, b'/' | b'.' | b';')) {
+    let is_odd = |[a, b]: &[u8; 2]| (*a == b'/') & ((*b == b'/') | (*b == b'.') | (*b == b';'));
+    if !pairs.clone().fold(false, |found, pair| found | is_odd(pair)) {
         return Ok(());
     }
-    if pairs().any(|pair| pair == b"//") {
+    if pairs.any(|pair| pair == b"//") {
         return Err(malformed("The path holds an empty segment ('//')."));
     }
     for segment in path.split('/') {

@@ -22,11 +22,12 @@ pub(super) const BOUNDS: Bounds = Bounds {
 };
 
 fn check(raw: &str, expected: Result<Framing, Denial>) {
-    let judged = match scan(raw.as_bytes(), 0) {
+    let mut scanner = Scanner::default();
+    let judged = match scanner.scan(raw.as_bytes()) {
         Ok(Scan::Complete(end)) => {
-            super::check(&raw.as_bytes()[..end], &BOUNDS).map(|head| head.framing)
+            super::check(&raw.as_bytes()[..end], &scanner, &BOUNDS).map(|head| head.framing)
         }
-        Ok(Scan::Incomplete(_)) => panic!("incomplete: {raw:?}"),
+        Ok(Scan::Incomplete) => panic!("incomplete: {raw:?}"),
         Err(refusal) => Err(refusal),
     };
     assert_eq!(judged.map_err(|refusal| refusal.denial), expected, "{raw:?}");
@@ -107,12 +108,14 @@ fn hosts_are_normalised() {
 #[test]
 fn a_head_is_found_however_it_arrives() {
     let raw = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nrest";
-    let mut from = 0;
+    let mut scanner = Scanner::default();
     for len in 0..=raw.len() {
-        match scan(&raw[..len], from).expect("valid") {
-            Scan::Incomplete(next) => from = next,
+        match scanner.scan(&raw[..len]).expect("valid") {
+            Scan::Incomplete => {}
             Scan::Complete(end) => {
                 assert_eq!((end, len), (raw.len() - 4, raw.len() - 4));
+                let lines: Vec<&[u8]> = scanner.lines(&raw[..end]).collect();
+                assert_eq!(lines, [&b"GET / HTTP/1.1"[..], b"Host: a", b"X: y"]);
                 return;
             }
         }
@@ -123,8 +126,9 @@ fn a_head_is_found_however_it_arrives() {
 proptest! {
     #[test]
     fn no_bytes_panic(raw in proptest::collection::vec(any::<u8>(), 0..200)) {
-        drop(scan(&raw, 0));
-        drop(super::check(&raw, &BOUNDS));
+        let mut scanner = Scanner::default();
+        drop(scanner.scan(&raw));
+        drop(super::check(&raw, &scanner, &BOUNDS));
         drop(parse_host(&raw));
     }
 }
