@@ -38,7 +38,7 @@ struct Flags {
     /// Read buffer of each accepted connection in bytes; 0 is none, absent is Pingora's 64 KiB.
     #[arg(long)]
     l4_read: Option<usize>,
-    /// Forward the fields of one hop too, as no proxy may: to see what the search for them costs.
+    /// Forward the fields of one hop too, as no proxy may, and spare the search for them.
     #[arg(long)]
     keep_hop_by_hop: bool,
 }
@@ -91,9 +91,10 @@ impl ProxyHttp for Bare {
 /// The two must set the same ones: a read timeout alone costs 2,700 instructions per request, an
 /// idle timeout 1,900. Their values do not matter here.
 ///
-/// One differs. A proxy must take fields of one hop out, so this one lets Pingora look for them. The
-/// gate looks itself, and tells Pingora to spare the search where there are none: that is its own work
-/// saved, not work left undone. `--keep-hop-by-hop` shows what it is worth.
+/// One is a flag. A proxy must take fields of one hop out, and Pingora searches every head for them. The
+/// gate looks itself, and tells Pingora to spare the search where there are none. With
+/// `--keep-hop-by-hop` this one is told so too, and never looks: less than a proxy must do, and the floor
+/// of `loadtest instructions`, because it has the same options.
 fn peer(upstream: SocketAddr) -> HttpPeer {
     let mut peer = HttpPeer::new(upstream, false, String::new());
     peer.options.connection_timeout = Some(Duration::from_secs(2));
