@@ -183,7 +183,7 @@ impl Sample {
             caller: Caller::Known(Arc::clone(&self.credential)),
             peer_ip: Some(IpAddr::from([10, 0, 0, 1])),
             source_ip: Some(IpAddr::from([203, 0, 113, 7])),
-            method: "GET".into(),
+            method: Some(http::Method::GET),
             host: "api.example.com".into(),
             path: "/api/payments/pay_0123456789".into(),
             api: Some(self.operation.api.name.clone()),

@@ -94,7 +94,8 @@ const SLOW: usize = 5;
 
 fn client(serial: usize) -> Client {
     let mut profile = Profile {
-        name: ProfileName::parse("default").expect("valid"),
+        name: ProfileName::default(),
+        name_value: ProfileName::default().to_value(),
         status: Status::Active,
         plan: Some(PlanName::parse("wide").expect("valid")),
         meter: Arc::default(),
@@ -110,8 +111,10 @@ fn client(serial: usize) -> Client {
         SLOW => profile.plan = PlanName::parse("slow").ok(),
         _ => {}
     }
+    let id = ClientId::parse(&format!("client-{serial}")).expect("valid");
     Client {
-        id: ClientId::parse(&format!("client-{serial}")).expect("valid"),
+        id_value: id.to_value(),
+        id,
         kind: ClientKind::App,
         owner: "owner".into(),
         purpose: "purpose".into(),

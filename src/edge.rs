@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod fault;
 pub mod flight;
 pub mod flights;
+pub mod habits;
 pub mod headers;
 pub mod health;
 pub mod http2;

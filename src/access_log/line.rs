@@ -24,7 +24,7 @@ pub(super) fn write(out: &mut Vec<u8>, seconds: &mut Seconds, record: &RequestRe
     if let Caller::Known(credential) = &record.caller {
         line.name("client", credential.client.as_str());
     }
-    line.text_unless_empty("method", &record.method);
+    line.text_unless_empty("method", record.method_text());
     line.text_unless_empty("host", &record.host);
     line.text_unless_empty("path", &record.path);
     if let Some(seen) = &record.access {

@@ -27,10 +27,10 @@ fn start() -> (AccessLog, IntCounter) {
 #[test]
 fn a_record_is_one_line_of_json() {
     let mut record = records::full(1);
-    record.access = Some(Box::new(AccessDetail {
+    record.access = Some(AccessDetail {
         protocol: "HTTP/1.1",
         user_agent: Some(b"curl \"8\"\n".as_slice().into()),
-    }));
+    });
     let (mut out, mut seconds) = (Vec::new(), Seconds::default());
     line::write(&mut out, &mut seconds, &record);
     let text = String::from_utf8(out).expect("text");

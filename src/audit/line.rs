@@ -77,7 +77,7 @@ fn request(line: &mut Object<'_>, record: &RequestRecord) {
     if let Some(address) = record.source_ip {
         line.address("source_ip", address);
     }
-    line.text_unless_empty("method", &record.method);
+    line.text_unless_empty("method", record.method_text());
     line.text_unless_empty("host", &record.host);
     line.text_unless_empty("path", &record.path);
     if let Some(api) = &record.api {

@@ -116,7 +116,7 @@ mod tests {
             status: 429,
             duration_us: 45,
             outcome: Outcome::Denied(Denial::CredentialMissing),
-            method: "GET".into(),
+            method: Some(http::Method::GET),
             path: "/\u{1b}[2J".into(),
             ..bare(1)
         };

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use http::{Version, header};
+use http::{Method, Version};
 use pingora::proxy::Session;
 
 use crate::clock;
@@ -15,10 +15,11 @@ use crate::model::record::Caller;
 use crate::model::time::Now;
 use crate::request::{self, Ask, Unadmitted, policy};
 
+use super::Shared;
 use super::ctx::{Ctx, Request, Stage};
 use super::flight::Phase;
+use super::headers::Judged;
 use super::stop::Fault;
-use super::{Shared, headers};
 
 /// Why there is no verdict but this, or none yet.
 enum Held {
@@ -94,16 +95,16 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
     let is_http2 = session.req_header().version == Version::HTTP_2;
     let body_may_follow = is_http2 && !session.is_body_empty();
     let head = session.req_header();
-    let length = headers::field(&head.headers, &header::CONTENT_LENGTH);
+    let Judged { presented, content_length } = Judged::of(request.fields.of(head));
     let ask = Ask {
-        method: &request.method,
-        host: &request.host,
+        method: request.record.method.as_ref().map_or("", Method::as_str),
+        host: &request.record.host,
         path: request.target.as_ref().map_or("", |target| target.path()),
-        presented: headers::presented(&head.headers),
-        body_bytes: length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
+        presented,
+        body_bytes: content_length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
         body_may_follow,
-        source_ip: request.source_ip,
-        fields: &head.headers,
+        source_ip: request.record.source_ip,
+        fields: request.fields.of(head),
     };
     let (snapshot, seen) = (&request.snapshot, &mut request.seen);
     let judge = AssertUnwindSafe(|| match policy::preflight(snapshot, &ask, seen) {
@@ -141,7 +142,7 @@ fn shield(
     if !is_stranger {
         return verdict;
     }
-    match shared.strangers.count(limit, request.source_ip, request.started.mono) {
+    match shared.strangers.count(limit, request.record.source_ip, request.started.mono) {
         None => verdict,
         Some((refusal, standing)) => {
             request.seen.standing = Some(standing);

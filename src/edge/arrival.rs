@@ -1,19 +1,21 @@
 //! The facts of a request, taken from its head once, before anything is decided: snapshot, ids, the
 //! one canonical target, the host, addresses, and the promise of a record.
 
+use std::sync::Arc;
+
 use http::Version;
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
-use crate::model::policy::Scheme;
-use crate::model::record::AccessDetail;
+use crate::model::record::{AccessDetail, RequestRecord};
 use crate::request::Seen;
-use crate::request::head::parse_host;
 use crate::request::target::Target;
 
 use super::ctx::{Forward, Request, Stage};
+use super::flight::Flight;
 use super::headers::Noted;
+use super::headers::fields::Fields;
 use super::stop::Fault;
 use super::{Shared, headers, ids};
 
@@ -23,7 +25,7 @@ pub fn request(
     shared: &Shared,
     head: &RequestHeader,
     client: Option<&SocketAddr>,
-    scheme: Scheme,
+    flight: &Flight,
 ) -> Box<Request> {
     let started = clock::now();
     let snapshot = shared.snapshot.load_full();
@@ -34,25 +36,32 @@ pub fn request(
         .flatten();
     let target = Target::parse(head.raw_path(), snapshot.policy.bounds.uri_bytes_max);
     let noted = Noted::of(&head.headers);
-    let host = noted.host.and_then(parse_host).unwrap_or_default();
+    let host = noted.host.and_then(|raw| flight.habits.host(raw));
     let (target, fault) = match target {
         Ok(target) => (Some(target), None),
         Err(refusal) => (None, Some(Fault::Denied(refusal))),
     };
     let (id, trace) = ids::fresh(started.wall, noted.traceparent);
+    let policy = Arc::clone(&snapshot.label);
+    let mut record = Box::new(RequestRecord::begun(id, started.wall, policy));
+    record.peer_ip = peer_ip;
+    record.source_ip = headers::source_ip(peer_ip, &head.headers, trusted);
+    record.method = Some(head.method.clone());
+    if let Some(host) = &host {
+        record.host = Arc::clone(&host.name);
+    }
+    record.trace_id = trace.trace_id;
+    record.parent_request_id = parent_request_id;
+    record.access = snapshot.policy.access_log.is_some().then(|| access_detail(head, &noted));
     Box::new(Request {
-        id,
+        record,
         started,
         trace,
-        method: head.method.as_str().into(),
-        host,
-        scheme,
+        fields: Fields::Session,
+        host_value: host.map(|host| host.value),
+        scheme: flight.scheme,
         is_http2: head.version == Version::HTTP_2,
         target,
-        peer_ip,
-        source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
-        parent_request_id,
-        access: snapshot.policy.access_log.is_some().then(|| Box::new(access_detail(head, &noted))),
         stage: Stage::Fresh,
         seen: Seen::default(),
         forward: Forward::default(),
@@ -60,9 +69,6 @@ pub fn request(
         encoder: None,
         fault,
         reason: None,
-        status: 0,
-        request_bytes: 0,
-        response_bytes: 0,
         slot: shared.audit.reserve(),
         answered_whole: false,
         expects_continue: false,

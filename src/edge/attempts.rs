@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
 use crate::clock;
@@ -88,15 +89,15 @@ pub fn stopped(shared: &Shared, forward: &mut Forward, flight: &Flight) {
 
 /// Chooses where a request goes next, if anywhere. A choice that was made is kept for it; without
 /// one the request gives back what it had of the budget.
-pub fn again(shared: &Shared, request: &mut Request, headers: &HeaderMap, again: Again) -> bool {
-    request.forward.retry = next(shared, request, headers, again);
+pub fn again(shared: &Shared, request: &mut Request, session: &Session, again: Again) -> bool {
+    request.forward.retry = next(shared, request, session, again);
     request.forward.retry.is_some()
 }
 
 fn next(
     shared: &Shared,
     request: &mut Request,
-    headers: &HeaderMap,
+    session: &Session,
     again: Again,
 ) -> Option<Box<Retry>> {
     let (attempt, retry) = (request.forward.attempt.take()?, request.forward.retry.take());
@@ -109,7 +110,9 @@ fn next(
         None => (Vec::new(), None),
     };
     tried.push(Arc::clone(&attempt.instance));
-    let key = peer::key_of(&pool.upstream, |by| peer::hash_key(request, headers, by));
+    request.fields.recall(session);
+    let fields = request.fields.of(session.req_header());
+    let key = peer::key_of(&pool.upstream, |by| peer::hash_key(request, fields, by));
     let (next, taken) = pool.pick_again(key, &tried, again, taken)?;
     Some(Box::new(Retry { tried, next: Some(next), taken }))
 }

@@ -3,7 +3,6 @@
 //! The context observes: apart from [`Stage`], which is a token, no decision reads it. However the
 //! request ends, its record is completed once, in `logging` or in `Drop`; dropping only sends.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -13,9 +12,9 @@ use crate::audit::Slot;
 use crate::clock;
 use crate::model::api::Api;
 use crate::model::denial::{Advice, Failure, Reason};
-use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
+use crate::model::id::{LimitName, PlanName, UpstreamName};
 use crate::model::policy::Scheme;
-use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
+use crate::model::record::{End, Entry, Outcome, RequestRecord};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Address, Upstream};
@@ -29,6 +28,7 @@ use super::answer::stop_pipeline;
 use super::attempts;
 use super::flight::Flight;
 use super::flights::InFlight;
+use super::headers::fields::Fields;
 use super::ids::Trace;
 use super::shape::dress::Dress;
 use super::shape::encoder::Encoder;
@@ -60,21 +60,18 @@ pub enum Stage {
 /// What is known of a request whose head has been seen.
 #[derive(Debug)]
 pub struct Request {
-    pub id: RequestId,
+    /// What the audit will say of it, as far as it is known.
+    pub record: Box<RequestRecord>,
     pub started: Now,
     pub snapshot: Arc<Snapshot>,
     pub trace: Trace,
-    pub method: Box<str>,
-    pub host: Box<str>,
+    pub fields: Fields,
+    /// `Host` as it was written.
+    pub host_value: Option<HeaderValue>,
     pub scheme: Scheme,
     pub is_http2: bool,
     /// None when the target had no canonical form.
     pub target: Option<Target>,
-    pub peer_ip: Option<IpAddr>,
-    pub source_ip: Option<IpAddr>,
-    pub parent_request_id: Option<Box<str>>,
-    /// None unless there is an access log.
-    pub access: Option<Box<AccessDetail>>,
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
@@ -86,10 +83,6 @@ pub struct Request {
     pub fault: Option<Fault>,
     /// More exact than the fault, for the record.
     pub reason: Option<Reason>,
-    /// The status that was sent; 0 until then.
-    pub status: u16,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
     /// The promise of room for the record; none when the audit could not give one.
     pub slot: Option<Slot>,
     /// The answer's last byte has passed.
@@ -148,8 +141,8 @@ impl Request {
     }
 
     fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {
-        let seen = self.seen;
-        let (outcome, reason, limit) = match self.fault {
+        let Self { mut record, seen, forward, .. } = *self;
+        (record.outcome, record.reason, record.limit) = match self.fault {
             None => (Outcome::Allowed, self.reason, None),
             Some(Fault::Failed(failure)) => (Outcome::Failed(failure), self.reason, None),
             Some(Fault::Denied(refusal)) => {
@@ -160,36 +153,19 @@ impl Request {
                 (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
             }
         };
-        let record = Box::new(RequestRecord {
-            id: self.id,
-            time: self.started.wall,
-            surface: Surface::Rest,
-            caller: seen.caller.unwrap_or(Caller::Anonymous { claimed: None }),
-            peer_ip: self.peer_ip,
-            source_ip: self.source_ip,
-            method: self.method,
-            host: self.host,
-            path: self.target.map(Target::into_path).unwrap_or_default(),
-            api: seen.api.map(|api| api.name.clone()),
-            operation: seen.operation,
-            product: seen.product,
-            outcome,
-            reason,
-            limit,
-            shadow_limit: seen.standing.as_ref().and_then(shadow_limit),
-            status: self.status,
-            upstream: self.forward.upstream,
-            endpoint: self.forward.endpoint,
-            end,
-            duration_us: micros(now, self.started.mono),
-            upstream_us: self.forward.began.map(|began| micros(now, began)),
-            request_bytes: self.request_bytes,
-            response_bytes: self.response_bytes,
-            policy: Arc::clone(&self.snapshot.label),
-            trace_id: self.trace.trace_id,
-            parent_request_id: self.parent_request_id,
-            access: self.access,
-        });
+        if let Some(caller) = seen.caller {
+            record.caller = caller;
+        }
+        record.path = self.target.map(Target::into_path).unwrap_or_default();
+        record.api = seen.api.map(|api| api.name.clone());
+        record.operation = seen.operation;
+        record.product = seen.product;
+        record.shadow_limit = seen.standing.as_ref().and_then(shadow_limit);
+        record.upstream = forward.upstream;
+        record.endpoint = forward.endpoint;
+        record.end = end;
+        record.duration_us = micros(now, self.started.mono);
+        record.upstream_us = forward.began.map(|began| micros(now, began));
         (self.slot, record)
     }
 }
@@ -231,7 +207,7 @@ impl Drop for Ctx {
         request.reason.get_or_insert(ending.reason);
         if !answered {
             // The connection gives this answer after the exchange is gone.
-            request.status = ending.fault.status();
+            request.record.status = ending.fault.status();
         }
         match ending.fault {
             // The decision stands: it was allowed, and the answer had begun. How it ended says why.

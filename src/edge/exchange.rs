@@ -49,9 +49,14 @@ impl Exchange {
             if flight.poll_ended(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            FLIGHT.set(handed_over.take());
+            let has_context = handed_over.is_none();
+            if !has_context {
+                FLIGHT.set(handed_over.take());
+            }
             let polled = catch_unwind(AssertUnwindSafe(|| pipeline.as_mut().poll(cx)));
-            handed_over = FLIGHT.take();
+            if !has_context {
+                handed_over = FLIGHT.take();
+            }
             polled.unwrap_or_else(|_| {
                 log::error!("a request panicked; its record says so");
                 Poll::Ready(None)

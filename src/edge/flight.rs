@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::model::policy::Scheme;
 use crate::request::Call;
 
 use super::flights::Flights;
+use super::habits::Habits;
 use super::lane::Transport;
 use super::pace::{Debt, Pace};
 use super::shape::dress::Dress;
@@ -89,6 +90,7 @@ pub struct Flight {
     /// Whether the head asks to leave HTTP for something.
     asks_upgrade: AtomicBool,
     live: Mutex<Live>,
+    pub habits: Arc<Habits>,
     /// The transport, after the exchange that had it was dropped.
     landed: Mutex<Option<Transport>>,
 }
@@ -111,6 +113,11 @@ pub struct Live {
 impl Flight {
     pub fn over(scheme: Scheme) -> Self {
         Self { scheme, ..Self::default() }
+    }
+
+    /// A stream of the connection that this flight is.
+    pub fn of_stream(&self) -> Self {
+        Self { habits: Arc::clone(&self.habits), ..Self::over(self.scheme) }
     }
 
     /// Begins a phase that may last for `after`.

@@ -1,11 +1,11 @@
 //! Header fields towards the upstream (INTERFACES.md 3): credentials and forged copies out,
 //! identity in. And the two facts that are read from what trusted proxies send.
 
+pub mod fields;
 pub mod passing;
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
@@ -20,6 +20,7 @@ use crate::request::limit::Admitted;
 
 use super::answer;
 use super::ctx::Request;
+use super::habits::Habits;
 use super::shape::edits;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,18 +33,29 @@ const X_ONEGATE_CLIENT: HeaderName = HeaderName::from_static("x-onegate-client")
 const X_ONEGATE_PROFILE: HeaderName = HeaderName::from_static("x-onegate-profile");
 const X_ONEGATE_SURFACE: HeaderName = HeaderName::from_static("x-onegate-surface");
 
-/// The values that may carry a credential.
-pub fn presented(headers: &HeaderMap) -> Presented<'_> {
-    let mut presented = Presented::default();
-    // One look at a few fields costs less than two searches.
-    for (name, value) in headers {
-        if *name == header::AUTHORIZATION {
-            presented.push(CredentialLocation::Authorization, value.as_bytes());
-        } else if *name == X_API_KEY {
-            presented.push(CredentialLocation::XApiKey, value.as_bytes());
+/// What a decision needs of the fields.
+#[derive(Debug, Default)]
+pub struct Judged<'h> {
+    /// The values that may carry a credential.
+    pub presented: Presented<'h>,
+    pub content_length: Option<&'h [u8]>,
+}
+
+impl<'h> Judged<'h> {
+    pub fn of(headers: &'h HeaderMap) -> Self {
+        let mut judged = Self::default();
+        // One look at a few fields costs less than three searches.
+        for (name, value) in headers {
+            if *name == header::AUTHORIZATION {
+                judged.presented.push(CredentialLocation::Authorization, value.as_bytes());
+            } else if *name == X_API_KEY {
+                judged.presented.push(CredentialLocation::XApiKey, value.as_bytes());
+            } else if *name == header::CONTENT_LENGTH {
+                judged.content_length.get_or_insert(value.as_bytes());
+            }
         }
+        judged
     }
-    presented
 }
 
 /// The first value of a field.
@@ -64,16 +76,13 @@ impl<'h> Noted<'h> {
     pub fn of(headers: &'h HeaderMap) -> Self {
         let mut noted = Self::default();
         for (name, value) in headers {
-            let slot = if *name == header::HOST {
-                &mut noted.host
+            if *name == header::HOST {
+                noted.host.get_or_insert(value.as_bytes());
             } else if *name == header::USER_AGENT {
-                &mut noted.user_agent
+                noted.user_agent.get_or_insert(value.as_bytes());
             } else if *name == TRACEPARENT {
-                &mut noted.traceparent
-            } else {
-                continue;
-            };
-            slot.get_or_insert(value.as_bytes());
+                noted.traceparent.get_or_insert(value.as_bytes());
+            }
         }
         noted
     }
@@ -122,16 +131,6 @@ pub fn parent_request_id(headers: &HeaderMap) -> Option<Box<str>> {
     ((1..=128).contains(&id.len())).then(|| id.into())
 }
 
-/// Forgets in which letter case a caller wrote its names of fields, which Pingora keeps a second map
-/// for and would copy with every head. So names go out in lower case, as HTTP/2 has them, or as
-/// Pingora titles the best known. A target in another form than the origin's stays as it was read.
-pub fn forget_case(head: &mut RequestHeader) {
-    let of_uri = head.uri.path_and_query().map(|target| target.as_str().as_bytes());
-    if head.has_case() && of_uri == Some(head.raw_path()) {
-        *head = take_parts(head).into();
-    }
-}
-
 /// Takes a head apart. Its target is then its URI's.
 fn take_parts(head: &mut RequestHeader) -> request::Parts {
     let nothing = http::Request::new(()).into_parts().0;
@@ -139,23 +138,29 @@ fn take_parts(head: &mut RequestHeader) -> request::Parts {
 }
 
 /// Makes a caller's head into the upstream's: `target` replaces its own, and its fields are the
-/// caller's without what is ours or secret, ours, and what config makes of them. Gives the id as it
-/// is sent, for the answer.
+/// caller's (`fields`, or those it has) without what is ours or secret, ours, and what config makes of
+/// them. Gives the id as it is sent, for the answer.
 pub fn to_upstream(
     head: &mut RequestHeader,
     target: &str,
     request: &Request,
     admitted: &Admitted,
+    habits: &Habits,
+    fields: Option<HeaderMap>,
 ) -> Result<HeaderValue> {
-    let trusted_peer = is_trusted(request.peer_ip, &request.snapshot.policy.trusted_proxies);
+    let trusted_peer = is_trusted(request.record.peer_ip, &request.snapshot.policy.trusted_proxies);
     let same_target = head.raw_path() == target.as_bytes();
     let mut parts = take_parts(head);
     if !same_target {
         parts.uri = Uri::try_from(target).or_err(InternalError, "the canonical target")?;
     }
+    if let Some(fields) = fields {
+        parts.headers = fields;
+    }
     parts.headers.reserve(OURS_AT_ONCE);
     passing::take_out(&mut parts.headers, trusted_peer);
-    let id = add_ours(&mut parts.headers, request, admitted.known(), trusted_peer);
+    let forwarded_for = forwarded_for(&parts.headers, request, habits, trusted_peer);
+    let id = add_ours(&mut parts.headers, request, admitted.known(), trusted_peer, forwarded_for);
     edits::of_request(&mut parts.headers, admitted, request);
     *head = parts.into();
     Ok(id)
@@ -169,23 +174,22 @@ fn add_ours(
     request: &Request,
     known: Option<&Known>,
     trusted_peer: bool,
+    forwarded_for: Option<HeaderValue>,
 ) -> HeaderValue {
-    let mut texts = Texts(Vec::with_capacity(TEXTS_BYTES));
-    let id = texts.add(request.id.encode(&mut [0; 36]).as_bytes());
-    let trace = texts.add(&request.trace.to_traceparent());
-    let forwarded_for = request.peer_ip.map(|ip| texts.add_forwarded_for(fields, ip, trusted_peer));
-    let names = known.map(|known| {
-        let client = texts.add(known.client.id.as_str().as_bytes());
-        (client, texts.add(known.profile.name.as_str().as_bytes()))
-    });
-    let texts = Bytes::from(texts.0);
-    let value = |at| HeaderValue::from_maybe_shared(texts.slice(at)).unwrap_or(EMPTY);
+    // Both texts in one allocation.
+    let mut texts = [0; ID_BYTES + TRACE_BYTES];
+    let (id, trace) = texts.split_at_mut(ID_BYTES);
+    id.copy_from_slice(request.record.id.encode(&mut [0; ID_BYTES]).as_bytes());
+    trace.copy_from_slice(&request.trace.to_traceparent());
+    let mut trace = Bytes::copy_from_slice(&texts);
+    let id = trace.split_to(ID_BYTES);
+    let value = |text| HeaderValue::from_maybe_shared(text).unwrap_or(EMPTY);
     let id = value(id);
     // Appended, which costs less than to insert: no copy of a caller's is left.
     fields.append(X_REQUEST_ID, id.clone());
     fields.append(TRACEPARENT, value(trace));
     if let Some(forwarded_for) = forwarded_for {
-        fields.insert(X_FORWARDED_FOR, value(forwarded_for));
+        fields.insert(X_FORWARDED_FOR, forwarded_for);
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_PROTO) {
         let scheme = match request.scheme {
@@ -195,63 +199,35 @@ fn add_ours(
         fields.append(X_FORWARDED_PROTO, scheme);
     }
     if !trusted_peer || !fields.contains_key(X_FORWARDED_HOST) {
-        let host = fields.get(header::HOST).cloned().unwrap_or(EMPTY);
-        fields.append(X_FORWARDED_HOST, host);
+        fields.append(X_FORWARDED_HOST, request.host_value.clone().unwrap_or(EMPTY));
     }
     fields.append(header::VIA, if request.is_http2 { VIA_ONEGATE_2 } else { VIA_ONEGATE });
     fields.append(X_ONEGATE_SURFACE, REST);
-    if let Some((client, profile)) = names {
-        fields.append(X_ONEGATE_CLIENT, value(client));
-        fields.append(X_ONEGATE_PROFILE, value(profile));
+    if let Some(known) = known {
+        fields.append(X_ONEGATE_CLIENT, known.client.id_value.clone());
+        fields.append(X_ONEGATE_PROFILE, known.profile.name_value.clone());
     }
     id
 }
 
-/// The texts of several values, in one allocation.
-struct Texts(Vec<u8>);
+const ID_BYTES: usize = 36;
+const TRACE_BYTES: usize = 55;
 
-/// An id, a trace, an address and two names, mostly.
-const TEXTS_BYTES: usize = 256;
-
-impl Texts {
-    fn add(&mut self, text: &[u8]) -> Range<usize> {
-        let start = self.0.len();
-        self.0.extend_from_slice(text);
-        start..self.0.len()
+/// `X-Forwarded-For` for the upstream: what stands in it (a trusted proxy's, or it does not pass), and
+/// the peer.
+fn forwarded_for(
+    fields: &HeaderMap,
+    request: &Request,
+    habits: &Habits,
+    trusted_peer: bool,
+) -> Option<HeaderValue> {
+    let peer = request.record.peer_ip?;
+    let peer = habits.peer_value(|| HeaderValue::try_from(peer.to_string()).unwrap_or(EMPTY));
+    if !trusted_peer || !fields.contains_key(X_FORWARDED_FOR) {
+        return Some(peer.clone());
     }
-
-    /// What stands in `X-Forwarded-For` (a trusted proxy's, or it would not pass), and the peer.
-    fn add_forwarded_for(
-        &mut self,
-        fields: &HeaderMap,
-        peer_ip: IpAddr,
-        trusted_peer: bool,
-    ) -> Range<usize> {
-        let start = self.0.len();
-        if trusted_peer {
-            for field in fields.get_all(X_FORWARDED_FOR) {
-                self.0.extend_from_slice(field.as_bytes());
-                self.0.extend_from_slice(b", ");
-            }
-        }
-        self.add_ip(peer_ip);
-        start..self.0.len()
-    }
-
-    /// As Display writes it, but IPv4 without the machinery of formatting.
-    fn add_ip(&mut self, ip: IpAddr) {
-        let IpAddr::V4(ip) = ip else {
-            self.0.extend_from_slice(ip.to_string().as_bytes());
-            return;
-        };
-        let mut number = itoa::Buffer::new();
-        for (at, octet) in ip.octets().into_iter().enumerate() {
-            if at > 0 {
-                self.0.push(b'.');
-            }
-            self.0.extend_from_slice(number.format(octet).as_bytes());
-        }
-    }
+    let hops = fields.get_all(X_FORWARDED_FOR).iter().chain([peer]).map(HeaderValue::as_bytes);
+    HeaderValue::from_bytes(&hops.collect::<Vec<_>>().join(&b", "[..])).ok()
 }
 
 /// Adds what every answer carries: our id, whatever the upstream said, and how the limits stand.
@@ -261,7 +237,8 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
         passing::end_hop(fields, status);
         // Room for Pingora's two as well.
         fields.reserve(5);
-        let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
+        let id =
+            request.forward.id.clone().or_else(|| request.record.id.to_string().try_into().ok());
         fields.insert(X_REQUEST_ID, id.unwrap_or(EMPTY));
         if let Some(limits) = request.seen.standing.as_ref().and_then(answer::limit_fields) {
             for (name, value) in limits {

@@ -160,11 +160,11 @@ impl Multiplexed {
         let head = match self.judge(parts, &bounds) {
             Ok(head) => head,
             Err(refused) => {
-                let answer = refused::record(&self.shared, refused);
+                let answer = refused::record(&self.shared, *refused);
                 return give(&mut respond, answer, bodies);
             }
         };
-        let flight = Arc::new(Flight::over(self.flight.scheme));
+        let flight = Arc::new(self.flight.of_stream());
         let _place = self.shared.flights.take_off(&flight);
         let landing = Arc::new(Landing::default());
         let session = Box::new(StreamSession {
@@ -205,7 +205,11 @@ impl Multiplexed {
     }
 
     /// The head as HTTP/1 would have it, once it passed the rules.
-    fn judge(&self, parts: request::Parts, bounds: &Bounds) -> Result<RequestHeader, RefusedHead> {
+    fn judge(
+        &self,
+        parts: request::Parts,
+        bounds: &Bounds,
+    ) -> Result<RequestHeader, Box<RefusedHead>> {
         let path = parts.uri.path_and_query().map(|path| path.as_str().as_bytes());
         let pseudo = Pseudo {
             method: parts.method.as_str(),
@@ -215,7 +219,7 @@ impl Multiplexed {
         };
         let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let refuse = |refusal, host: &[u8]| {
-            RefusedHead::new(refusal, parts.method.as_str(), host, self.peer_ip)
+            Box::new(RefusedHead::new(refusal, parts.method.as_str(), host, self.peer_ip))
         };
         let host = parsed::check(pseudo, fields, bounds).map_err(|refusal| refuse(refusal, b""))?;
         if self.secured.as_ref().is_some_and(|secured| !secured.serves(host)) {

@@ -5,15 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
 use crate::model::balance::{Balance, HashBy};
 use crate::model::denial::{Advice, ClientText, Denial, Failure, Reason, Refusal};
-use crate::model::upstream::{Address, Upstream};
+use crate::model::upstream::{Address, Protocol, Upstream};
 use crate::request::limit::Admitted;
 use crate::request::target::Target;
 
 use super::ctx::{Request, Stage};
+use super::headers::fields::Fields;
 use super::headers::passing;
 use super::stop::Fault;
 use super::upstreams::Upstreams;
@@ -51,8 +53,12 @@ pub fn route(
 impl Route {
     /// Spares Pingora the search for fields of the next hop where there are none: it is what a
     /// plain head costs most.
-    pub fn for_fields(mut self, fields: &HeaderMap) -> Self {
-        if !passing::has_hop_by_hop(fields) {
+    pub fn for_fields(mut self, head: &mut RequestHeader, fields: &mut Fields) -> Self {
+        if matches!(self.upstream.transport.protocol, Protocol::Http2(_)) {
+            // Pingora makes HTTP/2's pseudo fields of them.
+            fields.give_back(head);
+        }
+        if matches!(fields, Fields::Here(_)) || !passing::has_hop_by_hop(&head.headers) {
             self.peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
         }
         self
@@ -106,7 +112,7 @@ pub fn hash_key(request: &Request, headers: &HeaderMap, by: &HashBy) -> Option<u
             let id = &admitted.known()?.client.id;
             Some(pick::hash(id.as_str().as_bytes()))
         }
-        HashBy::SourceIp => request.source_ip.map(|ip| match ip {
+        HashBy::SourceIp => request.record.source_ip.map(|ip| match ip {
             IpAddr::V4(ip) => pick::hash(&ip.octets()),
             IpAddr::V6(ip) => pick::hash(&ip.octets()),
         }),

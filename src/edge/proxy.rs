@@ -23,6 +23,7 @@ use super::attempts::Connection;
 use super::ctx::{Ctx, Stage};
 use super::exchange::flight_of_new_context;
 use super::flight::Tail;
+use super::headers::fields::Fields;
 use super::peer::NoRoute;
 use super::stop::Fault;
 use super::upstreams::pick::Again;
@@ -50,14 +51,13 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        let (head, client, scheme) =
-            (session.req_header(), session.client_addr(), ctx.flight.scheme);
-        let request = arrival::request(&self.shared, head, client, scheme);
+        let (head, client) = (session.req_header(), session.client_addr());
+        let request = arrival::request(&self.shared, head, client, &ctx.flight);
         let mut live = ctx.flight.live();
-        (live.id, live.is_head) = (Some(request.id), head.method == Method::HEAD);
+        (live.id, live.is_head) = (Some(request.record.id), head.method == Method::HEAD);
         drop(live);
-        ctx.request = Some(request);
-        headers::forget_case(session.req_header_mut());
+        let request = ctx.request.insert(request);
+        request.fields = Fields::take(session.req_header_mut());
         turn::begin_old_caller(session);
         if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
             // Anything but WebSocket is not offered, so the request is an ordinary one.
@@ -108,7 +108,7 @@ impl ProxyHttp for Gate {
             return Err(request.stop_with(Fault::Denied(refusal)));
         }
         let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
-        let fields = &session.req_header().headers;
+        let fields = request.fields.of(session.req_header());
         let key = |by: &_| peer::hash_key(request, fields, by);
         let route = peer::route(admitted, &self.shared.upstreams, chosen, key);
         let forward = &mut request.forward;
@@ -117,7 +117,7 @@ impl ProxyHttp for Gate {
         forward.attempts += 1;
         match route {
             Ok(route) => {
-                let route = route.for_fields(fields);
+                let route = route.for_fields(session.req_header_mut(), &mut request.fields);
                 forward.endpoint = Some(route.address);
                 if forward.attempts == 1 {
                     let total = route.upstream.timeouts.total;
@@ -148,8 +148,7 @@ impl ProxyHttp for Gate {
             request.forward.untrusted = Some(Box::new(peer.clone()));
         }
         attempts::failed(&self.shared, request, &error, Connection::Fresh);
-        let headers = &session.req_header().headers;
-        error.set_retry(attempts::again(&self.shared, request, headers, Again::IfAlone));
+        error.set_retry(attempts::again(&self.shared, request, session, Again::IfAlone));
         error
     }
 
@@ -174,9 +173,8 @@ impl ProxyHttp for Gate {
         let repeatable = harmless
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
-        let headers = &session.req_header().headers;
         let where_to = attempts::where_to(&error, connection).filter(|_| repeatable);
-        let again = where_to.is_some_and(|to| attempts::again(&self.shared, request, headers, to));
+        let again = where_to.is_some_and(|to| attempts::again(&self.shared, request, session, to));
         error.set_retry(again);
         error
     }
@@ -194,7 +192,10 @@ impl ProxyHttp for Gate {
             let (base, upstream_base) =
                 (&admitted.api().base_path, &admitted.api().upstream_base_path);
             let target = target.rebased(base.as_prefix(), upstream_base.as_prefix());
-            request.forward.id = Some(headers::to_upstream(head, &target, request, admitted)?);
+            let fields = request.fields.send(shape::response::needs_fields(admitted));
+            let id =
+                headers::to_upstream(head, &target, request, admitted, &ctx.flight.habits, fields)?;
+            request.forward.id = Some(id);
         }
         if let Some(upstream) = &request.forward.routed
             && !profile::suit(head, session.req_header(), upstream)?
@@ -223,12 +224,12 @@ impl ProxyHttp for Gate {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        request.record.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let bound = match &request.stage {
             Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
             Stage::Fresh | Stage::Preflight(_) | Stage::Refused => 0,
         };
-        if request.request_bytes > bound && request.tunnel.is_none() {
+        if request.record.request_bytes > bound && request.tunnel.is_none() {
             let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");
             return Err(request.stop_with(Fault::Denied(refusal)));
         }
@@ -283,7 +284,7 @@ impl ProxyHttp for Gate {
             // It will not send its body any more, or might: what comes next is not known.
             session.as_mut().set_keepalive(None);
         }
-        request.status = head.status.as_u16();
+        request.record.status = head.status.as_u16();
         headers::to_caller(head, request);
         turn::suit_old_caller(session, head);
         Ok(())
@@ -331,12 +332,12 @@ impl ProxyHttp for Gate {
         }
         let error_code = match &request.fault {
             Some(fault) if !begun => {
-                let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
+                let answer = Answer::of(fault, request.record.id, request.seen.standing.as_ref());
                 let answer = answer.dressed(request.dress.as_ref());
-                request.status = answer.status;
+                request.record.status = answer.status;
                 // The caller may leave while it is told; the record has the fault.
                 answer.write_to(session, After::Close).await.ok();
-                request.status
+                request.record.status
             }
             _ => 0,
         };
@@ -350,10 +351,10 @@ impl ProxyHttp for Gate {
         if let Some(request) = &mut ctx.request {
             attempts::ended(&request.forward);
             if let Some(head) = written {
-                request.status = head.status.as_u16();
+                request.record.status = head.status.as_u16();
             }
-            request.request_bytes = session.as_ref().body_bytes_read() as u64;
-            request.response_bytes = session.as_ref().body_bytes_sent() as u64;
+            request.record.request_bytes = session.as_ref().body_bytes_read() as u64;
+            request.record.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
         ctx.flight.end_request(&self.shared.flights);
@@ -382,7 +383,7 @@ impl Gate {
         ctx.awaits_body();
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        request.status = answer.status;
+        request.record.status = answer.status;
         answer.write_to(session, after).await
     }
 }

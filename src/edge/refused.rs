@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Method;
+
 use crate::clock;
 use crate::model::denial::Refusal;
 use crate::model::policy::Scheme;
-use crate::model::record::End;
+use crate::model::record::{End, RequestRecord};
 use crate::request::Seen;
 use crate::request::head::parse_host;
 
@@ -14,6 +16,7 @@ use super::Shared;
 use super::answer::Answer;
 use super::ctx::{Ctx, Forward, Request, Stage};
 use super::flight::Flight;
+use super::headers::fields::Fields;
 use super::ids;
 use super::stop::Fault;
 
@@ -21,8 +24,8 @@ use super::stop::Fault;
 #[derive(Debug)]
 pub struct RefusedHead {
     refusal: Refusal,
-    method: Box<str>,
-    host: Box<str>,
+    method: Option<Method>,
+    host: Arc<str>,
     peer_ip: Option<IpAddr>,
 }
 
@@ -31,8 +34,8 @@ impl RefusedHead {
     pub fn new(refusal: Refusal, method: &str, host: &[u8], peer_ip: Option<IpAddr>) -> Self {
         let plausible =
             (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
-        let method = if plausible { method.into() } else { Box::default() };
-        Self { refusal, method, host: parse_host(host).unwrap_or_default(), peer_ip }
+        let method = Method::from_bytes(method.as_bytes()).ok().filter(|_| plausible);
+        Self { refusal, method, host: parse_host(host).map(Arc::from).unwrap_or_default(), peer_ip }
     }
 
     /// Of bytes that may be no head at all.
@@ -54,31 +57,28 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
     let (refusal, standing) = over.map_or((refusal, None), |(over, at)| (over, Some(at)));
     let fault = Fault::Denied(refusal);
     let answer = Answer::of(&fault, id, standing.as_ref());
-    let answer = if *method == *"HEAD" { answer.for_head() } else { answer };
+    let answer = if method == Some(Method::HEAD) { answer.for_head() } else { answer };
+    let mut record = Box::new(RequestRecord::begun(id, started.wall, Arc::clone(&snapshot.label)));
+    (record.peer_ip, record.source_ip) = (peer_ip, peer_ip);
+    (record.method, record.host, record.status) = (method, host, answer.status);
+    record.trace_id = trace.trace_id;
     let request = Request {
-        id,
+        record,
         started,
         snapshot,
         trace,
-        method,
-        host,
+        fields: Fields::Session,
+        host_value: None,
         scheme: Scheme::default(),
         is_http2: false,
         target: None,
-        peer_ip,
-        source_ip: peer_ip,
-        parent_request_id: None,
-        access: None,
         stage: Stage::Refused,
         seen: Seen::default(),
         forward: Forward::default(),
         dress: None,
         encoder: None,
-        status: answer.status,
         fault: Some(fault),
         reason: None,
-        request_bytes: 0,
-        response_bytes: 0,
         slot: shared.audit.reserve(),
         answered_whole: false,
         expects_continue: false,

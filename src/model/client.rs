@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use super::meter::Meter;
 use super::proof::Proof;
@@ -11,6 +13,8 @@ use super::time::UnixMicros;
 #[derive(Debug)]
 pub struct Client {
     pub id: ClientId,
+    /// The id as upstreams are told it.
+    pub id_value: HeaderValue,
     pub kind: ClientKind,
     pub owner: Box<str>,
     pub purpose: Box<str>,
@@ -79,6 +83,8 @@ impl Status {
 #[derive(Debug)]
 pub struct Profile {
     pub name: ProfileName,
+    /// The name as upstreams are told it.
+    pub name_value: HeaderValue,
     pub status: Status,
     /// None: no plan, no rates.
     pub plan: Option<PlanName>,

@@ -7,6 +7,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 /// A checked name of one kind: lower-case letters, digits, `-`, `_` and `.`, 1 to 64 bytes,
 /// starting with a letter or a digit. Cheap to clone; compares, orders and hashes as its text.
 pub struct Name<Kind> {
@@ -97,6 +99,12 @@ impl<Kind> Name<Kind> {
 
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// As the value of a header field, for those who send it with every request.
+    pub fn to_value(&self) -> HeaderValue {
+        // A name is visible ASCII.
+        HeaderValue::from_str(&self.text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Method;
+
 use super::api::Operation;
 use super::client::Credential;
 use super::denial::{Denial, Failure, Reason};
@@ -32,8 +34,9 @@ pub struct RequestRecord {
     pub peer_ip: Option<IpAddr>,
     /// The caller's address: the peer's, or what trusted proxies say.
     pub source_ip: Option<IpAddr>,
-    pub method: Box<str>,
-    pub host: Box<str>,
+    /// None when the head was refused before it had one.
+    pub method: Option<Method>,
+    pub host: Arc<str>,
     /// Canonical, without the query; empty when the head was refused before it had one.
     pub path: Box<str>,
     pub api: Option<ApiName>,
@@ -66,7 +69,48 @@ pub struct RequestRecord {
     /// The id a trusted proxy sent.
     pub parent_request_id: Option<Box<str>>,
     /// What only the access log shows; None unless there is one.
-    pub access: Option<Box<AccessDetail>>,
+    pub access: Option<AccessDetail>,
+}
+
+impl RequestRecord {
+    /// Of a request that has just come: nothing is known yet, and nothing went wrong.
+    pub fn begun(id: RequestId, time: UnixMicros, policy: Arc<str>) -> Self {
+        Self {
+            id,
+            time,
+            surface: Surface::Rest,
+            caller: Caller::Anonymous { claimed: None },
+            peer_ip: None,
+            source_ip: None,
+            method: None,
+            host: Arc::default(),
+            path: Box::default(),
+            api: None,
+            operation: None,
+            product: None,
+            outcome: Outcome::Allowed,
+            reason: None,
+            limit: None,
+            shadow_limit: None,
+            status: 0,
+            upstream: None,
+            endpoint: None,
+            end: End::Complete,
+            duration_us: 0,
+            upstream_us: None,
+            request_bytes: 0,
+            response_bytes: 0,
+            policy,
+            trace_id: [0; 16],
+            parent_request_id: None,
+            access: None,
+        }
+    }
+
+    /// Empty when the head was refused before it had one.
+    pub fn method_text(&self) -> &str {
+        self.method.as_ref().map_or("", Method::as_str)
+    }
 }
 
 /// What the access log shows of a request beyond its record.
@@ -74,7 +118,8 @@ pub struct RequestRecord {
 pub struct AccessDetail {
     /// `HTTP/1.1`, …
     pub protocol: &'static str,
-    /// As it was sent, so that nobody but the access log looks into it.
+    /// As it was sent, so that nobody but the access log looks into it. A copy: the value itself would keep
+    /// the whole head in memory for as long as the record waits.
     pub user_agent: Option<Box<[u8]>>,
 }
 

@@ -51,6 +51,7 @@ fn a_suspended_key_is_refused_until_its_time() {
 fn copy(client: &Client) -> Client {
     Client {
         id: client.id.clone(),
+        id_value: client.id_value.clone(),
         kind: client.kind,
         owner: client.owner.clone(),
         purpose: client.purpose.clone(),

@@ -146,6 +146,7 @@ pub fn policy(plan: &str) -> Policy {
 fn snapshot(plan: &str, meter: Arc<Meter>, keys: &[NewKey]) -> Snapshot {
     let profile = Profile {
         name: ProfileName::default(),
+        name_value: ProfileName::default().to_value(),
         status: Status::Active,
         plan: Some(PlanName::parse("plan").expect("valid")),
         meter,
@@ -155,8 +156,10 @@ fn snapshot(plan: &str, meter: Arc<Meter>, keys: &[NewKey]) -> Snapshot {
             until: None,
         }]),
     };
+    let id = ClientId::parse("client").expect("valid");
     let client = Client {
-        id: ClientId::parse("client").expect("valid"),
+        id_value: id.to_value(),
+        id,
         kind: ClientKind::App,
         owner: "owner".into(),
         purpose: "purpose".into(),

@@ -136,8 +136,10 @@ impl World {
 
     /// A client with one key; `change` says how it differs from one that may do nothing.
     fn add(&mut self, name: &'static str, change: impl FnOnce(&mut Client)) {
+        let id = ClientId::parse(name).expect("valid");
         let mut client = Client {
-            id: ClientId::parse(name).expect("valid"),
+            id_value: id.to_value(),
+            id,
             kind: ClientKind::App,
             owner: "owner".into(),
             purpose: "purpose".into(),
@@ -224,7 +226,8 @@ fn grant(product: &str, until: Option<UnixMicros>) -> Grant {
 fn one_profile(grants: Vec<Grant>, scopes: &str, plan: Option<&str>) -> Box<[Arc<Profile>]> {
     let scopes = scopes.split_whitespace().map(|scope| Scope::parse(scope).expect("valid"));
     let profile = Profile {
-        name: ProfileName::parse("default").expect("valid"),
+        name: ProfileName::default(),
+        name_value: ProfileName::default().to_value(),
         status: Status::Active,
         plan: plan.map(|plan| PlanName::parse(plan).expect("valid")),
         meter: Arc::default(),

@@ -11,7 +11,7 @@ use super::harness::gate::Gate;
 use super::harness::http::{Body, Request, Response};
 use super::harness::poll;
 use super::harness::setup::Setup;
-use super::harness::upstream::Upstream;
+use super::harness::upstream::{Mood, Upstream};
 
 #[test]
 fn requests_go_to_every_endpoint() {
@@ -60,6 +60,39 @@ fn what_may_have_been_done_is_not_done_again() {
     let post = gate.call(&Request::new("POST", "/open/close/1").body(b"pay"));
     expect_failure(&gate, &post, Failure::UpstreamProtocol);
     assert_eq!(upstream.received_at("/open/close/1").len(), 1, "a POST was sent twice");
+}
+
+#[test]
+fn what_is_sent_again_is_what_was_sent() {
+    let upstreams = [Upstream::start(), Upstream::start()];
+    let endpoints = format!("\"{}\", \"{}\"", upstreams[0].address, upstreams[1].address);
+    for balance in [
+        "balance = \"round_robin\"\nejection = { failures = 0 }",
+        "balance = \"hash:header:x-tenant\"\nejection = { failures = 0 }",
+    ] {
+        let setup = Setup { endpoints: endpoints.clone(), ..Setup::before(&upstreams[0]) };
+        let gate = Gate::start(&Setup { upstream: balance, ..setup });
+        upstreams[0].feel(Mood::Closing);
+        let mut again = 0;
+        for n in 0..20 {
+            let target = format!("/open/echo/{n}?{}", balance.len());
+            let request = Request::new("PUT", &target).field("Cookie", "a=1").body(b"whole");
+            let request = request.field("X-Tenant", &n.to_string()).field("X-Twice", "one");
+            let response = gate.call(&request.field("X-Twice", "two"));
+            assert_eq!((response.status, response.text()), (200, "whole"), "{target}");
+            gate.record_of(&response);
+            let received: Vec<_> =
+                upstreams.iter().flat_map(|upstream| upstream.received_at(&target)).collect();
+            let [first, rest @ ..] = &received[..] else { panic!("{target} arrived nowhere") };
+            assert_eq!(first.fields.values("x-twice"), ["one", "two"]);
+            assert_eq!(first.fields.values("content-length"), ["5"]);
+            for sent_again in rest {
+                assert_eq!(sent_again.fields, first.fields);
+                again += 1;
+            }
+        }
+        assert!(again > 0, "{balance}: nothing was sent again");
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::model::policy::Scheme;
@@ -28,18 +27,17 @@ enum Transport {
 /// For a request that was judged. None where nothing is to be added, which is nearly everywhere.
 pub fn of(session: &Session, request: &Request) -> Option<Dress> {
     let shape = request.seen.api.as_ref()?.shape.as_ref()?;
-    let asked = session.req_header();
+    let asked = request.fields.of(session.req_header());
     let trusted = &request.snapshot.policy.trusted_proxies;
-    let of_proxy =
-        headers::is_trusted(request.peer_ip, trusted) && headers::is_https(&asked.headers);
+    let of_proxy = headers::is_trusted(request.record.peer_ip, trusted) && headers::is_https(asked);
     let is_secure = request.scheme == Scheme::Https || of_proxy;
     dress(shape, asked, if is_secure { Transport::Secure } else { Transport::Plain })
 }
 
-fn dress(shape: &Shape, asked: &RequestHeader, transport: Transport) -> Option<Dress> {
+fn dress(shape: &Shape, asked: &HeaderMap, transport: Transport) -> Option<Dress> {
     let mut fields = Vec::new();
     if let Some(cors) = &shape.cors {
-        fields.extend(readable_by(cors, asked.headers.get(header::ORIGIN)));
+        fields.extend(readable_by(cors, asked.get(header::ORIGIN)));
     }
     if let Some(security) = &shape.security {
         fields.extend(careful(security, transport));

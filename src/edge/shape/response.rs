@@ -9,8 +9,10 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{OrErr, Result};
 
 use crate::model::shape::compression::Compression;
+use crate::request::limit::Admitted;
 
 use super::super::ctx::{Request, Stage};
+use super::super::headers::fields::After;
 use super::super::headers::{self, passing};
 use super::accept;
 use super::dress;
@@ -36,16 +38,30 @@ pub fn head(head: &mut ResponseHeader, asked: &RequestHeader, request: &mut Requ
             dress::put_on(fields, dress);
         }
         let compression = api.shape.as_ref().and_then(|shape| shape.compression.as_ref());
-        compression.map_or(Ok(None), |compression| compress(compression, asked, status, fields))
+        let asked = Asked { head: asked, fields: request.fields.of(asked) };
+        compression.map_or(Ok(None), |compression| compress(compression, &asked, status, fields))
     })?;
     request.encoder = encoder;
     Ok(())
 }
 
+/// Whether the head of the response will be made by what the caller's fields say.
+pub fn needs_fields(admitted: &Admitted) -> After {
+    let shape = admitted.api().shape.as_ref();
+    let is_compressed = shape.is_some_and(|shape| shape.compression.is_some());
+    if is_compressed { After::Needed } else { After::Unneeded }
+}
+
+/// What the caller asked for.
+struct Asked<'a> {
+    head: &'a RequestHeader,
+    fields: &'a HeaderMap,
+}
+
 /// Announces a coding, if there is to be one, and gives its encoder, if there is to be a body.
 fn compress(
     compression: &Compression,
-    asked: &RequestHeader,
+    asked: &Asked<'_>,
     status: StatusCode,
     fields: &mut HeaderMap,
 ) -> Result<Option<Box<Encoder>>> {
@@ -57,7 +73,7 @@ fn compress(
     if !accept::is_for(compression, status, fields) {
         return Ok(None);
     }
-    let wish = accept::wish(compression, &asked.headers);
+    let wish = accept::wish(compression, asked.fields);
     let bytes = fields.get(header::CONTENT_LENGTH);
     let bytes = bytes.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_small = bytes
@@ -68,7 +84,7 @@ fn compress(
     dress::vary_by(fields, &BY_CODING);
     let Some(coding) = wish.coding else { return Ok(None) };
     // A coded body has no length to announce, and HTTP/1.0 knows no chunks.
-    if asked.version < Version::HTTP_11 || accept::says_no_transform(&asked.headers) {
+    if asked.head.version < Version::HTTP_11 || accept::says_no_transform(asked.fields) {
         return Ok(None);
     }
     for name in accept::OF_THE_BYTES {
@@ -78,7 +94,7 @@ fn compress(
         fields.insert(header::ETAG, weak);
     }
     fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
-    if asked.method == Method::HEAD {
+    if asked.head.method == Method::HEAD {
         return Ok(None);
     }
     let flush = if bytes.is_some() { Flush::WhenFull } else { Flush::EachPiece };

@@ -189,9 +189,12 @@ impl Building {
         for BuildingProfile { name, status, plan, scopes, grants } in self.profiles {
             let meter = meter(plan.as_ref(), old, &profiles);
             let grants = grants.into();
-            profiles.push(Arc::new(Profile { name, status, plan, meter, scopes, grants }));
+            let name_value = name.to_value();
+            let profile = Profile { name, name_value, status, plan, meter, scopes, grants };
+            profiles.push(Arc::new(profile));
         }
         Client {
+            id_value: self.id.to_value(),
             id: self.id,
             kind: self.kind,
             owner: self.owner,

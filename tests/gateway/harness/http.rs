@@ -72,7 +72,7 @@ pub struct Response {
 }
 
 /// The fields of a head, in order, with their names in lower case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Fields(Vec<(String, String)>);
 
 /// Whether a response has a body, which only the request tells.
