@@ -97,13 +97,13 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
     let head = session.req_header();
     let Judged { presented, content_length } = Judged::of(request.fields.of(head));
     let ask = Ask {
-        method: request.record.method.as_ref().map_or("", Method::as_str),
-        host: &request.record.host,
+        method: request.method.as_ref().map_or("", Method::as_str),
+        host: &request.host,
         path: request.target.as_ref().map_or("", |target| target.path()),
         presented,
         body_bytes: content_length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()),
         body_may_follow,
-        source_ip: request.record.source_ip,
+        source_ip: request.source_ip,
         fields: request.fields.of(head),
     };
     let (snapshot, seen) = (&request.snapshot, &mut request.seen);
@@ -142,7 +142,7 @@ fn shield(
     if !is_stranger {
         return verdict;
     }
-    match shared.strangers.count(limit, request.record.source_ip, request.started.mono) {
+    match shared.strangers.count(limit, request.source_ip, request.started.mono) {
         None => verdict,
         Some((refusal, standing)) => {
             request.seen.standing = Some(standing);

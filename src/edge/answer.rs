@@ -10,8 +10,8 @@ use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
 use crate::model::id::{RequestId, Scope};
-use crate::model::plan::Plan;
-use crate::request::limit::{LimitStanding, RateStanding, Standing};
+use crate::model::plan::{Plan, SEPARATOR};
+use crate::request::limit::{LimitStanding, Limits, RateStanding, Standing};
 
 use super::ctx::Request;
 use super::health::Asked;
@@ -116,7 +116,7 @@ impl Answer {
         if status != 204 {
             fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
         }
-        let id = HeaderValue::try_from(request.record.id.to_string()).unwrap_or(EMPTY);
+        let id = HeaderValue::try_from(request.id.to_string()).unwrap_or(EMPTY);
         fields.push((X_REQUEST_ID, id));
         fields.extend(request.seen.standing.as_ref().and_then(limit_fields).into_iter().flatten());
         Self { status, fields, body }
@@ -195,16 +195,16 @@ impl Answer {
 pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2]> {
     let plan = &standing.plan;
     let mut text = Vec::with_capacity(RATELIMIT_BYTES);
-    match &standing.more {
-        None => {
-            for (at, standing) in standing.rates.iter().enumerate().take(plan.rates.len()) {
+    match &standing.limits {
+        Limits::Rates(rates) => {
+            for (at, standing) in rates.iter().enumerate().take(plan.rates.len()) {
                 let RateStanding { remaining, more_after_seconds } = *standing;
                 let after = Some(more_after_seconds);
                 add(&mut text, plan.item(Plan::rate_at(at)), remaining.into(), after);
             }
         }
-        Some(more) => {
-            for LimitStanding { limit, remaining, more_after_seconds } in &more.limits {
+        Limits::All(all) => {
+            for LimitStanding { limit, remaining, more_after_seconds } in &all.limits {
                 add(&mut text, plan.item(*limit), *remaining, *more_after_seconds);
             }
         }
@@ -220,9 +220,7 @@ pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2
 /// some.
 fn add(text: &mut Vec<u8>, item: &str, remaining: u64, more_after_seconds: Option<u64>) {
     let mut number = itoa::Buffer::new();
-    if !text.is_empty() {
-        text.extend_from_slice(b", ");
-    }
+    let item = if text.is_empty() { item.get(SEPARATOR.len()..).unwrap_or_default() } else { item };
     text.extend_from_slice(item.as_bytes());
     text.extend_from_slice(number.format(remaining).as_bytes());
     if let Some(seconds) = more_after_seconds {

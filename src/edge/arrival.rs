@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
-use crate::model::record::{AccessDetail, RequestRecord};
+use crate::model::record::AccessDetail;
 use crate::request::Seen;
 use crate::request::target::Target;
 
@@ -42,21 +42,19 @@ pub fn request(
         Err(refusal) => (None, Some(Fault::Denied(refusal))),
     };
     let (id, trace) = ids::fresh(started.wall, noted.traceparent);
-    let policy = Arc::clone(&snapshot.label);
-    let mut record = Box::new(RequestRecord::begun(id, started.wall, policy));
-    record.peer_ip = peer_ip;
-    record.source_ip = headers::source_ip(peer_ip, &head.headers, trusted);
-    record.method = Some(head.method.clone());
-    if let Some(host) = &host {
-        record.host = Arc::clone(&host.name);
-    }
-    record.trace_id = trace.trace_id;
-    record.parent_request_id = parent_request_id;
-    record.access = snapshot.policy.access_log.is_some().then(|| access_detail(head, &noted));
     Box::new(Request {
-        record,
+        id,
         started,
         trace,
+        method: Some(head.method.clone()),
+        host: host.as_ref().map(|host| Arc::clone(&host.name)).unwrap_or_default(),
+        peer_ip,
+        source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
+        parent_request_id,
+        access: snapshot.policy.access_log.is_some().then(|| access_detail(head, &noted)),
+        status: 0,
+        request_bytes: 0,
+        response_bytes: 0,
         fields: Fields::Session,
         host_value: host.map(|host| host.value),
         scheme: flight.scheme,

@@ -3,18 +3,19 @@
 //! The context observes: apart from [`Stage`], which is a token, no decision reads it. However the
 //! request ends, its record is completed once, in `logging` or in `Drop`; dropping only sends.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::audit::Slot;
 use crate::clock;
 use crate::model::api::Api;
 use crate::model::denial::{Advice, Failure, Reason};
-use crate::model::id::{LimitName, PlanName, UpstreamName};
+use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
-use crate::model::record::{End, Entry, Outcome, RequestRecord};
+use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Address, Upstream};
@@ -60,11 +61,13 @@ pub enum Stage {
 /// What is known of a request whose head has been seen.
 #[derive(Debug)]
 pub struct Request {
-    /// What the audit will say of it, as far as it is known.
-    pub record: Box<RequestRecord>,
+    pub id: RequestId,
     pub started: Now,
     pub snapshot: Arc<Snapshot>,
     pub trace: Trace,
+    /// None of a head that was refused before it had one.
+    pub method: Option<Method>,
+    pub host: Arc<str>,
     pub fields: Fields,
     /// `Host` as it was written.
     pub host_value: Option<HeaderValue>,
@@ -72,6 +75,11 @@ pub struct Request {
     pub is_http2: bool,
     /// None when the target had no canonical form.
     pub target: Option<Target>,
+    pub peer_ip: Option<IpAddr>,
+    pub source_ip: Option<IpAddr>,
+    pub parent_request_id: Option<Box<str>>,
+    /// None unless there is an access log.
+    pub access: Option<AccessDetail>,
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
@@ -83,6 +91,10 @@ pub struct Request {
     pub fault: Option<Fault>,
     /// More exact than the fault, for the record.
     pub reason: Option<Reason>,
+    /// The status that was sent; 0 until then.
+    pub status: u16,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
     /// The promise of room for the record; none when the audit could not give one.
     pub slot: Option<Slot>,
     /// The answer's last byte has passed.
@@ -113,6 +125,9 @@ pub struct Forward {
     pub untrusted: Option<Box<HttpPeer>>,
 }
 
+/// Up to this size allocators have the short way.
+const _: () = assert!(size_of::<Request>() <= 1024);
+
 impl Request {
     /// Remembers what went wrong. The first fault stays: it is the cause.
     pub fn fail(&mut self, fault: Fault) {
@@ -141,8 +156,8 @@ impl Request {
     }
 
     fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {
-        let Self { mut record, seen, forward, .. } = *self;
-        (record.outcome, record.reason, record.limit) = match self.fault {
+        let seen = self.seen;
+        let (outcome, reason, limit) = match self.fault {
             None => (Outcome::Allowed, self.reason, None),
             Some(Fault::Failed(failure)) => (Outcome::Failed(failure), self.reason, None),
             Some(Fault::Denied(refusal)) => {
@@ -153,19 +168,36 @@ impl Request {
                 (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
             }
         };
-        if let Some(caller) = seen.caller {
-            record.caller = caller;
-        }
-        record.path = self.target.map(Target::into_path).unwrap_or_default();
-        record.api = seen.api.map(|api| api.name.clone());
-        record.operation = seen.operation;
-        record.product = seen.product;
-        record.shadow_limit = seen.standing.as_ref().and_then(shadow_limit);
-        record.upstream = forward.upstream;
-        record.endpoint = forward.endpoint;
-        record.end = end;
-        record.duration_us = micros(now, self.started.mono);
-        record.upstream_us = forward.began.map(|began| micros(now, began));
+        let record = Box::new(RequestRecord {
+            id: self.id,
+            time: self.started.wall,
+            surface: Surface::Rest,
+            caller: seen.caller.unwrap_or(Caller::Anonymous { claimed: None }),
+            peer_ip: self.peer_ip,
+            source_ip: self.source_ip,
+            method: self.method,
+            host: self.host,
+            path: self.target.map(Target::into_path).unwrap_or_default(),
+            api: seen.api.map(|api| api.name.clone()),
+            operation: seen.operation,
+            product: seen.product,
+            outcome,
+            reason,
+            limit,
+            shadow_limit: seen.standing.as_ref().and_then(shadow_limit),
+            status: self.status,
+            upstream: self.forward.upstream,
+            endpoint: self.forward.endpoint,
+            end,
+            duration_us: micros(now, self.started.mono),
+            upstream_us: self.forward.began.map(|began| micros(now, began)),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            policy: Arc::clone(&self.snapshot.label),
+            trace_id: self.trace.trace_id,
+            parent_request_id: self.parent_request_id,
+            access: self.access,
+        });
         (self.slot, record)
     }
 }
@@ -207,7 +239,7 @@ impl Drop for Ctx {
         request.reason.get_or_insert(ending.reason);
         if !answered {
             // The connection gives this answer after the exchange is gone.
-            request.record.status = ending.fault.status();
+            request.status = ending.fault.status();
         }
         match ending.fault {
             // The decision stands: it was allowed, and the answer had begun. How it ended says why.
@@ -223,7 +255,7 @@ impl Drop for Ctx {
 
 /// What most plans do not have: a limit that only watches, and would have refused.
 fn shadow_limit(standing: &Standing) -> Option<Box<(PlanName, LimitName)>> {
-    let shadow = standing.more.as_ref()?.shadow.as_ref()?;
+    let shadow = standing.all()?.shadow.as_ref()?;
     Some(Box::new((standing.plan.name.clone(), shadow.clone())))
 }
 

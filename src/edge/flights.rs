@@ -20,7 +20,8 @@ use super::pace::Pace;
 use super::stop::Stop;
 
 /// How often deadlines are looked at, and so how late they may be noticed.
-pub const TICK: Duration = Duration::from_millis(50);
+pub const TICK: Duration = Duration::from_millis(TICK_MS);
+const TICK_MS: u64 = 50;
 
 /// Shards of the table, so that connections on different threads do not wait for each other.
 const SHARDS: usize = 16;
@@ -270,8 +271,9 @@ impl Flights {
 
     /// The deadline that is `after` from now, never early: the clock is up to a tick behind.
     pub fn deadline_ms(&self, after: Duration) -> u64 {
-        let after_ms = u64::try_from((after + TICK).as_millis()).unwrap_or(u64::MAX);
-        self.now_ms.load(Ordering::Relaxed).saturating_add(after_ms)
+        let after_ms = after.as_secs().saturating_mul(1000) + u64::from(after.subsec_millis());
+        // A part of a millisecond is one more.
+        self.now_ms.load(Ordering::Relaxed).saturating_add(after_ms).saturating_add(TICK_MS + 1)
     }
 }
 

@@ -148,7 +148,7 @@ pub fn to_upstream(
     habits: &Habits,
     fields: Option<HeaderMap>,
 ) -> Result<HeaderValue> {
-    let trusted_peer = is_trusted(request.record.peer_ip, &request.snapshot.policy.trusted_proxies);
+    let trusted_peer = is_trusted(request.peer_ip, &request.snapshot.policy.trusted_proxies);
     let same_target = head.raw_path() == target.as_bytes();
     let mut parts = take_parts(head);
     if !same_target {
@@ -157,8 +157,8 @@ pub fn to_upstream(
     if let Some(fields) = fields {
         parts.headers = fields;
     }
-    parts.headers.reserve(OURS_AT_ONCE);
     passing::take_out(&mut parts.headers, trusted_peer);
+    parts.headers.reserve(OURS_AT_ONCE);
     let forwarded_for = forwarded_for(&parts.headers, request, habits, trusted_peer);
     let id = add_ours(&mut parts.headers, request, admitted.known(), trusted_peer, forwarded_for);
     edits::of_request(&mut parts.headers, admitted, request);
@@ -179,7 +179,7 @@ fn add_ours(
     // Both texts in one allocation.
     let mut texts = [0; ID_BYTES + TRACE_BYTES];
     let (id, trace) = texts.split_at_mut(ID_BYTES);
-    id.copy_from_slice(request.record.id.encode(&mut [0; ID_BYTES]).as_bytes());
+    id.copy_from_slice(&request.id.to_text());
     trace.copy_from_slice(&request.trace.to_traceparent());
     let mut trace = Bytes::copy_from_slice(&texts);
     let id = trace.split_to(ID_BYTES);
@@ -221,7 +221,7 @@ fn forwarded_for(
     habits: &Habits,
     trusted_peer: bool,
 ) -> Option<HeaderValue> {
-    let peer = request.record.peer_ip?;
+    let peer = request.peer_ip?;
     let peer = habits.peer_value(|| HeaderValue::try_from(peer.to_string()).unwrap_or(EMPTY));
     if !trusted_peer || !fields.contains_key(X_FORWARDED_FOR) {
         return Some(peer.clone());
@@ -237,8 +237,7 @@ pub fn to_caller(head: &mut ResponseHeader, request: &Request) {
         passing::end_hop(fields, status);
         // Room for Pingora's two as well.
         fields.reserve(5);
-        let id =
-            request.forward.id.clone().or_else(|| request.record.id.to_string().try_into().ok());
+        let id = request.forward.id.clone().or_else(|| request.id.to_string().try_into().ok());
         fields.insert(X_REQUEST_ID, id.unwrap_or(EMPTY));
         if let Some(limits) = request.seen.standing.as_ref().and_then(answer::limit_fields) {
             for (name, value) in limits {

@@ -3,6 +3,7 @@
 
 use rand::RngCore;
 
+use crate::model::hex;
 use crate::model::id::RequestId;
 use crate::model::time::UnixMicros;
 
@@ -32,9 +33,9 @@ impl Trace {
     /// Our `traceparent` for the upstream.
     pub fn to_traceparent(self) -> [u8; 55] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        hex(&self.trace_id, &mut text[3..35]);
-        hex(&self.span_id, &mut text[36..52]);
-        hex(&[self.flags], &mut text[53..55]);
+        hex::write(&self.trace_id, &mut text[3..35]);
+        hex::write(&self.span_id, &mut text[36..52]);
+        hex::write(&[self.flags], &mut text[53..55]);
         text
     }
 }
@@ -52,13 +53,6 @@ fn parse(field: &[u8]) -> Option<([u8; 16], u8)> {
     let mut flags = [0; 1];
     unhex(&field[53..55], &mut flags)?;
     (trace_id != [0; 16] && parent != [0; 8]).then_some((trace_id, flags[0]))
-}
-
-fn hex(bytes: &[u8], text: &mut [u8]) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    for (byte, [high, low]) in bytes.iter().zip(text.as_chunks_mut::<2>().0) {
-        (*high, *low) = (digit(byte >> 4), digit(byte & 15));
-    }
 }
 
 /// Lower case only, as the specification says.

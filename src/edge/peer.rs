@@ -112,7 +112,7 @@ pub fn hash_key(request: &Request, headers: &HeaderMap, by: &HashBy) -> Option<u
             let id = &admitted.known()?.client.id;
             Some(pick::hash(id.as_str().as_bytes()))
         }
-        HashBy::SourceIp => request.record.source_ip.map(|ip| match ip {
+        HashBy::SourceIp => request.source_ip.map(|ip| match ip {
             IpAddr::V4(ip) => pick::hash(&ip.octets()),
             IpAddr::V6(ip) => pick::hash(&ip.octets()),
         }),

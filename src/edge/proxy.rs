@@ -54,7 +54,7 @@ impl ProxyHttp for Gate {
         let (head, client) = (session.req_header(), session.client_addr());
         let request = arrival::request(&self.shared, head, client, &ctx.flight);
         let mut live = ctx.flight.live();
-        (live.id, live.is_head) = (Some(request.record.id), head.method == Method::HEAD);
+        (live.id, live.is_head) = (Some(request.id), head.method == Method::HEAD);
         drop(live);
         let request = ctx.request.insert(request);
         request.fields = Fields::take(session.req_header_mut());
@@ -91,7 +91,8 @@ impl ProxyHttp for Gate {
             None => None,
         };
         let Some(answer) = answer else { return Ok(false) };
-        self.answer(session, ctx, answer).await?;
+        // Boxed, as below: Pingora boxes each hook's future, and every request would carry this.
+        Box::pin(self.answer(session, ctx, answer)).await?;
         Ok(true)
     }
 
@@ -210,7 +211,7 @@ impl ProxyHttp for Gate {
             tunnel::without_body(head)?;
             ctx.awaits_upstream(|timeouts| timeouts.first_byte);
         } else {
-            turn::begin_body(session, head, ctx).await?;
+            Box::pin(turn::begin_body(session, head, ctx)).await?;
         }
         Ok(())
     }
@@ -224,12 +225,12 @@ impl ProxyHttp for Gate {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        request.record.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let bound = match &request.stage {
             Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
             Stage::Fresh | Stage::Preflight(_) | Stage::Refused => 0,
         };
-        if request.record.request_bytes > bound && request.tunnel.is_none() {
+        if request.request_bytes > bound && request.tunnel.is_none() {
             let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");
             return Err(request.stop_with(Fault::Denied(refusal)));
         }
@@ -284,7 +285,7 @@ impl ProxyHttp for Gate {
             // It will not send its body any more, or might: what comes next is not known.
             session.as_mut().set_keepalive(None);
         }
-        request.record.status = head.status.as_u16();
+        request.status = head.status.as_u16();
         headers::to_caller(head, request);
         turn::suit_old_caller(session, head);
         Ok(())
@@ -332,12 +333,12 @@ impl ProxyHttp for Gate {
         }
         let error_code = match &request.fault {
             Some(fault) if !begun => {
-                let answer = Answer::of(fault, request.record.id, request.seen.standing.as_ref());
+                let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
                 let answer = answer.dressed(request.dress.as_ref());
-                request.record.status = answer.status;
+                request.status = answer.status;
                 // The caller may leave while it is told; the record has the fault.
                 answer.write_to(session, After::Close).await.ok();
-                request.record.status
+                request.status
             }
             _ => 0,
         };
@@ -351,10 +352,10 @@ impl ProxyHttp for Gate {
         if let Some(request) = &mut ctx.request {
             attempts::ended(&request.forward);
             if let Some(head) = written {
-                request.record.status = head.status.as_u16();
+                request.status = head.status.as_u16();
             }
-            request.record.request_bytes = session.as_ref().body_bytes_read() as u64;
-            request.record.response_bytes = session.as_ref().body_bytes_sent() as u64;
+            request.request_bytes = session.as_ref().body_bytes_read() as u64;
+            request.response_bytes = session.as_ref().body_bytes_sent() as u64;
         }
         ctx.finish(end);
         ctx.flight.end_request(&self.shared.flights);
@@ -383,7 +384,7 @@ impl Gate {
         ctx.awaits_body();
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
-        request.record.status = answer.status;
+        request.status = answer.status;
         answer.write_to(session, after).await
     }
 }

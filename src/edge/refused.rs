@@ -8,7 +8,7 @@ use http::Method;
 use crate::clock;
 use crate::model::denial::Refusal;
 use crate::model::policy::Scheme;
-use crate::model::record::{End, RequestRecord};
+use crate::model::record::End;
 use crate::request::Seen;
 use crate::request::head::parse_host;
 
@@ -58,12 +58,17 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
     let fault = Fault::Denied(refusal);
     let answer = Answer::of(&fault, id, standing.as_ref());
     let answer = if method == Some(Method::HEAD) { answer.for_head() } else { answer };
-    let mut record = Box::new(RequestRecord::begun(id, started.wall, Arc::clone(&snapshot.label)));
-    (record.peer_ip, record.source_ip) = (peer_ip, peer_ip);
-    (record.method, record.host, record.status) = (method, host, answer.status);
-    record.trace_id = trace.trace_id;
     let request = Request {
-        record,
+        id,
+        method,
+        host,
+        peer_ip,
+        source_ip: peer_ip,
+        parent_request_id: None,
+        access: None,
+        status: answer.status,
+        request_bytes: 0,
+        response_bytes: 0,
         started,
         snapshot,
         trace,

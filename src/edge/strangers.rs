@@ -10,9 +10,9 @@ use arc_swap::ArcSwapOption;
 use pingora_limits::estimator::Estimator;
 
 use crate::model::denial::{Advice, Denial, Refusal};
-use crate::model::plan::AnonymousLimit;
+use crate::model::plan::{AnonymousLimit, RATES_MAX};
 use crate::model::time::MonoNs;
-use crate::request::limit::{RateStanding, Standing, gcra};
+use crate::request::limit::{Limits, RateStanding, Standing, gcra};
 
 /// What each source has done in the window that runs. Shared by all snapshots.
 #[derive(Default)]
@@ -62,11 +62,10 @@ impl Strangers {
         }
         let ends_ns = (window.number + 1).saturating_mul(window.per_ns);
         let after_seconds = gcra::seconds_up(ends_ns.saturating_sub(now.0));
-        let mut standing =
-            Standing { plan: Arc::clone(&limit.plan), rates: Default::default(), more: None };
-        if let Some(first) = standing.rates.first_mut() {
-            *first = RateStanding { remaining: 0, more_after_seconds: after_seconds };
-        }
+        let of_source = RateStanding { remaining: 0, more_after_seconds: after_seconds };
+        let mut rates = [RateStanding::default(); RATES_MAX];
+        rates.iter_mut().take(1).for_each(|first| *first = of_source);
+        let standing = Standing { plan: Arc::clone(&limit.plan), limits: Limits::Rates(rates) };
         let name = limit.plan.rates.first().map(|rate| rate.name.clone());
         let advice = Advice::Retry { after_seconds, limit: name };
         let reason = "the source makes too many calls without a valid credential";
@@ -129,7 +128,7 @@ mod tests {
         let count = |ip: &str, seconds: u64| {
             let ip = ip.parse().expect("an address");
             let refused = strangers.count(&limit, Some(ip), MonoNs(seconds * 1_000_000_000));
-            refused.map(|(_, standing)| standing.rates[0].more_after_seconds)
+            refused.map(|(_, standing)| standing.rates().expect("one")[0].more_after_seconds)
         };
         for _ in 0..3 {
             assert_eq!(count("192.0.2.1", 12), None);

@@ -82,7 +82,7 @@ impl Ctx {
     pub fn upstream_sent(&mut self, body: Option<&Bytes>, last: bool) {
         self.awaits_upstream(|timeouts| timeouts.idle);
         let Some(request) = &mut self.request else { return };
-        request.record.response_bytes += body.map_or(0, |body| body.len() as u64);
+        request.response_bytes += body.map_or(0, |body| body.len() as u64);
         request.answered_whole |= last;
         if let Some(tunnel) = &mut request.tunnel {
             tunnel.passes(Side::Upstream, body.map_or(&[], |body| body));
@@ -119,7 +119,7 @@ fn was_whole(request: &Request, written: Option<&ResponseHeader>) -> bool {
     let bodiless = |head: &ResponseHeader| {
         let empty = head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
         let status = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        empty || status || request.record.method == Some(Method::HEAD)
+        empty || status || request.method == Some(Method::HEAD)
     };
     request.answered_whole || written.is_some_and(bodiless)
 }

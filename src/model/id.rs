@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::hex;
+
 /// A checked name of one kind: lower-case letters, digits, `-`, `_` and `.`, 1 to 64 bytes,
 /// starting with a letter or a digit. Cheap to clone; compares, orders and hashes as its text.
 pub struct Name<Kind> {
@@ -252,9 +254,21 @@ impl RequestId {
         Self(id.into_uuid().into_bytes())
     }
 
+    /// The hyphenated form (RFC 9562, 4), ASCII.
+    pub fn to_text(self) -> [u8; 36] {
+        let mut text = *b"00000000-0000-0000-0000-000000000000";
+        // Where the digits of each byte stand, between the hyphens.
+        let places = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        for (byte, at) in self.0.iter().zip(places) {
+            hex::write(&[*byte], text.get_mut(at..at + 2).unwrap_or_default());
+        }
+        text
+    }
+
     /// Writes the hyphenated form into `buffer` and returns it as text.
     pub fn encode<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
-        uuid::Uuid::from_bytes(self.0).hyphenated().encode_lower(buffer)
+        *buffer = self.to_text();
+        std::str::from_utf8(buffer).unwrap_or_default()
     }
 }
 

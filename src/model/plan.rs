@@ -34,6 +34,9 @@ pub struct Plan {
     is_plain: bool,
 }
 
+/// Between the items of a field.
+pub const SEPARATOR: &str = ", ";
+
 /// Which limit of a plan: its rates come first, then its quotas, then its concurrency.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LimitAt(usize);
@@ -53,7 +56,7 @@ impl Plan {
         let names = rates.iter().map(|rate| &rate.name);
         let names = names.chain(quotas.iter().map(|quota| &quota.name));
         let names = names.chain(concurrency.iter().map(|concurrency| &concurrency.name));
-        let items = names.map(|name| format!("\"{name}\";r=").into()).collect();
+        let items = names.map(|name| format!("{SEPARATOR}\"{name}\";r=").into()).collect();
         let paces = rates.iter().map(Pace::of).collect();
         Self { name, rates, quotas, concurrency, policy_header, paces, items, is_plain }
     }
@@ -70,7 +73,7 @@ impl Plan {
         LimitAt(self.rates.len() + self.quotas.len())
     }
 
-    /// `"name";r=`, as the limit's item in `RateLimit` begins: made once, since nearly every answer
+    /// `, "name";r=`, as the limit's item in `RateLimit` begins: made once, since nearly every answer
     /// has it.
     pub fn item(&self, at: LimitAt) -> &str {
         self.items.get(at.0).map(AsRef::as_ref).unwrap_or_default()

@@ -73,40 +73,6 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    /// Of a request that has just come: nothing is known yet, and nothing went wrong.
-    pub fn begun(id: RequestId, time: UnixMicros, policy: Arc<str>) -> Self {
-        Self {
-            id,
-            time,
-            surface: Surface::Rest,
-            caller: Caller::Anonymous { claimed: None },
-            peer_ip: None,
-            source_ip: None,
-            method: None,
-            host: Arc::default(),
-            path: Box::default(),
-            api: None,
-            operation: None,
-            product: None,
-            outcome: Outcome::Allowed,
-            reason: None,
-            limit: None,
-            shadow_limit: None,
-            status: 0,
-            upstream: None,
-            endpoint: None,
-            end: End::Complete,
-            duration_us: 0,
-            upstream_us: None,
-            request_bytes: 0,
-            response_bytes: 0,
-            policy,
-            trace_id: [0; 16],
-            parent_request_id: None,
-            access: None,
-        }
-    }
-
     /// Empty when the head was refused before it had one.
     pub fn method_text(&self) -> &str {
         self.method.as_ref().map_or("", Method::as_str)

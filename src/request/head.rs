@@ -195,7 +195,6 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    #[expect(clippy::needless_bitwise_bool, reason = "so that many bytes are looked at at once")]
     fn read(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
         if line.first().is_some_and(|b| *b == b' ' || *b == b'\t') {
             return Err(malformed("A field goes on over more than one line."));
@@ -206,8 +205,7 @@ impl<'a> Fields<'a> {
         let (&[b':', ref value @ ..], false) = (rest, name.is_empty()) else {
             return Err(malformed("A field name holds a character that is not allowed."));
         };
-        let bad = |found, b: &u8| found | ((*b < 0x20) & (*b != b'\t')) | (*b == 0x7f);
-        if value.iter().fold(false, bad) {
+        if has_control(value) {
             return Err(malformed("A field value holds a control character."));
         }
         match name.len() {
@@ -249,6 +247,23 @@ impl<'a> Fields<'a> {
             }
         }
     }
+}
+
+/// Whether a field's value holds a control character but the tab (RFC 9110, 5.5).
+fn has_control(value: &[u8]) -> bool {
+    let (chunks, rest) = value.as_chunks::<8>();
+    let is_bad = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
+    let is_odd = |chunk: &[u8; 8]| may_hold_control(u64::from_ne_bytes(*chunk));
+    (chunks.iter().any(is_odd) && value.iter().any(is_bad)) || rest.iter().any(is_bad)
+}
+
+/// Whether some byte of eight may be below 0x20 or 0x7f: never false when one is.
+const fn may_hold_control(eight: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let as_del = eight ^ (0x7f * ONES);
+    let below = eight.wrapping_sub(0x20 * ONES) & !eight;
+    let del = as_del.wrapping_sub(ONES) & !as_del;
+    (below | del) & (0x80 * ONES) != 0
 }
 
 fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal> {

@@ -74,13 +74,36 @@ impl Admitted {
     }
 }
 
-/// How a caller stands with its plan: one entry for each rate, in the plan's order.
+/// How a caller stands with its plan.
 #[derive(Clone, Debug)]
 pub struct Standing {
     pub plan: Arc<Plan>,
-    /// Of a plan of plain rates; otherwise `more` has them too.
-    pub rates: [RateStanding; RATES_MAX],
-    pub more: Option<MoreStanding>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+pub enum Limits {
+    /// Of a plan of plain rates, in the plan's order.
+    Rates([RateStanding; RATES_MAX]),
+    All(AllStanding),
+}
+
+impl Standing {
+    /// Of a plan of plain rates.
+    pub const fn rates(&self) -> Option<&[RateStanding; RATES_MAX]> {
+        match &self.limits {
+            Limits::Rates(rates) => Some(rates),
+            Limits::All(_) => None,
+        }
+    }
+
+    /// Of every other plan.
+    pub const fn all(&self) -> Option<&AllStanding> {
+        match &self.limits {
+            Limits::Rates(_) => None,
+            Limits::All(all) => Some(all),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -91,9 +114,9 @@ pub struct RateStanding {
     pub more_after_seconds: u64,
 }
 
-/// The same of a plan that has more than plain rates.
+/// Of a plan that has more than plain rates.
 #[derive(Clone, Debug, Default)]
-pub struct MoreStanding {
+pub struct AllStanding {
     /// The enforced limits that count this call.
     pub limits: Vec<LimitStanding>,
     /// The limit that would have refused the call, had it been enforced.
@@ -124,13 +147,13 @@ pub fn limit(
     let Some(plan) = plans.get(name) else {
         return Err(without_plan().into());
     };
-    let mut standing = Standing { plan: Arc::clone(plan), rates: Default::default(), more: None };
     if !plan.is_plain() {
-        let seat = whole::limit(&permit, standing, meter, now, seen)?;
+        let seat = whole::limit(&permit, plan, meter, now, seen)?;
         return Ok(Admitted(permit, seat));
     }
-    let refused_by = charge(plan, meter, now.mono, &mut standing.rates);
-    seen.standing = Some(standing);
+    let mut rates = Default::default();
+    let refused_by = charge(plan, meter, now.mono, &mut rates);
+    seen.standing = Some(Standing { plan: Arc::clone(plan), limits: Limits::Rates(rates) });
     match refused_by {
         None => Ok(Admitted(permit, None)),
         Some((index, after_seconds)) => {

@@ -26,15 +26,16 @@ impl Target {
             return Err(malformed("The request target must be a path that starts with '/'."));
         }
         // Nearly every path is canonical as it comes, and then the text is not shrunk to fit.
-        let plain = raw.iter().position(|byte| class(*byte) != Class::Plain).unwrap_or(raw.len());
-        let (plain, rest) = raw.split_at(plain);
-        let end = rest.iter().position(|byte| *byte == b'?').unwrap_or(rest.len());
-        let (unlike, query) = rest.split_at(end);
+        let (plain, rest) = raw.split_at(plain_bytes(raw));
         let mut text = String::with_capacity(raw.len());
         // Plain bytes are ASCII.
         text.push_str(std::str::from_utf8(plain).unwrap_or_default());
-        push_path(&mut text, unlike)?;
-        check_segments(&text)?;
+        let end = rest.iter().position(|byte| *byte == b'?').unwrap_or(rest.len());
+        let (unlike, query) = rest.split_at(end);
+        if !unlike.is_empty() {
+            push_path(&mut text, unlike)?;
+            check_segments(&text)?;
+        }
         let path_len = text.len();
         if let Some(query) = query.strip_prefix(b"?") {
             text.push('?');
@@ -154,6 +155,18 @@ const fn classes() -> [Class; 256] {
     table
 }
 
+/// How many bytes of a path stand for themselves, in segments that nobody could take for others: all of
+/// them, nearly always.
+fn plain_bytes(path: &[u8]) -> usize {
+    let mut before = 0;
+    let is_odd = |byte: &u8| {
+        let begins_oddly = before == b'/' && matches!(*byte, b'/' | b'.' | b';');
+        before = *byte;
+        begins_oddly || class(*byte) != Class::Plain
+    };
+    path.iter().position(is_odd).unwrap_or(path.len())
+}
+
 fn push_path(text: &mut String, path: &[u8]) -> Result<(), Refusal> {
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {
@@ -212,15 +225,8 @@ fn push_query_byte(text: &mut String, byte: u8) {
 
 /// Refuses segments that a server behind the gate might resolve away. `/..;x/` and `/;x/` count:
 /// some servers cut parameters off segments first.
-#[expect(clippy::needless_bitwise_bool, reason = "so that many bytes are looked at at once")]
 fn check_segments(path: &str) -> Result<(), Refusal> {
-    let mut pairs = path.as_bytes().array_windows();
-    // Most paths have no segment that is empty or starts with a dot or a parameter.
-    let is_odd = |[a, b]: &[u8; 2]| (*a == b'/') & ((*b == b'/') | (*b == b'.') | (*b == b';'));
-    if !pairs.clone().fold(false, |found, pair| found | is_odd(pair)) {
-        return Ok(());
-    }
-    if pairs.any(|pair| pair == b"//") {
+    if path.contains("//") {
         return Err(malformed("The path holds an empty segment ('//')."));
     }
     for segment in path.split('/') {

@@ -127,7 +127,7 @@ impl Lab {
     }
 
     pub fn shadow(&self) -> Option<&str> {
-        let more = self.seen.standing.as_ref()?.more.as_ref()?;
+        let more = self.seen.standing.as_ref()?.all()?;
         more.shadow.as_ref().map(LimitName::as_str)
     }
 }

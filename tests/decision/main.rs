@@ -351,7 +351,7 @@ fn a_plan_is_charged_and_then_refuses() {
     for _ in 0..2 {
         let mut seen = Seen::default();
         world.decide(list, &["key=slow"], &mut seen).expect("within the burst");
-        remaining.push(seen.standing.expect("has a plan").rates[0].remaining);
+        remaining.push(seen.standing.expect("has a plan").rates().expect("plain")[0].remaining);
     }
     assert_eq!(remaining, [1, 0]);
     let refusal = world.decide(list, &["key=slow"], &mut Seen::default()).expect_err("used up");

@@ -13,7 +13,7 @@ fn a_quota_ends_with_its_period() {
     for left in [2, 1, 0] {
         lab.call(0, "GET", at(80_000)).expect("within the quota");
         let standing = lab.seen.standing.clone().expect("it has a plan");
-        let limits = &standing.more.expect("it has a quota").limits;
+        let limits = &standing.all().expect("it has a quota").limits;
         assert_eq!((limits[0].remaining, limits[0].more_after_seconds), (left, Some(6400)));
     }
     let refused = refusal_of(lab.call(0, "GET", at(80_000)));

@@ -27,7 +27,13 @@ pub enum Fields {
 
 /// What Pingora must know of the caller's body while it passes. `Transfer-Encoding` is for one hop, so
 /// it is never taken off.
-const OF_THE_BODY: [HeaderName; 2] = [header::CONTENT_LENGTH, header::EXPECT];
+fn is_of_the_body(name: &HeaderName) -> bool {
+    match name.as_str().len() {
+        6 => *name == header::EXPECT,
+        14 => *name == header::CONTENT_LENGTH,
+        _ => false,
+    }
+}
 
 /// Whether somebody will look at the fields after they were sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,7 +58,7 @@ impl Fields {
             Self::Session
         } else {
             let fields = mem::take(&mut parts.headers);
-            for name in fields.keys().filter(|name| OF_THE_BODY.contains(name)) {
+            for name in fields.keys().filter(|name| is_of_the_body(name)) {
                 if let Some(value) = fields.get(name) {
                     parts.headers.append(name, value.clone());
                 }

@@ -29,7 +29,7 @@ pub fn of(session: &Session, request: &Request) -> Option<Dress> {
     let shape = request.seen.api.as_ref()?.shape.as_ref()?;
     let asked = request.fields.of(session.req_header());
     let trusted = &request.snapshot.policy.trusted_proxies;
-    let of_proxy = headers::is_trusted(request.record.peer_ip, trusted) && headers::is_https(asked);
+    let of_proxy = headers::is_trusted(request.peer_ip, trusted) && headers::is_https(asked);
     let is_secure = request.scheme == Scheme::Https || of_proxy;
     dress(shape, asked, if is_secure { Transport::Secure } else { Transport::Plain })
 }

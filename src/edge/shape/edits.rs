@@ -89,10 +89,10 @@ fn push(made: &mut String, variable: Variable, request: &Request) -> Option<()> 
         Variable::Profile => made.push_str(caller()?.profile.name.as_str()),
         Variable::Api => made.push_str(request.seen.api.as_ref()?.name.as_str()),
         Variable::Operation => made.push_str(request.seen.operation.as_ref()?.id.as_str()),
-        Variable::RequestId => made.push_str(&request.record.id.to_string()),
-        Variable::SourceIp => made.push_str(&request.record.source_ip?.to_string()),
+        Variable::RequestId => made.push_str(&request.id.to_string()),
+        Variable::SourceIp => made.push_str(&request.source_ip?.to_string()),
         Variable::Host => {
-            made.push_str(Some(&request.record.host).filter(|host| !host.is_empty())?);
+            made.push_str(Some(&request.host).filter(|host| !host.is_empty())?);
         }
     }
     Some(())

@@ -17,7 +17,7 @@ use super::{dress, edits};
 /// What the gate itself answers to a request that was judged. None: the upstream answers.
 pub fn answer(request: &mut Request, fault: Option<Fault>) -> Result<Option<Answer>> {
     if let Some(fault) = fault {
-        let answer = Answer::of(&fault, request.record.id, request.seen.standing.as_ref());
+        let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());
         request.fail(fault);
         return Ok(Some(answer.dressed(request.dress.as_ref())));
     }

@@ -125,6 +125,14 @@ fn a_head_is_found_however_it_arrives() {
 
 proptest! {
     #[test]
+    fn every_control_character_is_found(value in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let is_bad = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        prop_assert_eq!(has_control(&value), value.iter().any(is_bad));
+        let ascii: Vec<u8> = value.iter().map(|byte| byte & 0x7f).collect();
+        prop_assert_eq!(has_control(&ascii), ascii.iter().any(is_bad));
+    }
+
+    #[test]
     fn no_bytes_panic(raw in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut scanner = Scanner::default();
         drop(scanner.scan(&raw));

@@ -15,26 +15,25 @@ use crate::request::{Seen, Unadmitted};
 
 use super::gcra::{self, Charge};
 use super::quota::{self, Renewal, Stock};
-use super::{LimitStanding, MoreStanding, Standing};
+use super::{AllStanding, LimitStanding, Limits, Standing};
 
 /// Charges all limits of the plan that count this call. Some: the seat that the call takes.
 pub(super) fn limit(
     permit: &Permit,
-    mut standing: Standing,
+    plan: &Arc<Plan>,
     meter: &Arc<Meter>,
     now: Now,
     seen: &mut Seen,
 ) -> Result<Option<Seat>, Unadmitted> {
     let Some(known) = permit.known() else { return Ok(None) };
-    let plan = Arc::clone(&standing.plan);
     let (operation, credential) = (&permit.operation().id, known.credential.id);
-    let call = Call { plan: &plan, operation, credential, now };
+    let call = Call { plan, operation, credential, now };
     let mut cells = meter.lock();
     let mut asked = Asked::default();
     call.ask_all(&mut cells, meter, &mut asked);
     let (refused, unknown) = (asked.refused.take(), asked.unknown);
     let wanted = |quotas: u8| {
-        let (client, plan) = (known.client.id.clone(), Arc::clone(&plan));
+        let (client, plan) = (known.client.id.clone(), Arc::clone(plan));
         Box::new(Wanted { client, plan, meter: Arc::clone(meter), quotas, at: now.wall })
     };
     if refused.is_none() && unknown != 0 {
@@ -49,8 +48,8 @@ pub(super) fn limit(
     let limits = call.standing(&mut cells, meter, &asked);
     drop(cells);
     let shadow = asked.shadow.take().filter(|_| refused.is_none()).map(|shadow| shadow.limit);
-    standing.more = Some(MoreStanding { limits, shadow });
-    seen.standing = Some(standing);
+    let limits = Limits::All(AllStanding { limits, shadow });
+    seen.standing = Some(Standing { plan: Arc::clone(plan), limits });
     match refused {
         None => Ok(seat),
         Some(refused) => Err(refused.into_refusal().into()),
@@ -122,22 +121,18 @@ impl Asked {
 impl Call<'_> {
     fn rates(&self) -> impl Iterator<Item = (usize, &Rate, Pace)> {
         let rates = self.plan.paced().enumerate().map(|(at, (rate, pace))| (at, rate, pace));
-        rates.filter(|(_, rate, _)| rate.operations.contain(self.operation)).take(RATES_MAX)
+        rates.filter(|(_, rate, _)| rate.operations.contain(self.operation))
     }
 
     fn quotas(&self) -> impl Iterator<Item = (usize, &Quota)> {
         let counts = |(_, quota): &(usize, &Quota)| quota.operations.contain(self.operation);
-        self.plan.quotas.iter().enumerate().filter(counts).take(QUOTAS_MAX)
+        self.plan.quotas.iter().enumerate().filter(counts)
     }
 
-    #[inline]
     fn cell<'c>(&self, cells: &'c mut Cells, at: usize, rate: &Rate) -> Option<&'c mut MonoNs> {
         match rate.by {
             CountedBy::Client => cells.rates.get_mut(at),
-            CountedBy::Credential => {
-                let of_credentials = &mut cells.more.get_or_insert_default().credentials;
-                of_credentials.entry(self.credential).or_default().get_mut(at)
-            }
+            CountedBy::Credential => cell_of(self.credential, cells, at),
         }
     }
 
@@ -236,4 +231,10 @@ impl Call<'_> {
         }
         limits
     }
+}
+
+/// Apart, so that the cells of clients are found on the way.
+fn cell_of(credential: CredentialId, cells: &mut Cells, at: usize) -> Option<&mut MonoNs> {
+    let of_credentials = &mut cells.more.get_or_insert_default().credentials;
+    of_credentials.entry(credential).or_default().get_mut(at)
 }
