@@ -58,7 +58,7 @@ fn reserve_and_complete(criterion: &mut Criterion) {
         }
     };
     let (log, recorder) =
-        audit::open(&directory.0, SETTINGS, "gate-1", observer).expect("a directory");
+        audit::open(&directory.0, &directory.0, SETTINGS, "gate-1", observer).expect("a log");
     let sample = Sample::new();
     let record = |(log, entry): (&AuditLog, Entry)| {
         if let Some(slot) = log.reserve() {
@@ -78,7 +78,8 @@ fn reserve_and_complete(criterion: &mut Criterion) {
 fn scan(criterion: &mut Criterion) {
     let directory = Directory::new("scan");
     let directory = &directory.0;
-    let (log, recorder) = audit::open(directory, SETTINGS, "gate-1", |_| ()).expect("a directory");
+    let (log, recorder) =
+        audit::open(directory, directory, SETTINGS, "gate-1", |_| ()).expect("a log");
     let sample = Sample::new();
     for _ in 0..100_000 {
         log.reserve().expect("room").complete(sample.entry());

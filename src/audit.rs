@@ -9,13 +9,16 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::clock;
 use crate::model::policy::AuditSettings;
 use crate::model::record::RequestRecord;
 
 // How JSON is written; the access log writes its lines with it too.
+mod acts;
 pub mod json;
+pub mod proof;
 mod queue;
 mod reader;
 mod recorder;
@@ -31,11 +34,16 @@ pub mod query;
 pub mod recent;
 pub mod render;
 pub mod tail;
+pub mod verify;
 
+pub use acts::{GAP_ACTION, RECOVERED_ACTION};
 pub use queue::{AuditLog, QueueFull, Slot, Timeout};
-pub use recorder::{GAP_ACTION, PATIENCE, Recorder, Unwritten};
+pub use recorder::{PATIENCE, Recorder, Unwritten};
 
 use line::Encoder;
+use proof::key::{KeyError, SigningKey};
+use proof::prover::Prover;
+use proof::recovery;
 use recorder::Writer;
 use segment::{Boot, SegmentName, SegmentWriter};
 
@@ -44,11 +52,13 @@ pub fn directory(data_dir: &Path) -> PathBuf {
     data_dir.join("audit")
 }
 
-/// Opens the log in `directory` as a new boot, with a first file of its own. Every request's record
+/// Opens the log in `directory` as a new boot, with a first file of its own, after it has closed the
+/// boot before where nobody did. The key that signs it is in `keys`. Every request's record
 /// is shown to the observer, on the recorder's thread and before it is written; an observer that
 /// panics ends the recorder, and with it, once the queue is full, the gate's service.
 pub fn open(
     directory: &Path,
+    keys: &Path,
     settings: AuditSettings,
     node: &str,
     observer: impl FnMut(&RequestRecord) + Send + 'static,
@@ -56,13 +66,24 @@ pub fn open(
     let failed = |error| AuditError::Directory { path: directory.into(), error };
     segment::make_directory(directory).map_err(failed)?;
     let known = SegmentName::list(directory).map_err(failed)?;
-    let boot = Boot::new(clock::wall(), rand::random(), &known);
+    let now = clock::wall();
+    let key = Arc::new(SigningKey::in_directory(keys, node).map_err(AuditError::Key)?);
+    let before = recovery::close(directory, &known, &key, now).map_err(failed)?;
+    let (previous, recovered) =
+        before.map_or((None, None), |before| (Some(before.previous), before.recovered));
+    let boot = Boot::new(now, rand::random(), &known);
     let segments =
         SegmentWriter::begin(directory, boot, settings.segment_bytes_max).map_err(failed)?;
     let log = AuditLog::new(settings.queue_records_max);
-    let encoder = Encoder::new(node, boot);
-    let writer = Writer::new(log.queue(), segments, encoder, settings.flush_interval, observer);
+    let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
+    let interval = settings.flush_interval;
+    let writer = Writer::new(log.queue(), segments, prover, encoder, interval, observer);
     let recorder = Recorder::start(writer).map_err(AuditError::Thread)?;
+    if let Some(recovered) = recovered {
+        log::warn!("audit: {recovered}");
+        // The queue is empty: there is room.
+        log.record_act(acts::recovered(&recovered, now)).ok();
+    }
     Ok((log, recorder))
 }
 
@@ -74,6 +95,7 @@ pub enum AuditError {
         path: PathBuf,
         error: io::Error,
     },
+    Key(KeyError),
     Thread(io::Error),
 }
 
@@ -83,6 +105,7 @@ impl fmt::Display for AuditError {
             Self::Directory { path, error } => {
                 write!(f, "cannot write the audit log in {}: {error}", path.display())
             }
+            Self::Key(error) => write!(f, "cannot sign the audit log: {error}"),
             Self::Thread(error) => write!(f, "cannot start the audit recorder: {error}"),
         }
     }

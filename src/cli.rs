@@ -20,6 +20,7 @@ pub mod run;
 pub mod suspend;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -187,7 +187,8 @@ fn open_audit(
 ) -> Result<(AuditLog, Recorder), StartError> {
     let mut fold = metrics.fold(policy.metrics.clients_max);
     let directory = audit::directory(&policy.server.data_dir);
-    audit::open(&directory, policy.audit, &node(), move |record| {
+    let keys = &policy.server.data_dir;
+    audit::open(&directory, keys, policy.audit, &node(), move |record| {
         fold.count(record);
         feed.show(record);
     })

@@ -163,7 +163,8 @@ impl fmt::Display for Completeness {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
+/// `1 file`, `2 files`.
+pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

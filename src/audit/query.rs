@@ -14,12 +14,13 @@ use std::time::UNIX_EPOCH;
 
 use crate::model::time::UnixMicros;
 
+use super::GAP_ACTION;
 use super::completeness::{Completeness, Numbers};
 use super::filter::Filter;
 use super::line::{self, Line};
 use super::period::Period;
+use super::proof::lines::Kind;
 use super::reader::{LineReader, Step};
-use super::recorder::GAP_ACTION;
 use super::segment::SegmentName;
 
 /// Shows every matching record to `visit`, with its line as stored; at most `limit` of them.
@@ -63,6 +64,8 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
         for number in 1.. {
             let step = reader.step().map_err(|error| failed(path, error))?;
             let parsed = match step {
+                // What proves the log is not asked for.
+                Step::Line(bytes) if Kind::of(bytes).is_of_the_proof() => continue,
                 Step::Line(bytes) => Line::parse(bytes).ok().map(|line| (line, bytes)),
                 Step::TooLong => None,
                 Step::End => break,

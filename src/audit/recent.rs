@@ -94,9 +94,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::audit::AuditSettings;
     use crate::audit::filter::ClientFilter;
-    use crate::audit::tests::{Directory, SETTINGS, bare, full};
-    use crate::audit::{AuditSettings, open};
+    use crate::audit::tests::{Directory, SETTINGS, bare, full, open_log};
     use crate::model::id::ClientId;
     use crate::model::record::{Entry, RequestRecord};
 
@@ -111,7 +111,7 @@ mod tests {
         };
         assert_eq!(look(5), []);
         let settings = AuditSettings { segment_bytes_max: 3000, ..SETTINGS };
-        let (log, recorder) = open(directory.path(), settings, "node-1", |_| ()).expect("opens");
+        let (log, recorder) = open_log(&directory, settings, |_| ());
         for n in 0..20_u16 {
             let record = if n.is_multiple_of(2) { full(n.into()) } else { bare(n.into()) };
             let record = RequestRecord { status: 200 + n, ..record };

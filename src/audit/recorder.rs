@@ -14,11 +14,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock;
-use crate::model::id::RequestId;
-use crate::model::record::{ActRecord, Entry, JsonText, RequestRecord};
-use crate::model::time::{MonoNs, Now, UnixMicros};
+use crate::model::record::{Entry, RequestRecord};
+use crate::model::time::{MonoNs, Now};
 
+use super::acts;
 use super::line::Encoder;
+use super::proof::checkpoint::Cause;
+use super::proof::prover::Prover;
 use super::queue::Queue;
 use super::segment::SegmentWriter;
 
@@ -76,22 +78,40 @@ pub struct Unwritten {
 pub struct Writer<Observer> {
     queue: Arc<Queue>,
     segments: SegmentWriter,
+    prover: Prover,
     encoder: Encoder,
     observer: Observer,
     flush_interval: Duration,
-    /// Lines are written in pieces of about this size, or a file's size if that is less.
+    /// Lines are written in pieces of about this size. There is room for two where one is written: what
+    /// ends and proves it, and the checkpoint that ends the file, need some.
     piece_bytes: usize,
     /// Taken from the queue, not yet encoded.
     batch: VecDeque<Entry>,
     /// Encoded, not yet in the file; `in_lines` of them are entries of the queue.
     lines: Vec<u8>,
     in_lines: usize,
+    file: FileIs,
     seq: u64,
     wrote: Option<MonoNs>,
     synced: Option<MonoNs>,
+    checked: Option<MonoNs>,
+    /// Leaves that the last checkpoint is about.
+    signed: u64,
     told_gap: Option<MonoNs>,
     complained: Option<MonoNs>,
     failing_since: Option<MonoNs>,
+}
+
+/// How far the file is that is being written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum FileIs {
+    /// It has not the line that begins it.
+    New,
+    /// It has no record.
+    Begun,
+    Used,
+    /// Its last checkpoint is written: the next file is due.
+    Ended,
 }
 
 /// What a turn came to.
@@ -108,6 +128,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     pub fn new(
         queue: &Arc<Queue>,
         segments: SegmentWriter,
+        prover: Prover,
         encoder: Encoder,
         flush_interval: Duration,
         observer: Observer,
@@ -116,14 +137,18 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         Self {
             queue: Arc::clone(queue),
             segments,
+            prover,
             encoder,
             observer,
             flush_interval,
-            piece_bytes: piece_bytes.min(PIECE_BYTES),
+            piece_bytes: (piece_bytes / PIECES_IN_A_FILE_MIN).clamp(1, PIECE_BYTES),
             batch: VecDeque::new(),
             lines: Vec::new(),
             in_lines: 0,
+            file: FileIs::New,
             seq: 0,
+            checked: None,
+            signed: 0,
             wrote: None,
             synced: None,
             told_gap: None,
@@ -143,9 +168,23 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             }
             self.rest(turn, now.mono);
         }
-        if let Err(error) = self.segments.sync() {
+        if let Err(error) = self.end(clock::now()) {
             self.complain(&error, clock::mono());
         }
+    }
+
+    /// Says the last word, unless the disk still refuses what is before it.
+    fn end(&mut self, now: Now) -> io::Result<()> {
+        if !self.lines.is_empty() {
+            return Ok(());
+        }
+        if self.file == FileIs::New || self.segments.is_spent() {
+            self.next_file(now)?;
+            self.segments.append(&self.lines)?;
+            self.lines.clear();
+        }
+        self.check(Cause::Stop, now)?;
+        self.segments.sync()
     }
 
     /// Writes all that waits.
@@ -154,14 +193,16 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             self.queue.take(&mut self.batch);
         }
         let mut turn = Turn::Idle;
-        while self.encode_piece(now) {
-            if let Err(error) = self.segments.append(&self.lines) {
-                self.failing_since.get_or_insert(now.mono);
-                self.complain(&error, now.mono);
-                return Turn::Stuck;
+        loop {
+            match self.write_piece(now) {
+                Ok(Turn::Idle) => break,
+                Ok(done) => turn = done,
+                Err(error) => {
+                    self.failing_since.get_or_insert(now.mono);
+                    self.complain(&error, now.mono);
+                    return Turn::Stuck;
+                }
             }
-            self.settle(now.mono);
-            turn = Turn::Wrote;
         }
         if due(self.synced, SYNC_INTERVAL, now.mono) {
             self.synced = Some(now.mono);
@@ -169,14 +210,73 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 self.complain(&error, now.mono);
             }
         }
+        if due(self.checked, CHECKPOINT_INTERVAL, now.mono)
+            && self.prover.state().tree.size() > self.signed
+        {
+            self.checked = Some(now.mono);
+            if let Err(error) = self.check(Cause::Interval, now) {
+                self.complain(&error, now.mono);
+            }
+        }
         turn
     }
 
-    /// Fills `lines` unless they hold a piece that the disk refused; false when there is nothing.
-    fn encode_piece(&mut self, now: Now) -> bool {
-        if !self.lines.is_empty() {
-            return true;
+    /// Writes the next piece, in the next file where this one is full.
+    fn write_piece(&mut self, now: Now) -> io::Result<Turn> {
+        if self.lines.is_empty() {
+            let has_entries = !self.batch.is_empty();
+            if self.file == FileIs::New || has_entries || self.segments.is_spent() {
+                self.next_file(now)?;
+            }
+            if !self.encode_piece(now) {
+                return Ok(Turn::Idle);
+            }
         }
+        self.segments.append(&self.lines)?;
+        self.settle(now.mono);
+        Ok(Turn::Wrote)
+    }
+
+    /// Sees to it that there is a file to write to, with the line that begins it.
+    fn next_file(&mut self, now: Now) -> io::Result<()> {
+        let room = (self.piece_bytes * 2) as u64;
+        if self.file == FileIs::Used && self.segments.is_full_for(room) && !self.segments.is_spent()
+        {
+            self.check(Cause::Segment, now)?;
+            self.file = FileIs::Ended;
+        }
+        if self.file != FileIs::New && self.segments.is_spent() {
+            self.file = FileIs::Ended;
+        }
+        if self.file == FileIs::Ended {
+            self.segments.begin_next()?;
+            self.file = FileIs::New;
+        }
+        if self.file == FileIs::New {
+            self.prover.begin(&mut self.lines, self.segments.name());
+            self.prover.commit(&mut self.lines);
+            self.file = FileIs::Begun;
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint of everything that is written, once that is on the medium.
+    fn check(&mut self, cause: Cause, now: Now) -> io::Result<()> {
+        if !self.lines.is_empty() {
+            // Hashed already, but not in the file: nobody may sign for them.
+            return Ok(());
+        }
+        self.segments.sync()?;
+        let mut line = Vec::new();
+        let made = self.prover.checkpoint(&mut line, self.segments.name(), cause, now.wall);
+        made.map_err(io::Error::other)?;
+        self.segments.append(&line)?;
+        self.signed = self.prover.state().tree.size();
+        Ok(())
+    }
+
+    /// Fills `lines`, and ends them with what proves them; false when there is nothing.
+    fn encode_piece(&mut self, now: Now) -> bool {
         while self.lines.len() < self.piece_bytes
             && let Some(entry) = self.batch.pop_front()
         {
@@ -192,19 +292,24 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 thread::yield_now();
             }
         }
-        if self.lines.is_empty()
+        if self.in_lines == 0
             && (due(self.told_gap, GAP_INTERVAL, now.mono) || self.queue.is_closing())
             && let Some(refused) = self.queue.take_refused()
         {
             self.told_gap = Some(now.mono);
-            self.encode(&gap(refused, now.wall));
+            self.encode(&acts::gap(refused, now.wall));
         }
+        self.prover.commit(&mut self.lines);
         !self.lines.is_empty()
     }
 
     fn encode(&mut self, entry: &Entry) {
         self.seq += 1;
+        let start = self.lines.len();
         self.encoder.encode(&mut self.lines, self.seq, entry);
+        let line = self.lines.get(start..).unwrap_or_default();
+        self.prover.record(line.strip_suffix(b"\n").unwrap_or(line), entry);
+        self.file = FileIs::Used;
     }
 
     fn settle(&mut self, now: MonoNs) {
@@ -234,48 +339,38 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     /// Waits for the next turn. Entries do not wake it, but for the first after a long silence.
     fn rest(&self, turn: Turn, now: MonoNs) {
         let silent = turn == Turn::Idle && due(self.wrote, SILENCE, now);
-        let nap = if silent && self.queue.fall_asleep() { NAP } else { self.flush_interval };
+        let nap = if self.queue.is_closing() {
+            CLOSING_NAP
+        } else if silent && self.queue.fall_asleep() {
+            NAP
+        } else {
+            self.flush_interval
+        };
         thread::park_timeout(nap);
     }
-}
-
-/// The record of requests that have none.
-fn gap(refused: u64, time: UnixMicros) -> Entry {
-    let unix_ms = u64::try_from(time.millis()).unwrap_or_default();
-    Entry::Act(Box::new(ActRecord {
-        id: RequestId::from_parts(unix_ms, rand::random()),
-        time,
-        actor: "onegate".into(),
-        action: GAP_ACTION.into(),
-        target: "".into(),
-        reason_given: None,
-        ticket: None,
-        before: None,
-        after: Some(JsonText(format!("{{\"refused\":{refused}}}").into())),
-        succeeded: true,
-        policy: "".into(),
-    }))
 }
 
 fn due(last: Option<MonoNs>, interval: Duration, now: MonoNs) -> bool {
     last.is_none_or(|last| now.since(last) >= interval)
 }
 
-/// The action of the record of requests that have none.
-pub const GAP_ACTION: &str = "audit.gap";
 /// How long [`Recorder::close`] bears with a disk that refuses.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 const PIECE_BYTES: usize = 256 * 1024;
+const PIECES_IN_A_FILE_MIN: usize = 8;
 /// Entries that are encoded without a break: some tens of microseconds.
 const AT_ONCE: usize = 32;
 /// From so many waiting entries on there are no breaks.
 const BEHIND: usize = 128;
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
 /// After this time without entries the thread sleeps for a [`NAP`] at a time.
 const SILENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_secs(1);
+/// Between two turns of a log that closes.
+const CLOSING_NAP: Duration = Duration::from_millis(5);
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

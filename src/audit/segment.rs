@@ -118,16 +118,12 @@ impl SegmentWriter {
         })
     }
 
-    /// Appends whole lines, in the next file when this one is full. After an error none of them
-    /// count as written, and the same lines may be given again.
+    /// Appends whole lines. After an error none of them count as written, and the same lines may be
+    /// given again.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.torn {
             self.file.set_len(self.len)?;
             self.torn = false;
-        }
-        let len = self.len + lines.len() as u64;
-        if self.spent || (self.len > 0 && len > self.bytes_max) {
-            self.begin_next()?;
         }
         if let Err(error) = self.file.write_all(lines) {
             // At once, so that whoever reads meanwhile, or after a crash, finds whole lines.
@@ -144,6 +140,9 @@ impl SegmentWriter {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
+        if self.spent {
+            return Err(io::Error::other("a sync of this file has failed before"));
+        }
         self.file.sync_data().inspect_err(|_| self.spent = true)
     }
 
@@ -151,18 +150,37 @@ impl SegmentWriter {
         self.bytes_max
     }
 
+    pub const fn name(&self) -> SegmentName {
+        self.name
+    }
+
     pub fn path(&self) -> PathBuf {
         self.name.path(&self.directory)
     }
 
-    fn begin_next(&mut self) -> io::Result<()> {
-        self.sync()?;
+    /// Whether so many bytes more belong in the next file.
+    pub const fn is_full_for(&self, bytes: u64) -> bool {
+        self.spent || (self.len > 0 && self.len + bytes > self.bytes_max)
+    }
+
+    /// Whether a sync failed, so that nothing more may go into the file.
+    pub const fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// Begins the next file.
+    pub fn begin_next(&mut self) -> io::Result<()> {
         let next = self.name.next();
-        self.file = create(&next.path(&self.directory))?;
-        self.name = next;
-        self.len = 0;
-        self.spent = false;
-        sync_directory(&self.directory)
+        let path = next.path(&self.directory);
+        let file = create(&path)?;
+        if let Err(error) = sync_directory(&self.directory) {
+            // It may be tried again: there is no number without a file, and no file without a use.
+            std::fs::remove_file(path).ok();
+            return Err(error);
+        }
+        (self.file, self.name, self.len) = (file, next, 0);
+        (self.torn, self.dirty, self.spent) = (false, false, false);
+        Ok(())
     }
 }
 
@@ -251,6 +269,9 @@ mod tests {
         let directory = Directory::new();
         let mut writer = writer(&directory, 4);
         for lines in ["ab\n", "c\n", "d\n", "longer than a file\n", "e\n"] {
+            if writer.is_full_for(lines.len() as u64) {
+                writer.begin_next().expect("begins");
+            }
             writer.append(lines.as_bytes()).expect("appends");
         }
         writer.sync().expect("syncs");
@@ -289,6 +310,8 @@ mod tests {
             std::mem::replace(&mut writer.file, File::from(std::os::fd::OwnedFd::from(pipe)));
         writer.sync().expect_err("a pipe cannot be synced");
         drop(std::mem::replace(&mut writer.file, good));
+        assert!(writer.is_full_for(0) && writer.is_spent());
+        writer.begin_next().expect("begins");
         writer.append(b"two\n").expect("appends");
         assert_eq!(contents(&directory), ["one\n", "two\n"]);
     }

@@ -105,8 +105,8 @@ impl OpenFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::tests::{Directory, SETTINGS, id, request};
-    use crate::audit::{AuditLog, AuditSettings, open};
+    use crate::audit::tests::{Directory, SETTINGS, id, open_log, request};
+    use crate::audit::{AuditLog, AuditSettings};
     use std::time::Duration;
 
     fn write(log: &AuditLog, requests: std::ops::Range<u64>) {
@@ -120,7 +120,7 @@ mod tests {
     fn new_records_come_once_across_files_and_boots() {
         let directory = Directory::new();
         let settings = AuditSettings { segment_bytes_max: 5000, ..SETTINGS };
-        let begin = || open(directory.path(), settings, "node-1", |_| ()).expect("opens");
+        let begin = || open_log(&directory, settings, |_| ());
         let (log, recorder) = begin();
         write(&log, 0..50);
         let mut tail = Tail::at_end(directory.path()).expect("a log");

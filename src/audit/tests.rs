@@ -40,13 +40,14 @@ impl Directory {
         &self.0
     }
 
-    /// All lines of the log, in order.
+    /// All records of the log, in order.
     pub fn lines(&self) -> Vec<Value> {
         let names = SegmentName::list(&self.0).expect("a directory");
         let read = |name: &SegmentName| std::fs::read_to_string(name.path(&self.0));
         let text: String = names.iter().map(|name| read(name).expect("a file")).collect();
         assert!(text.is_empty() || text.ends_with('\n'), "whole lines");
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        lines.filter(|line: &Value| line["v"] == 1).collect()
     }
 }
 
@@ -171,7 +172,7 @@ pub fn act(n: u64, action: &str) -> ActRecord {
 
 /// A log of one boot: a request without anything, a whole one, an act.
 pub fn write_sample(directory: &Path) {
-    let (log, recorder) = open(directory, SETTINGS, "node-1", |_| ()).expect("opens");
+    let (log, recorder) = open(directory, directory, SETTINGS, "node-1", |_| ()).expect("opens");
     log.reserve().expect("room").complete(request(1));
     log.reserve().expect("room").complete(Entry::Request(Box::new(full(2))));
     log.record_act(act(3, "client.change")).expect("room");
@@ -183,6 +184,16 @@ pub const SETTINGS: AuditSettings = AuditSettings {
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 1 << 20,
 };
+
+/// Opens the log in a directory, whose key is there too.
+pub fn open_log(
+    directory: &Directory,
+    settings: AuditSettings,
+    observer: impl FnMut(&RequestRecord) + Send + 'static,
+) -> (AuditLog, Recorder) {
+    let path = directory.path();
+    open(path, path, settings, "node-1", observer).expect("opens")
+}
 
 /// Far more than any test needs.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -197,7 +208,7 @@ fn every_entry_is_one_numbered_line_over_boots_files_and_threads() {
             move |_: &RequestRecord| *count.lock().expect("no panic") += 1
         };
         let settings = AuditSettings { segment_bytes_max: 20_000, ..SETTINGS };
-        let (log, recorder) = open(directory.path(), settings, "node-1", observer).expect("opens");
+        let (log, recorder) = open_log(&directory, settings, observer);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let log = &log;
@@ -231,7 +242,7 @@ fn every_entry_is_one_numbered_line_over_boots_files_and_threads() {
 fn closing_writes_what_waits_and_says_what_it_could_not() {
     let directory = Directory::new();
     let settings = AuditSettings { flush_interval: Duration::from_hours(1), ..SETTINGS };
-    let (log, recorder) = open(directory.path(), settings, "node-1", |_| ()).expect("opens");
+    let (log, recorder) = open_log(&directory, settings, |_| ());
     log.reserve().expect("room").complete(request(1));
     let late = log.reserve().expect("room");
     assert_eq!(recorder.close(), Err(Unwritten { records: 1 }));
@@ -245,6 +256,7 @@ fn a_log_that_cannot_be_written_is_not_opened() {
     let directory = Directory::new();
     let file = directory.path().join("audit");
     std::fs::write(&file, "").expect("a file");
-    let error = open(&file, SETTINGS, "node-1", |_| ()).expect_err("no directory");
+    let error =
+        open(&file, directory.path(), SETTINGS, "node-1", |_| ()).expect_err("no directory");
     assert!(error.to_string().contains("/audit: "), "{error}");
 }

@@ -22,6 +22,7 @@ use crate::model::record::Surface;
 use crate::model::time::UnixMicros;
 
 use super::Exit;
+use super::verify::VerifyArgs;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -29,6 +30,8 @@ pub enum Command {
     Query(Conditions),
     /// Show records as they are written, until interrupted
     Tail(Conditions),
+    /// Check the whole log against its proof, offline, and name every place that was changed
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,6 +108,7 @@ pub fn run(
     let ended = match command {
         Command::Query(conditions) => query(conditions, &directory, format, now, out),
         Command::Tail(conditions) => tail(conditions, &directory, format, now, out).map(|()| None),
+        Command::Verify(args) => return args.run(data_dir, format, out, err),
     };
     let (exit, told) = match ended {
         Ok(None) => return Exit::Done,
@@ -334,7 +338,8 @@ mod tests {
     fn a_tail_shows_what_is_written_while_it_looks() {
         let directory = Directory::new();
         let path = audit::directory(directory.path());
-        let (log, recorder) = audit::open(&path, SETTINGS, "node-1", |_| ()).expect("opens");
+        let (log, recorder) =
+            audit::open(&path, directory.path(), SETTINGS, "node-1", |_| ()).expect("opens");
         let look = || ask(&["tail", "--limit", "3"], Format::Json, directory.path());
         let (exit, out, err) = std::thread::scope(|scope| {
             let looking = scope.spawn(look);

@@ -23,7 +23,7 @@ struct Offline {
 pub fn open(source: &Source, data_dir: &Path) -> Result<(Arc<Policy>, Arc<dyn ActSink>), Failure> {
     let policy = source.load().map_err(|problems| Failure::config(&problems))?.policy;
     let directory = audit::directory(data_dir);
-    let opened = audit::open(&directory, policy.audit, &server::node(), |_| {});
+    let opened = audit::open(&directory, data_dir, policy.audit, &server::node(), |_| {});
     let (log, recorder) = opened.map_err(|error| Failure::plain(Exit::NotDone, error))?;
     Ok((Arc::new(policy), Arc::new(Offline { sink: AuditSink(log), _recorder: recorder })))
 }

@@ -18,6 +18,7 @@ pub mod http2;
 pub mod nginx;
 pub mod poll;
 pub mod python;
+pub mod records;
 pub mod scripted;
 pub mod service;
 pub mod setup;

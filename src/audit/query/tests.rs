@@ -20,6 +20,9 @@ fn write_boot(directory: &Directory, started: u32, files: Vec<Vec<Entry>>) -> Ve
     let mut writer = SegmentWriter::begin(directory.path(), boot, 1).expect("a file");
     let mut seq = 0;
     for entries in files {
+        if seq > 0 {
+            writer.begin_next().expect("begins");
+        }
         let mut lines = Vec::new();
         for entry in entries {
             seq += 1;

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::*;
+use crate::audit::GAP_ACTION;
+use crate::audit::proof::key::SigningKey;
 use crate::audit::segment::Boot;
 use crate::audit::tests::{Directory, act, request};
 use crate::audit::{AuditLog, AuditSettings};
+use crate::model::time::UnixMicros;
 
 const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 4,
@@ -24,7 +27,12 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
         SegmentWriter::begin(directory.path(), boot, settings.segment_bytes_max).expect("a file");
     let encoder = Encoder::new("node-1", boot);
     let observer: fn(&RequestRecord) = |_| ();
-    let writer = Writer::new(log.queue(), segments, encoder, settings.flush_interval, observer);
+    let key = SigningKey::in_directory(directory.path(), "node-1").expect("a key");
+    let prover = Prover::new(Arc::new(key), "node-1", None);
+    let interval = settings.flush_interval;
+    let mut writer = Writer::new(log.queue(), segments, prover, encoder, interval, observer);
+    // What begins the file.
+    assert_eq!(writer.turn(Now { mono: MonoNs(0), ..at(0) }), Turn::Wrote);
     (log, writer)
 }
 

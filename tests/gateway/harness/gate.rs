@@ -173,8 +173,8 @@ impl Gate {
         tools::run(Command::new("kill").args(["-s", name, &pid]), b"").expect_success();
     }
 
-    /// Ends the process as a power cut would. What was answered before is recorded first: until the
-    /// audit writes ahead, the last 100 ms of records may be lost.
+    /// Ends the process at once. What was answered before is recorded first: until the audit writes
+    /// ahead, the last records may be lost.
     pub fn kill9(&mut self) {
         self.settle();
         self.process = None;
@@ -229,6 +229,7 @@ impl Drop for Gate {
             assert!(status.success(), "the gate ended with {status}\n{}", self.stderr());
         }
         self.witness.expect_records(&self.records_now(&[]));
+        self.cli(&["audit", "verify"]).expect_success();
         self.witness.expect_no_secret(&self.folder.files());
     }
 }

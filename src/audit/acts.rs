@@ -1,0 +1,54 @@
+//! What the log records of itself: requests that have no record, and boots that nobody had closed.
+
+use serde_json::{Value, json};
+
+use crate::model::id::RequestId;
+use crate::model::record::{ActRecord, Entry, JsonText};
+use crate::model::time::UnixMicros;
+
+use super::proof::recovery::Recovered;
+
+/// The action of the record of requests that have none.
+pub const GAP_ACTION: &str = "audit.gap";
+/// The action of the record of a boot that was killed.
+pub const RECOVERED_ACTION: &str = "audit.recovered";
+
+/// The record of requests that have none.
+pub fn gap(refused: u64, time: UnixMicros) -> Entry {
+    let after = JsonText(format!("{{\"refused\":{refused}}}").into());
+    Entry::Act(Box::new(of_the_log(GAP_ACTION, "", after, time)))
+}
+
+/// The record of a boot that nobody had closed.
+pub fn recovered(recovered: &Recovered, time: UnixMicros) -> ActRecord {
+    let Recovered { file, bytes_cut, lines_committed, damaged_at } = recovered;
+    let damaged = match damaged_at {
+        Some((line, fault)) => json!({ "line": line, "what": fault.to_string() }),
+        None => Value::Null,
+    };
+    let after = json!({
+        "bytes_cut": bytes_cut,
+        "lines_committed": lines_committed,
+        "damaged": damaged,
+    });
+    let target = format!("audit/{file}");
+    of_the_log(RECOVERED_ACTION, &target, JsonText(after.to_string().into()), time)
+}
+
+/// An act of the log itself.
+fn of_the_log(action: &str, target: &str, after: JsonText, time: UnixMicros) -> ActRecord {
+    let unix_ms = u64::try_from(time.millis()).unwrap_or_default();
+    ActRecord {
+        id: RequestId::from_parts(unix_ms, rand::random()),
+        time,
+        actor: "onegate".into(),
+        action: action.into(),
+        target: target.into(),
+        reason_given: None,
+        ticket: None,
+        before: None,
+        after: Some(after),
+        succeeded: true,
+        policy: "".into(),
+    }
+}

@@ -1,0 +1,115 @@
+//! The writer's side of the proof: it hashes lines as they are written and says what stands between
+//! them. It writes nothing itself.
+
+use std::sync::Arc;
+
+use openssl::error::ErrorStack;
+
+use crate::audit::segment::SegmentName;
+use crate::model::record::{Entry, Outcome};
+use crate::model::time::UnixMicros;
+
+use super::checkpoint::{Cause, Checkpoint, Totals};
+use super::key::SigningKey;
+use super::lines::{Commit, Control, Previous, Segment, State};
+use super::tree::Hash;
+
+/// The proof of one boot, as far as it is written.
+#[derive(Debug)]
+pub struct Prover {
+    key: Arc<SigningKey>,
+    node: Box<str>,
+    previous: Option<Previous>,
+    state: State,
+    /// Leaves since the last commit.
+    batch: Vec<Hash>,
+}
+
+impl Prover {
+    pub fn new(key: Arc<SigningKey>, node: &str, previous: Option<Previous>) -> Self {
+        let state = State::default();
+        Self { key, node: node.into(), previous, state, batch: Vec::new() }
+    }
+
+    /// Goes on where another process was killed.
+    pub fn resume(key: Arc<SigningKey>, node: &str, state: State, batch: Vec<Hash>) -> Self {
+        Self { state, batch, ..Self::new(key, node, None) }
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in a record's line, without its line break.
+    pub fn record(&mut self, line: &[u8], entry: &Entry) {
+        if let Entry::Request(record) = entry {
+            let Totals { allowed, denied } = &mut self.state.totals;
+            match record.outcome {
+                Outcome::Allowed | Outcome::Failed(_) => *allowed += 1,
+                Outcome::Denied(_) => *denied += 1,
+            }
+        }
+        self.state.seq += 1;
+        self.leaf(line);
+    }
+
+    fn leaf(&mut self, line: &[u8]) {
+        let leaf = Hash::of_line(line);
+        self.state.tree.push(leaf);
+        self.batch.push(leaf);
+    }
+
+    /// Appends the line that begins a file.
+    pub fn begin(&mut self, lines: &mut Vec<u8>, file: SegmentName) {
+        let boot = file.boot.id().to_string();
+        let previous = self.previous.take();
+        let of = (&*self.node, &*boot, file.number);
+        let line = Segment::new(of, &self.state, previous, &self.key.public.to_string());
+        let line = Control::Segment(Box::new(line)).to_line();
+        self.leaf(line.as_bytes());
+        push(lines, &line);
+    }
+
+    /// Appends the line that ends a batch, if there is one.
+    pub fn commit(&mut self, lines: &mut Vec<u8>) {
+        if !self.batch.is_empty() {
+            self.state.chain = self.state.chain.after(&self.batch);
+            push(lines, &Control::Commit(Commit::new(&self.state, &self.batch)).to_line());
+            self.batch.clear();
+        }
+    }
+
+    /// Appends a checkpoint. Everything before it must be committed and on the medium.
+    pub fn checkpoint(
+        &mut self,
+        lines: &mut Vec<u8>,
+        file: SegmentName,
+        cause: Cause,
+        time: UnixMicros,
+    ) -> Result<(), ErrorStack> {
+        let State { seq, tree, chain, totals } = &self.state;
+        let checkpoint = Checkpoint {
+            origin: origin(&self.node, file).into(),
+            size: tree.size(),
+            root: tree.root(),
+            chain: *chain,
+            seq: *seq,
+            time,
+            cause,
+            totals: *totals,
+        };
+        let note = checkpoint.sign(&self.key)?;
+        push(lines, &Control::Checkpoint(note).to_line());
+        Ok(())
+    }
+}
+
+/// What checkpoints of a boot are about.
+pub fn origin(node: &str, file: SegmentName) -> String {
+    format!("onegate.dev/audit/{node}/{}", file.boot)
+}
+
+fn push(lines: &mut Vec<u8>, line: &str) {
+    lines.extend_from_slice(line.as_bytes());
+    lines.push(b'\n');
+}

@@ -1,0 +1,301 @@
+//! Checks a whole log against its proof, with nothing but the public key, and says where it is not what it
+//! must be. It changes nothing, and needs no running gate.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use super::proof::checkpoint::{Checkpoint, NoteError};
+use super::proof::key::PublicKey;
+use super::proof::lines::{Kind, Previous};
+use super::proof::replay::{Fault, Replay, Seen};
+use super::reader::{LineReader, Step};
+use super::segment::SegmentName;
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub problems: Vec<Problem>,
+    /// What an auditor should know, and is no fault.
+    pub notes: Vec<String>,
+    pub records: u64,
+    pub files: u64,
+    pub boots: u64,
+    pub checkpoints: u64,
+    /// Checkpoints that were kept elsewhere and found here.
+    pub anchors: u64,
+}
+
+/// A place where the log is not what it must be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    pub file: Box<str>,
+    /// From 1.
+    pub line: u64,
+    pub what: Box<str>,
+}
+
+/// Reads every file of the log in `directory`. `anchors` are checkpoints that were kept elsewhere.
+pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Result<Report> {
+    let names = SegmentName::list(directory)?;
+    let mut check = Check {
+        directory,
+        key,
+        report: Report::default(),
+        before: Before::Nothing,
+        awaited: anchors.iter().map(|note| (&**note, false)).collect(),
+        last: None,
+    };
+    let last_boot = names.last().map(|name| name.boot);
+    for files in names.chunk_by(|a, b| a.boot == b.boot) {
+        let Some(first) = files.first() else { continue };
+        let is_last = Some(first.boot) == last_boot;
+        check.boot(files, if is_last { Boots::Last } else { Boots::Earlier })?;
+    }
+    check.look_for_anchors(&names);
+    Ok(check.report)
+}
+
+/// Whether the boot may still be running, or was just killed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Boots {
+    Earlier,
+    Last,
+}
+
+/// What is known of the boot before.
+enum Before {
+    /// There is none.
+    Nothing,
+    /// It was written before the log proved itself.
+    Unproven,
+    Ended(Previous),
+    /// It has a problem, so that its end says nothing.
+    Unknown,
+}
+
+struct Check<'a> {
+    directory: &'a Path,
+    key: &'a PublicKey,
+    report: Report,
+    before: Before,
+    /// Checkpoints of elsewhere, and whether they were found.
+    awaited: Vec<(&'a str, bool)>,
+    /// The last line that was read.
+    last: Option<(SegmentName, u64)>,
+}
+
+impl<'a> Check<'a> {
+    fn boot(&mut self, files: &[SegmentName], which: Boots) -> io::Result<()> {
+        self.report.boots += 1;
+        let mut replay = None;
+        for file in files {
+            self.report.files += 1;
+            match self.file(*file, &mut replay)? {
+                Read::Whole => {}
+                Read::Unproven => {
+                    self.unproven(*file);
+                    return Ok(());
+                }
+                Read::Torn if which == Boots::Last && Some(file) == files.last() => {
+                    self.report.notes.push(format!("{file}: its next line is being written"));
+                }
+                Read::Torn => {
+                    self.problem(*file, "the last line of this file is not whole");
+                    return Ok(());
+                }
+                Read::Faulty => return Ok(()),
+            }
+        }
+        let (Some(replay), Some(file)) = (replay, files.last()) else { return Ok(()) };
+        self.end(&replay, *file, which);
+        Ok(())
+    }
+
+    /// How a boot ends.
+    fn end(&mut self, replay: &Replay<'_>, file: SegmentName, which: Boots) {
+        let ended = replay.ended.is_some();
+        match which {
+            Boots::Earlier if !ended => {
+                self.problem(file, "the end of this boot is missing: it has no last checkpoint");
+                return;
+            }
+            Boots::Last if !ended => {
+                let about = replay.checked.as_ref().map_or(0, |checkpoint| checkpoint.seq);
+                let open = replay.state().seq.saturating_sub(about);
+                let unsigned = match open {
+                    0 => String::new(),
+                    open => format!("; its last {open} records are not signed yet"),
+                };
+                let note = format!("{file}: this boot runs, or was killed{unsigned}");
+                self.report.notes.push(note);
+            }
+            Boots::Earlier | Boots::Last => {}
+        }
+        let tree = &replay.state().tree;
+        self.before = Before::Ended(Previous {
+            file: file.to_string().into(),
+            size: tree.size(),
+            root: tree.root().to_string().into(),
+        });
+    }
+
+    fn file(&mut self, file: SegmentName, replay: &mut Option<Replay<'a>>) -> io::Result<Read> {
+        let mut reader = LineReader::open(&file.path(self.directory))?;
+        for number in 1.. {
+            self.last = Some((file, number));
+            let line = match reader.step()? {
+                Step::Line(line) => line,
+                Step::TooLong => return Ok(self.faulty(&Fault::Unreadable)),
+                Step::End if number == 1 => return Ok(Read::Torn),
+                Step::End => {
+                    self.last = Some((file, number - 1));
+                    return Ok(Read::Whole);
+                }
+                Step::Torn => return Ok(Read::Torn),
+            };
+            let seen = match (number, &mut *replay) {
+                (1, None) if Kind::of(line) == Kind::Record => return Ok(Read::Unproven),
+                (1, None) => match self.begin(file, line) {
+                    Ok(begun) => {
+                        *replay = Some(begun);
+                        Ok(Seen::Segment)
+                    }
+                    Err(fault) => Err(fault),
+                },
+                (1, Some(replay)) => replay.go_on(file, line).map(|()| Seen::Segment),
+                (_, Some(replay)) => replay.line(line),
+                (_, None) => Err(Fault::NoSegment),
+            };
+            match seen {
+                Ok(seen) => self.seen(seen),
+                Err(fault) => return Ok(self.faulty(&fault)),
+            }
+        }
+        Ok(Read::Whole)
+    }
+
+    fn begin(&mut self, file: SegmentName, line: &[u8]) -> Result<Replay<'a>, Fault> {
+        let (replay, segment) = Replay::begin(Some(self.key), file, line)?;
+        if file.number != 1 {
+            return Err(Fault::FileMissing { expected: 1 });
+        }
+        if *segment.key != self.key.to_string() {
+            return Err(Fault::Note(NoteError::OtherKey));
+        }
+        match (&self.before, &segment.previous) {
+            (Before::Nothing, Some(previous)) => {
+                self.report.notes.push(format!("the log begins after {}", previous.file));
+            }
+            (Before::Ended(before), Some(previous)) if before == previous => {}
+            (Before::Nothing | Before::Unproven, None) | (Before::Unknown, _) => {}
+            (Before::Ended(_) | Before::Unproven, _) => return Err(Fault::OtherBootBefore),
+        }
+        self.before = Before::Unknown;
+        Ok(replay)
+    }
+
+    fn seen(&mut self, seen: Seen) {
+        match seen {
+            Seen::Record => self.report.records += 1,
+            Seen::Segment | Seen::Commit => {}
+            Seen::Checkpoint(note) => {
+                self.report.checkpoints += 1;
+                for (awaited, found) in &mut self.awaited {
+                    *found |= *awaited == note;
+                }
+            }
+        }
+    }
+
+    /// A file of the time before there were proofs.
+    fn unproven(&mut self, file: SegmentName) {
+        match self.before {
+            Before::Nothing | Before::Unproven => {
+                self.before = Before::Unproven;
+                let note = format!("{file}: written before the log proved itself, not checked");
+                self.report.notes.push(note);
+            }
+            Before::Ended(_) | Before::Unknown => {
+                self.last = Some((file, 1));
+                self.faulty(&Fault::NoSegment);
+            }
+        }
+    }
+
+    fn faulty(&mut self, fault: &Fault) -> Read {
+        if let Some((file, line)) = self.last {
+            let (file, line) = place(file, line, fault);
+            self.told(file, line, &fault.to_string());
+        }
+        self.before = Before::Unknown;
+        Read::Faulty
+    }
+
+    /// At the last line that was read.
+    fn problem(&mut self, file: SegmentName, what: &str) {
+        let line = self.last.filter(|(last, _)| *last == file).map_or(1, |(_, line)| line);
+        self.told(file, line, what);
+        self.before = Before::Unknown;
+    }
+
+    fn told(&mut self, file: SegmentName, line: u64, what: &str) {
+        let file = file.to_string().into();
+        self.report.problems.push(Problem { file, line, what: what.into() });
+    }
+
+    /// What was kept elsewhere must be here.
+    fn look_for_anchors(&mut self, names: &[SegmentName]) {
+        for (note, found) in std::mem::take(&mut self.awaited) {
+            if found {
+                self.report.anchors += 1;
+                continue;
+            }
+            let (what, boot) = match Checkpoint::open(note, self.key) {
+                Err(error) => (format!("a checkpoint of elsewhere is not good: {error}"), None),
+                Ok(checkpoint) => {
+                    let Checkpoint { origin, size, time, .. } = &checkpoint;
+                    let what = format!(
+                        "the checkpoint of {time} over {size} lines of {origin} is not in this log: \
+                         it was cut short, rewritten, or is an old copy"
+                    );
+                    (what, origin.rsplit('/').next().map(str::to_owned))
+                }
+            };
+            let of_boot = |name: &&SegmentName| boot.as_deref() == Some(&*name.boot.to_string());
+            let file = names.iter().rev().find(of_boot).or(names.last());
+            if let Some(file) = file {
+                self.problem(*file, &what);
+            } else {
+                let problem = Problem { file: "(no file)".into(), line: 1, what: what.into() };
+                self.report.problems.push(problem);
+            }
+        }
+    }
+}
+
+/// Where a fault is that was noticed at a line.
+fn place(file: SegmentName, line: u64, fault: &Fault) -> (SegmentName, u64) {
+    if let Fault::Changed { lines_back } = *fault {
+        (file, line.saturating_sub(lines_back))
+    } else if let Fault::FileMissing { expected } = *fault {
+        (SegmentName { number: expected, ..file }, 1)
+    } else {
+        (file, line)
+    }
+}
+
+/// What reading a file came to.
+enum Read {
+    Whole,
+    Torn,
+    Unproven,
+    /// The problem is told.
+    Faulty,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+    }
+}

@@ -1,0 +1,142 @@
+//! `onegate audit verify`: the whole log checked against its proof, with nothing but the public key.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::audit;
+use crate::audit::completeness::counted;
+use crate::audit::proof::key::PublicKey;
+use crate::audit::verify::{Report, verify};
+
+use super::Exit;
+use super::audit::Format;
+
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// The public key, or the file that has it [default: audit.pub in the data directory]
+    #[arg(long, value_name = "KEY|FILE")]
+    key: Option<String>,
+    /// Checkpoints that were kept elsewhere: each must be in the log. May be given more than once
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+}
+
+impl VerifyArgs {
+    /// Problems and the verdict go to `out`, what hinders the check to `err`.
+    pub fn run(
+        &self,
+        data_dir: &Path,
+        format: Format,
+        out: &mut impl Write,
+        err: &mut impl Write,
+    ) -> Exit {
+        let told = self.check(data_dir).and_then(|(key, report)| {
+            let exit = if report.problems.is_empty() { Exit::Done } else { Exit::ProblemFound };
+            let text = match format {
+                Format::Table => human(&key, &report),
+                Format::Json => json(&key, &report),
+            };
+            out.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+            Ok(exit)
+        });
+        told.unwrap_or_else(|error| {
+            // Where nobody can read it, the exit code still tells.
+            writeln!(err, "error: {error}").unwrap_or_default();
+            Exit::NotDone
+        })
+    }
+
+    fn check(&self, data_dir: &Path) -> Result<(PublicKey, Report), String> {
+        let key = self.public_key(data_dir)?;
+        let mut anchors = Vec::new();
+        for path in &self.checkpoint {
+            let text = read(path)?;
+            let notes = notes(&text);
+            if notes.is_empty() {
+                return Err(format!("{}: there is no checkpoint in it", path.display()));
+            }
+            anchors.extend(notes);
+        }
+        let directory = audit::directory(data_dir);
+        let report = verify(&directory, &key, &anchors);
+        let report = report.map_err(|error| {
+            format!("cannot read the audit log: {}: {error}", directory.display())
+        })?;
+        Ok((key, report))
+    }
+
+    fn public_key(&self, data_dir: &Path) -> Result<PublicKey, String> {
+        let not_one = |what: &str| format!("{what} is no public key: name+hash+base64 is one");
+        match &self.key {
+            Some(text) if text.contains('+') => PublicKey::parse(text).ok_or_else(|| not_one(text)),
+            Some(path) => PublicKey::parse(&read(Path::new(path))?).ok_or_else(|| not_one(path)),
+            None => {
+                let path = data_dir.join("audit.pub");
+                PublicKey::parse(&read(&path)?).ok_or_else(|| not_one(&path.display().to_string()))
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+/// The notes in a text, one after the other: each ends with its signature.
+fn notes(text: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = String::new();
+    for line in text.lines() {
+        if note.is_empty() && line.is_empty() {
+            continue;
+        }
+        note.push_str(line);
+        note.push('\n');
+        if line.starts_with("\u{2014} ") {
+            notes.push(std::mem::take(&mut note));
+        }
+    }
+    notes
+}
+
+fn human(key: &PublicKey, report: &Report) -> String {
+    let mut text = String::new();
+    for problem in &report.problems {
+        text.push_str(&format!("{problem}\n"));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    let Report { records, files, boots, checkpoints, anchors, problems, .. } = report;
+    let verdict = match problems.len() as u64 {
+        0 => "OK".to_owned(),
+        count => format!("NOT OK: {}", counted(count, "problem")),
+    };
+    let read = [(records, "record"), (files, "file"), (boots, "boot"), (checkpoints, "checkpoint")];
+    let read = read.map(|(count, what)| counted(*count, what)).join(", ");
+    let anchor = match *anchors {
+        0 => "none".to_owned(),
+        count => counted(count, "checkpoint"),
+    };
+    text.push_str(&format!("{verdict}; {read}; key: {}; anchor: {anchor}\n", key.name()));
+    text
+}
+
+fn json(key: &PublicKey, report: &Report) -> String {
+    let problem = |problem: &audit::verify::Problem| json!({ "file": problem.file, "line": problem.line, "what": problem.what });
+    let value = json!({
+        "ok": report.problems.is_empty(),
+        "problems": report.problems.iter().map(problem).collect::<Vec<_>>(),
+        "notes": report.notes,
+        "records": report.records,
+        "files": report.files,
+        "boots": report.boots,
+        "checkpoints": report.checkpoints,
+        "key": key.to_string(),
+        "anchor": (report.anchors > 0).then_some(report.anchors),
+    });
+    format!("{value}\n")
+}

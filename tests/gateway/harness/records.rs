@@ -1,0 +1,81 @@
+//! Records that no gate made, for logs that are only to be checked.
+
+use std::time::Duration;
+
+use onegate::audit::AuditLog;
+use onegate::model::denial::Denial;
+use onegate::model::id::RequestId;
+use onegate::model::record::{ActRecord, Caller, End, Entry, Outcome, RequestRecord, Surface};
+use onegate::model::time::UnixMicros;
+
+/// Records of requests, allowed and denied, and of acts, in several batches.
+pub fn write(log: &AuditLog, numbers: std::ops::Range<u64>) {
+    for n in numbers {
+        if n % 10 == 9 {
+            log.record_act(act(n)).expect("room");
+        } else {
+            log.reserve().expect("room").complete(request(n));
+        }
+        if n % 4 == 3 {
+            log.flush(Duration::from_mins(1)).expect("written");
+        }
+    }
+    log.flush(Duration::from_mins(1)).expect("written");
+}
+
+fn id(n: u64) -> RequestId {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&n.to_be_bytes());
+    RequestId::from_parts(1_772_366_400_000, random)
+}
+
+fn request(n: u64) -> Entry {
+    let outcome =
+        if n.is_multiple_of(3) { Outcome::Denied(Denial::NotFound) } else { Outcome::Allowed };
+    Entry::Request(Box::new(RequestRecord {
+        id: id(n),
+        time: UnixMicros(1_772_366_400_000_000),
+        surface: Surface::Rest,
+        caller: Caller::Anonymous { claimed: None },
+        peer_ip: None,
+        source_ip: None,
+        method: Some(http::Method::GET),
+        host: "api.example.com".into(),
+        path: format!("/payments/{n}").into(),
+        api: None,
+        operation: None,
+        product: None,
+        outcome,
+        reason: None,
+        limit: None,
+        shadow_limit: None,
+        status: 200,
+        upstream: None,
+        endpoint: None,
+        end: End::Complete,
+        duration_us: 0,
+        upstream_us: None,
+        request_bytes: 0,
+        response_bytes: 0,
+        policy: "0123456789abcdef+1".into(),
+        trace_id: [0; 16],
+        parent_request_id: None,
+        access: None,
+    }))
+}
+
+fn act(n: u64) -> ActRecord {
+    ActRecord {
+        id: id(n),
+        time: UnixMicros(1_772_366_400_000_000),
+        actor: "uid=0 login=ann sudo_user=-".into(),
+        action: "client.change".into(),
+        target: "client/mobile-app".into(),
+        reason_given: Some("left the team".into()),
+        ticket: None,
+        before: None,
+        after: None,
+        succeeded: true,
+        policy: "0123456789abcdef+1".into(),
+    }
+}
