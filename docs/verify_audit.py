@@ -210,6 +210,7 @@ class Boot:
             # Of a boot that has a problem no more is known: the rest is then taken as it is.
             expect(found, {"size": found.get("size"), "root": found.get("root")} | self.before)
         elif found is not None:
+            need(not self.log.unproven, "`previous` is not null after boots without a proof")
             file = str(found.get("file")) if isinstance(found, dict) else ""
             need(FILE_NAME.fullmatch(file), "`previous` names no file of an audit log")
             print(f"note: the log begins after {file}")
@@ -262,6 +263,7 @@ class Log:
         self.directory, self.key = directory, key
         self.kept, self.found = {}, set()  # checkpoints: those kept elsewhere, and those of them in the log
         self.problems = self.records = self.checkpoints = 0
+        self.unproven = False  # whether boots without any proof come first
 
     def problem(self, file, line, what):
         print(f"{file}:{line}: {what}")
@@ -281,6 +283,10 @@ class Log:
     def check_boots(self, boots):
         before = None
         for name, files in boots.items():
+            if not before and name != max(boots) and self.is_of_old(files[0]):
+                print(f"note: {files[0]}: written before the log proved itself, not checked")
+                self.unproven = True
+                continue
             boot = Boot(self, name, files, before, name == max(boots))
             before = {"file": files[-1]}
             try:
@@ -288,6 +294,10 @@ class Log:
                 before |= {"size": boot.size, "root": root_of(boot.peaks).hex()}
             except (ValueError, OSError) as problem:
                 self.problem(boot.file, boot.line, problem)
+
+    def is_of_old(self, file):
+        with open(os.path.join(self.directory, file), "rb") as lines:
+            return lines.readline().startswith(b'{"v":')
 
     def check_kept(self):
         """What was kept elsewhere must have been found among the log's checkpoints."""

@@ -21,14 +21,14 @@ pub fn gap(refused: u64, time: UnixMicros) -> Entry {
 
 /// The record of a boot that nobody had closed.
 pub fn recovered(recovered: &Recovered, time: UnixMicros) -> ActRecord {
-    let Recovered { file, bytes_cut, lines_committed, damaged_at } = recovered;
+    let Recovered { file, bytes_cut, lines_unsigned, damaged_at } = recovered;
     let damaged = match damaged_at {
         Some((line, fault)) => json!({ "line": line, "what": fault.to_string() }),
         None => Value::Null,
     };
     let after = json!({
         "bytes_cut": bytes_cut,
-        "lines_committed": lines_committed,
+        "lines_unsigned": lines_unsigned,
         "damaged": damaged,
     });
     let target = format!("audit/{file}");

@@ -107,7 +107,10 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
 /// lies between its boot's begin and its file's last change; a clock may have been stepped a little
 /// in between.
 fn outside(period: &Period, name: SegmentName, path: &Path) -> bool {
-    let after = || period.to.is_some_and(|to| name.boot.started().0 > to.0.saturating_add(STEP));
+    // A boot after the clock was set back is named later than it began.
+    let started = name.boot.started().0;
+    let is_true = || changed(path).is_some_and(|at| at.0 >= started.saturating_sub(STEP));
+    let after = || period.to.is_some_and(|to| started > to.0.saturating_add(STEP)) && is_true();
     let before =
         |from: UnixMicros| changed(path).is_some_and(|at| at.0 < from.0.saturating_sub(STEP));
     after() || period.from.is_some_and(before)

@@ -249,6 +249,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             self.file = FileIs::Ended;
         }
         if self.file == FileIs::Ended {
+            if !self.segments.is_spent() {
+                // Its last checkpoint too, or a power cut could tear the end of a file that is over.
+                self.segments.sync()?;
+            }
             self.segments.begin_next()?;
             self.file = FileIs::New;
         }

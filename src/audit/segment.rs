@@ -17,7 +17,7 @@ use crate::model::time::UnixMicros;
 /// One opening of the log. It names files, and with `seq` it names records.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Boot {
-    /// In whole seconds since 1970; no two boots of a log share one, so that names order them.
+    /// In whole seconds since 1970; later than that of every boot before, so that names order them.
     started: i64,
     id: BootId,
 }
@@ -28,10 +28,9 @@ pub struct BootId(u32);
 impl Boot {
     /// A new boot beside those whose files are `known`.
     pub fn new(now: UnixMicros, random: u32, known: &[SegmentName]) -> Self {
-        let mut started = now.seconds();
-        while known.iter().any(|name| name.boot.started == started) {
-            started += 1;
-        }
+        // Also where the clock was set back: the order of names is the order of boots.
+        let last = known.iter().map(|name| name.boot.started).max();
+        let started = last.map_or(now.seconds(), |last| now.seconds().max(last + 1));
         Self { started, id: BootId(random) }
     }
 
@@ -137,11 +136,11 @@ impl SegmentWriter {
 
     /// Brings what was appended to the medium; cheap when nothing was.
     pub fn sync(&mut self) -> io::Result<()> {
-        if !std::mem::take(&mut self.dirty) {
-            return Ok(());
-        }
         if self.spent {
             return Err(io::Error::other("a sync of this file has failed before"));
+        }
+        if !std::mem::take(&mut self.dirty) {
+            return Ok(());
         }
         self.file.sync_data().inspect_err(|_| self.spent = true)
     }
@@ -172,7 +171,7 @@ impl SegmentWriter {
     pub fn begin_next(&mut self) -> io::Result<()> {
         let next = self.name.next();
         let path = next.path(&self.directory);
-        let file = create(&path)?;
+        let file = create(&path).or_else(|error| unused(&path).ok_or(error))?;
         if let Err(error) = sync_directory(&self.directory) {
             // It may be tried again: there is no number without a file, and no file without a use.
             std::fs::remove_file(path).ok();
@@ -192,6 +191,12 @@ pub fn make_directory(directory: &Path) -> io::Result<()> {
 
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A file that a failed attempt to begin it has left, and that could not be removed.
+fn unused(path: &Path) -> Option<File> {
+    let file = OpenOptions::new().append(true).open(path).ok()?;
+    (file.metadata().ok()?.len() == 0).then_some(file)
 }
 
 /// A new file's name is safe only once its directory is.
@@ -251,6 +256,9 @@ mod tests {
         assert_eq!(first.to_string(), "20261121T210748Z-00000009-000001.jsonl");
         assert_eq!(second.to_string(), "20261121T210749Z-00000001-000001.jsonl");
         assert!(first < second);
+        let earlier = UnixMicros::from_seconds(1_795_200_000);
+        let third = SegmentName { boot: Boot::new(earlier, 5, &[second, first]), number: 1 };
+        assert!(second < third, "the clock was set back");
     }
 
     fn writer(directory: &Directory, bytes_max: u64) -> SegmentWriter {

@@ -52,6 +52,10 @@ pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Resu
         let is_last = Some(first.boot) == last_boot;
         check.boot(files, if is_last { Boots::Last } else { Boots::Earlier })?;
     }
+    if names.is_empty() {
+        let what = "there is no file of a log here".into();
+        check.report.problems.push(Problem { file: "(no file)".into(), line: 1, what });
+    }
     check.look_for_anchors(&names);
     Ok(check.report)
 }
@@ -94,10 +98,14 @@ impl<'a> Check<'a> {
             match self.file(*file, &mut replay)? {
                 Read::Whole => {}
                 Read::Unproven => {
-                    self.unproven(*file);
+                    self.unproven(*file, which);
                     return Ok(());
                 }
-                Read::Torn if which == Boots::Last && Some(file) == files.last() => {
+                Read::Torn
+                    if which == Boots::Last
+                        && Some(file) == files.last()
+                        && replay.as_ref().is_none_or(|replay| replay.ended.is_none()) =>
+                {
                     self.report.notes.push(format!("{file}: its next line is being written"));
                 }
                 Read::Torn => {
@@ -133,11 +141,7 @@ impl<'a> Check<'a> {
             Boots::Earlier | Boots::Last => {}
         }
         let tree = &replay.state().tree;
-        self.before = Before::Ended(Previous {
-            file: file.to_string().into(),
-            size: tree.size(),
-            root: tree.root().to_string().into(),
-        });
+        self.before = Before::Ended(Previous::new(file, tree.size(), tree.root()));
     }
 
     fn file(&mut self, file: SegmentName, replay: &mut Option<Replay<'a>>) -> io::Result<Read> {
@@ -208,15 +212,15 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A file of the time before there were proofs.
-    fn unproven(&mut self, file: SegmentName) {
+    /// A file of the time before there were proofs. Others must follow, which prove themselves.
+    fn unproven(&mut self, file: SegmentName, which: Boots) {
         match self.before {
-            Before::Nothing | Before::Unproven => {
+            Before::Nothing | Before::Unproven if which == Boots::Earlier => {
                 self.before = Before::Unproven;
                 let note = format!("{file}: written before the log proved itself, not checked");
                 self.report.notes.push(note);
             }
-            Before::Ended(_) | Before::Unknown => {
+            Before::Nothing | Before::Unproven | Before::Ended(_) | Before::Unknown => {
                 self.last = Some((file, 1));
                 self.faulty(&Fault::NoSegment);
             }

@@ -54,11 +54,10 @@ impl VerifyArgs {
         let mut anchors = Vec::new();
         for path in &self.checkpoint {
             let text = read(path)?;
-            let notes = notes(&text);
-            if notes.is_empty() {
-                return Err(format!("{}: there is no checkpoint in it", path.display()));
-            }
-            anchors.extend(notes);
+            let notes = notes(&text).filter(|notes| !notes.is_empty());
+            let none =
+                || format!("{}: it holds no whole checkpoint, or more than such", path.display());
+            anchors.extend(notes.ok_or_else(none)?);
         }
         let directory = audit::directory(data_dir);
         let report = verify(&directory, &key, &anchors);
@@ -70,14 +69,11 @@ impl VerifyArgs {
 
     fn public_key(&self, data_dir: &Path) -> Result<PublicKey, String> {
         let not_one = |what: &str| format!("{what} is no public key: name+hash+base64 is one");
-        match &self.key {
-            Some(text) if text.contains('+') => PublicKey::parse(text).ok_or_else(|| not_one(text)),
-            Some(path) => PublicKey::parse(&read(Path::new(path))?).ok_or_else(|| not_one(path)),
-            None => {
-                let path = data_dir.join("audit.pub");
-                PublicKey::parse(&read(&path)?).ok_or_else(|| not_one(&path.display().to_string()))
-            }
+        if let Some(key) = self.key.as_deref().and_then(PublicKey::parse) {
+            return Ok(key);
         }
+        let path = self.key.as_ref().map_or_else(|| data_dir.join("audit.pub"), PathBuf::from);
+        PublicKey::parse(&read(&path)?).ok_or_else(|| not_one(&path.display().to_string()))
     }
 }
 
@@ -85,8 +81,8 @@ fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-/// The notes in a text, one after the other: each ends with its signature.
-fn notes(text: &str) -> Vec<String> {
+/// The notes in a text, one after the other: each ends with its signature. None when the last does not.
+fn notes(text: &str) -> Option<Vec<String>> {
     let mut notes = Vec::new();
     let mut note = String::new();
     for line in text.lines() {
@@ -99,7 +95,7 @@ fn notes(text: &str) -> Vec<String> {
             notes.push(std::mem::take(&mut note));
         }
     }
-    notes
+    note.is_empty().then_some(notes)
 }
 
 fn human(key: &PublicKey, report: &Report) -> String {

@@ -107,8 +107,8 @@ impl Log {
         line["checkpoint"].as_str().expect("a note").to_owned()
     }
 
-    /// What both verifiers say; they must agree on the verdict and on the first place.
-    fn verdict(&self, checkpoints: &[&Path]) -> Verdict {
+    /// Both verifiers, the gate's first.
+    fn verify(&self, checkpoints: &[&Path]) -> [Said; 2] {
         let key = self.path().join("audit.pub");
         let with = |command: &mut Command| {
             for checkpoint in checkpoints {
@@ -121,6 +121,12 @@ impl Log {
         let mut theirs = Command::new(tools::python());
         let theirs = theirs.arg("docs/verify_audit.py").arg(self.audit()).arg("--key").arg(&key);
         let theirs = with(theirs);
+        [ours, theirs]
+    }
+
+    /// What both verifiers say; they must agree on the verdict and on the first place.
+    fn verdict(&self, checkpoints: &[&Path]) -> Verdict {
+        let [ours, theirs] = self.verify(checkpoints);
         let (ours, theirs) = (Verdict::of(&ours), Verdict::of(&theirs));
         if checkpoints.is_empty() {
             assert_eq!(ours.place, theirs.place, "{}\n{}", ours.text, theirs.text);
@@ -287,6 +293,37 @@ fn everything_that_is_missing_is_named() {
         });
         (file, at + 1)
     });
+}
+
+#[test]
+fn a_log_without_its_proof_is_not_good() {
+    let log = Log { folder: Folder::new() };
+    log.boot(10);
+    log.boot(10);
+    let strip = |log: &Log, files: &[PathBuf]| {
+        let copy = log.copy();
+        for file in files {
+            edit(&copy.audit().join(name(file)), |lines| {
+                lines.retain(|line| line.starts_with(RECORD));
+            });
+        }
+        copy
+    };
+    assert!(strip(&log, &log.files()).verdict(&[]).place.is_some(), "all of it");
+    assert!(strip(&log, &log.boots()[0]).verdict(&[]).place.is_some(), "the first boot");
+    let empty = log.copy();
+    empty.files().iter().for_each(|file| fs::remove_file(file).expect("removes"));
+    let says = empty.verify(&[]);
+    assert!(says.iter().all(|said| said.code == Some(1)), "{says:?}");
+
+    // What a gate before this format has left may stand before it.
+    let old = Log { folder: Folder::new() };
+    old.boot(10);
+    for file in old.files() {
+        edit(&file, |lines| lines.retain(|line| line.starts_with(RECORD)));
+    }
+    old.boot(10);
+    assert_eq!(old.verdict(&[]).place, None);
 }
 
 #[test]

@@ -91,6 +91,9 @@ impl SigningKey {
         let failed = |error| KeyError::File { path: secret.display().to_string(), error };
         let key = match fs::read(&secret) {
             Ok(pem) => PKey::private_key_from_pem(&pem).map_err(|_| KeyError::NotAKey)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && public.exists() => {
+                return Err(KeyError::Lost);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = PKey::generate_ed25519().map_err(KeyError::Crypto)?;
                 let pem = key.private_key_to_pem_pkcs8().map_err(KeyError::Crypto)?;
@@ -104,8 +107,12 @@ impl SigningKey {
         let named = PublicKey::new(&key_name(name), raw).ok_or(KeyError::NotAKey)?;
         // The name it was made with stays, also when the host gets another.
         let kept = fs::read_to_string(&public).ok().and_then(|text| PublicKey::parse(&text));
-        if let Some(kept) = kept.filter(|kept| kept.raw == raw) {
-            return Ok(Self { public: kept, key });
+        if let Some(kept) = kept {
+            return if kept.raw == raw {
+                Ok(Self { public: kept, key })
+            } else {
+                Err(KeyError::Other)
+            };
         }
         fs::write(&public, format!("{named}\n")).map_err(failed)?;
         Ok(Self { public: named, key })
@@ -138,7 +145,9 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(draft, path)
+    fs::rename(draft, path)?;
+    // Records that it signs may be on the medium before its name is.
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Why there is no key to sign with.
@@ -150,6 +159,10 @@ pub enum KeyError {
     },
     /// It holds something, but no Ed25519 key.
     NotAKey,
+    /// Its public half is there, and it is not.
+    Lost,
+    /// Its public half is another's.
+    Other,
     Crypto(ErrorStack),
 }
 
@@ -157,8 +170,13 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, error } => write!(f, "{path}: {error}"),
-            Self::NotAKey => f.write_str(
-                "audit.key in the data directory is not an Ed25519 key in PEM: move it away and a new one is made",
+            Self::NotAKey => f.write_str("audit.key in the data directory is not an Ed25519 key in PEM"),
+            Self::Lost => f.write_str(
+                "audit.key is gone from the data directory, and audit.pub is there: put the key back. A log is \
+                 signed with one key; to begin another, move audit.pub and the audit directory away",
+            ),
+            Self::Other => f.write_str(
+                "audit.key in the data directory is not the key of audit.pub: put the one that was there back",
             ),
             Self::Crypto(error) => write!(f, "cannot make a key for the audit log: {error}"),
         }
@@ -202,6 +220,9 @@ mod tests {
         for broken in [cut, short, "", "a+b", "a+b+c", "+1+AQ=="] {
             assert!(PublicKey::parse(broken).is_none(), "{broken}");
         }
+        fs::remove_file(directory.path().join("audit.key")).expect("removes");
+        let error = SigningKey::in_directory(directory.path(), "gate-1").expect_err("no key");
+        assert!(matches!(error, KeyError::Lost), "{error}");
         fs::write(directory.path().join("audit.key"), "junk").expect("writes");
         let error = SigningKey::in_directory(directory.path(), "gate-1").expect_err("no key");
         assert!(error.to_string().contains("audit.key"), "{error}");

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::segment::SegmentName;
 use crate::model::hex;
 
 use super::checkpoint::Totals;
@@ -89,6 +90,12 @@ pub struct Previous {
     pub file: Box<str>,
     pub size: u64,
     pub root: Box<str>,
+}
+
+impl Previous {
+    pub fn new(file: SegmentName, size: u64, root: Hash) -> Self {
+        Self { file: file.to_string().into(), size, root: root.to_string().into() }
+    }
 }
 
 /// Where a file begins in its boot.

@@ -12,9 +12,10 @@ use crate::model::time::UnixMicros;
 
 use super::checkpoint::{Cause, Checkpoint};
 use super::key::{PublicKey, SigningKey};
-use super::lines::{Control, Previous, Segment};
+use super::lines::{Control, Kind, Previous, Segment};
 use super::prover::Prover;
 use super::replay::{Fault, Replay, Seen};
+use super::tree::Tree;
 
 /// How the boot before ended.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub struct Recovered {
     pub file: SegmentName,
     /// Of a line that was not whole.
     pub bytes_cut: u64,
-    /// Whole lines that had not been committed.
-    pub lines_committed: u64,
+    /// Whole lines that no checkpoint had signed: nothing but the file speaks for them.
+    pub lines_unsigned: u64,
     /// Where the file is not what it must be, so that it was left as it is: the line, from 1.
     pub damaged_at: Option<(u64, Fault)>,
 }
@@ -73,41 +74,52 @@ fn close_file(
     now: UnixMicros,
 ) -> io::Result<Option<Before>> {
     let path = file.path(directory);
-    if let Some(Checkpoint { size, root, .. }) = last_word(&path, &key.public)? {
-        let (file, root) = (file.to_string().into(), root.to_string().into());
-        let previous = Previous { file, size, root };
-        return Ok(Some(Before { previous, recovered: None }));
+    if let Some(last) = last_word(&path, &key.public)? {
+        let previous = Previous::new(file, last.size, last.root);
+        // After a crash the next boot says so. It did not get that far, or this were not the last one.
+        let again = last.cause == Cause::Crash;
+        return Ok(Some(Before { previous, recovered: again.then(|| Recovered::of(file)) }));
     }
     let bytes = fs::read(&path)?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (whole, torn) = bytes.split_at(whole);
     let mut lines = whole.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
-    let Ok((mut replay, segment)) = Replay::begin(None, file, first) else { return Ok(None) };
-    let mut recovered =
-        Recovered { file, bytes_cut: torn.len() as u64, lines_committed: 1, damaged_at: None };
+    let mut recovered = Recovered { bytes_cut: torn.len() as u64, ..Recovered::of(file) };
+    let (mut replay, segment) = match Replay::begin(Some(&key.public), file, first) {
+        Ok(begun) => begun,
+        // A log of the time before there were proofs.
+        Err(_) if Kind::of(first) == Kind::Record => return Ok(None),
+        Err(fault) => {
+            recovered.damaged_at = Some((1, fault));
+            let previous = Previous::new(file, 0, Tree::default().root());
+            return Ok(Some(Before { previous, recovered: Some(recovered) }));
+        }
+    };
+    let mut open = 1;
     for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.is_empty()) {
         match replay.line(line) {
-            Ok(Seen::Record | Seen::Segment) => recovered.lines_committed += 1,
-            Ok(Seen::Commit | Seen::Checkpoint(_)) => recovered.lines_committed = 0,
+            Ok(Seen::Record | Seen::Segment) => open += 1,
+            Ok(Seen::Commit) => {}
+            Ok(Seen::Checkpoint(_)) => open = 0,
             Err(fault) => {
                 recovered.damaged_at = Some((number, fault));
                 break;
             }
         }
     }
-    let ended = replay.ended.is_some() && torn.is_empty();
-    if !ended && recovered.damaged_at.is_none() {
-        finish(&path, whole.len() as u64, file, &segment, &mut replay, key, now)?;
+    recovered.lines_unsigned = open;
+    if recovered.damaged_at.is_none() {
+        let whole_bytes = whole.len() as u64;
+        if replay.ended.is_some() {
+            cut(&path, whole_bytes)?.sync_data()?;
+        } else {
+            finish(&path, whole_bytes, file, &segment, &mut replay, key, now)?;
+        }
     }
-    let state = replay.state();
-    let previous = Previous {
-        file: file.to_string().into(),
-        size: state.tree.size(),
-        root: state.tree.root().to_string().into(),
-    };
-    let recovered = (!ended || recovered.damaged_at.is_some()).then_some(recovered);
-    Ok(Some(Before { previous, recovered }))
+    let tree = &replay.state().tree;
+    let previous = Previous::new(file, tree.size(), tree.root());
+    Ok(Some(Before { previous, recovered: Some(recovered) }))
 }
 
 /// The checkpoint that a boot ended with, if it did.
@@ -137,8 +149,7 @@ fn finish(
     key: &Arc<SigningKey>,
     now: UnixMicros,
 ) -> io::Result<()> {
-    let mut out = OpenOptions::new().append(true).open(path)?;
-    out.set_len(whole_bytes)?;
+    let mut out = cut(path, whole_bytes)?;
     let (state, batch) = replay.take();
     let mut prover = Prover::resume(Arc::clone(key), &segment.node, state, batch);
     let mut lines = Vec::new();
@@ -151,21 +162,34 @@ fn finish(
     Ok(())
 }
 
+/// A file without what comes after its whole lines.
+fn cut(path: &Path, whole_bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).open(path)?;
+    file.set_len(whole_bytes)?;
+    Ok(file)
+}
+
 fn write(file: &mut File, lines: &[u8]) -> io::Result<()> {
     file.write_all(lines)?;
     file.sync_data()
 }
 
+impl Recovered {
+    const fn of(file: SegmentName) -> Self {
+        Self { file, bytes_cut: 0, lines_unsigned: 0, damaged_at: None }
+    }
+}
+
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, bytes_cut, lines_committed, damaged_at } = self;
+        let Self { file, bytes_cut, lines_unsigned, damaged_at } = self;
         if let Some((line, fault)) = damaged_at {
             return write!(f, "{file}:{line}: {fault}; the file is left as it is");
         }
         write!(
             f,
             "the gate before did not stop in good order: {file} is closed, {bytes_cut} bytes of a torn line \
-             cut off, {lines_committed} whole lines committed"
+             cut off, {lines_unsigned} whole lines signed that were not"
         )
     }
 }

@@ -149,6 +149,21 @@ fn files_outside_the_period_are_not_read() {
     check(Some(10 * hour + 61), Some(20 * hour), &[], 2);
 }
 
+/// After the clock was set back a boot is named later than it began: its name says nothing of its times.
+#[test]
+fn a_boot_that_is_named_late_is_read() {
+    let directory = Directory::new();
+    let record = RequestRecord { time: UnixMicros::from_seconds(60), ..bare(1) };
+    for name in write_boot(&directory, 900_000, vec![vec![Entry::Request(Box::new(record))]]) {
+        let file = File::options().append(true).open(name.path(directory.path()));
+        let changed = UNIX_EPOCH + Duration::from_mins(2);
+        file.expect("opens").set_modified(changed).expect("sets");
+    }
+    let period = Period { from: None, to: Some(UnixMicros::from_seconds(3600)) };
+    let filter = Filter { period, ..Filter::default() };
+    assert_eq!(all(&directory, &filter, None).0, ids([1]));
+}
+
 #[test]
 fn refused_requests_count_towards_completeness() {
     let directory = Directory::new();
