@@ -180,7 +180,7 @@ impl<'a> Check<'a> {
     }
 
     fn begin(&mut self, file: SegmentName, line: &[u8]) -> Result<Replay<'a>, Fault> {
-        let (replay, segment) = Replay::begin(Some(self.key), file, line)?;
+        let (replay, segment) = Replay::begin(self.key, file, line)?;
         if file.number != 1 {
             return Err(Fault::FileMissing { expected: 1 });
         }

@@ -58,11 +58,6 @@ impl<'h> Judged<'h> {
     }
 }
 
-/// The first value of a field.
-pub fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
-    headers.get(name).map(HeaderValue::as_bytes)
-}
-
 /// Fields that every request is looked at for.
 #[derive(Debug, Default)]
 pub struct Noted<'h> {
@@ -90,7 +85,8 @@ impl<'h> Noted<'h> {
 
 /// Whether a trusted proxy says that the caller came to it over TLS.
 pub fn is_https(headers: &HeaderMap) -> bool {
-    field(headers, &X_FORWARDED_PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+    let proto = headers.get(X_FORWARDED_PROTO);
+    proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 pub fn is_trusted(ip: Option<IpAddr>, trusted: &[IpNet]) -> bool {

@@ -47,25 +47,12 @@ fn parse(field: &[u8]) -> Option<([u8; 16], u8)> {
         return None;
     }
     let mut trace_id = [0; 16];
-    unhex(&field[3..35], &mut trace_id)?;
+    hex::read(&field[3..35], &mut trace_id)?;
     let mut parent = [0; 8];
-    unhex(&field[36..52], &mut parent)?;
+    hex::read(&field[36..52], &mut parent)?;
     let mut flags = [0; 1];
-    unhex(&field[53..55], &mut flags)?;
+    hex::read(&field[53..55], &mut flags)?;
     (trace_id != [0; 16] && parent != [0; 8]).then_some((trace_id, flags[0]))
-}
-
-/// Lower case only, as the specification says.
-fn unhex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
-    for ([high, low], byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(())
 }
 
 #[cfg(test)]

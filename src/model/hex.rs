@@ -7,6 +7,19 @@ pub fn write(bytes: &[u8], text: &mut [u8]) {
     }
 }
 
+/// Reads as many bytes as there is room for. Lower case only; None for any other character.
+pub fn read(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    for ([high, low], byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(())
+}
+
 #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
 const fn digits_of(byte: u8) -> [u8; 2] {
     const DIGITS: [[u8; 2]; 256] = digits();
@@ -33,6 +46,8 @@ mod tests {
             let mut text = [b'?'; 3];
             super::write(&[byte], &mut text);
             assert_eq!(text.as_slice(), format!("{byte:02x}?").as_bytes());
+            let mut back = [0];
+            assert_eq!((super::read(&text, &mut back), back), (Some(()), [byte]));
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Plan {
     pub policy_header: HeaderValue,
     /// Of each rate, its pace.
     paces: Box<[Pace]>,
-    /// Of each limit, how its item in `RateLimit` begins. In the order of [`Plan::at`].
+    /// Of each limit, how its item in `RateLimit` begins. In the order of [`LimitAt`].
     items: Box<[Box<str>]>,
     is_plain: bool,
 }

@@ -108,7 +108,7 @@ impl Checkpoint {
     }
 
     /// Reads what a note says, whoever signed it.
-    pub fn parse(note: &str) -> Option<Self> {
+    fn parse(note: &str) -> Option<Self> {
         let mut lines = note.lines();
         let mut line = || lines.next();
         let origin = line()?.into();

@@ -12,7 +12,7 @@ use crate::model::time::UnixMicros;
 
 use super::checkpoint::{Cause, Checkpoint};
 use super::key::{PublicKey, SigningKey};
-use super::lines::{Control, Kind, Previous, Segment};
+use super::lines::{Control, Kind, Previous};
 use super::prover::Prover;
 use super::replay::{Fault, Replay, Seen};
 use super::tree::Tree;
@@ -86,7 +86,7 @@ fn close_file(
     let mut lines = whole.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     let mut recovered = Recovered { bytes_cut: torn.len() as u64, ..Recovered::of(file) };
-    let (mut replay, segment) = match Replay::begin(Some(&key.public), file, first) {
+    let (mut replay, segment) = match Replay::begin(&key.public, file, first) {
         Ok(begun) => begun,
         // A log of the time before there were proofs.
         Err(_) if Kind::of(first) == Kind::Record => return Ok(None),
@@ -109,16 +109,19 @@ fn close_file(
         }
     }
     recovered.lines_unsigned = open;
-    if recovered.damaged_at.is_none() {
-        let whole_bytes = whole.len() as u64;
-        if replay.ended.is_some() {
-            cut(&path, whole_bytes)?.sync_data()?;
-        } else {
-            finish(&path, whole_bytes, file, &segment, &mut replay, key, now)?;
-        }
-    }
+    // Neither a commit nor a checkpoint is a leaf.
     let tree = &replay.state().tree;
     let previous = Previous::new(file, tree.size(), tree.root());
+    if recovered.damaged_at.is_none() {
+        let mut out = cut(&path, whole.len() as u64)?;
+        if replay.ended.is_some() {
+            out.sync_data()?;
+        } else {
+            let (state, batch) = replay.into_parts();
+            let prover = Prover::resume(Arc::clone(key), &segment.node, state, batch);
+            finish(&mut out, prover, file, now)?;
+        }
+    }
     Ok(Some(Before { previous, recovered: Some(recovered) }))
 }
 
@@ -139,27 +142,19 @@ fn last_word(path: &Path, key: &PublicKey) -> io::Result<Option<Checkpoint>> {
 /// Far more than a checkpoint's line has.
 const CHECKPOINT_BYTES_MAX: u64 = 8192;
 
-/// Cuts off what is torn, commits what is whole, and says the last word.
+/// Commits what is whole, and says the last word.
 fn finish(
-    path: &Path,
-    whole_bytes: u64,
+    out: &mut File,
+    mut prover: Prover,
     file: SegmentName,
-    segment: &Segment,
-    replay: &mut Replay<'_>,
-    key: &Arc<SigningKey>,
     now: UnixMicros,
 ) -> io::Result<()> {
-    let mut out = cut(path, whole_bytes)?;
-    let (state, batch) = replay.take();
-    let mut prover = Prover::resume(Arc::clone(key), &segment.node, state, batch);
     let mut lines = Vec::new();
     prover.commit(&mut lines);
-    write(&mut out, &lines)?;
+    write(out, &lines)?;
     lines.clear();
     prover.checkpoint(&mut lines, file, Cause::Crash, now).map_err(io::Error::other)?;
-    write(&mut out, &lines)?;
-    replay.resume(prover.state().clone());
-    Ok(())
+    write(out, &lines)
 }
 
 /// A file without what comes after its whole lines.

@@ -15,7 +15,7 @@ use crate::audit::segment::SegmentName;
 /// One boot, line by line.
 #[derive(Debug)]
 pub struct Replay<'k> {
-    key: Option<&'k PublicKey>,
+    key: &'k PublicKey,
     file: SegmentName,
     node: Box<str>,
     boot: Box<str>,
@@ -39,10 +39,9 @@ pub enum Seen {
 }
 
 impl<'k> Replay<'k> {
-    /// Begins with the first line of a file, as that says where in its boot it is. Without a key
-    /// signatures are not looked at.
+    /// Begins with the first line of a file, as that says where in its boot it is.
     pub fn begin(
-        key: Option<&'k PublicKey>,
+        key: &'k PublicKey,
         file: SegmentName,
         line: &[u8],
     ) -> Result<(Self, Segment), Fault> {
@@ -83,19 +82,9 @@ impl<'k> Replay<'k> {
         &self.state
     }
 
-    /// Whether every leaf is committed.
-    pub const fn is_committed(&self) -> bool {
-        self.batch.is_empty()
-    }
-
     /// What is known so far, and the leaves that are not committed.
-    pub fn take(&mut self) -> (State, Vec<Hash>) {
-        (self.state.clone(), std::mem::take(&mut self.batch))
-    }
-
-    /// Goes on where another went on.
-    pub fn resume(&mut self, state: State) {
-        self.state = state;
+    pub fn into_parts(self) -> (State, Vec<Hash>) {
+        (self.state, self.batch)
     }
 
     /// The next line, which is not the first of a file, without its line break.
@@ -162,10 +151,7 @@ impl<'k> Replay<'k> {
     }
 
     fn checkpoint(&mut self, note: String) -> Result<Seen, Fault> {
-        let checkpoint = match self.key {
-            Some(key) => Checkpoint::open(&note, key).map_err(Fault::Note)?,
-            None => Checkpoint::parse(&note).ok_or(Fault::Note(NoteError::NotACheckpoint))?,
-        };
+        let checkpoint = Checkpoint::open(&note, self.key).map_err(Fault::Note)?;
         if !self.batch.is_empty() {
             return Err(Fault::Uncommitted);
         }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::model::hex;
+
 /// A SHA-256.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct Hash(pub [u8; 32]);
@@ -32,16 +34,8 @@ impl Hash {
     /// 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-        (pairs.len() == bytes.len()).then_some(())?;
-        let digit = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
+        (text.len() == bytes.len() * 2).then_some(())?;
+        hex::read(text.as_bytes(), &mut bytes)?;
         Some(Self(bytes))
     }
 }
