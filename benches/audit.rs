@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -12,7 +12,7 @@ use onegate::audit::filter::Filter;
 use onegate::audit::line::Encoder;
 use onegate::audit::query;
 use onegate::audit::{self, AuditLog};
-use onegate::model::api::{Access, ApiFacts, Methods, Operation};
+use onegate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
 use onegate::model::client::{Credential, Status};
 use onegate::model::id::{
     ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
@@ -20,7 +20,7 @@ use onegate::model::id::{
 };
 use onegate::model::policy::AuditSettings;
 use onegate::model::proof::Proof;
-use onegate::model::record::{Caller, End, Entry, Outcome, RequestRecord, Surface};
+use onegate::model::record::{Caller, End, Outcome, RequestRecord, Surface};
 use onegate::model::template::Template;
 use onegate::model::time::UnixMicros;
 use onegate::model::upstream::Address;
@@ -32,13 +32,13 @@ fn encode(criterion: &mut Criterion) {
     let mut encoder = Encoder::for_boot("gate-1.example.com", UnixMicros(1_772_366_400_000_000), 7);
     let entry = Sample::new().entry();
     let mut out = Vec::with_capacity(4096);
-    encoder.encode(&mut out, 1, &entry);
+    encoder.request(&mut out, 1, &entry);
     let mut group = criterion.benchmark_group("audit");
     group.throughput(Throughput::Bytes(out.len() as u64));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
             out.clear();
-            encoder.encode(&mut out, black_box(1_000_000), black_box(&entry));
+            encoder.request(&mut out, black_box(1_000_000), black_box(&entry));
             out.len()
         });
     });
@@ -60,7 +60,7 @@ fn reserve_and_complete(criterion: &mut Criterion) {
     let (log, recorder) =
         audit::open(&directory.0, &directory.0, SETTINGS, "gate-1", observer).expect("a log");
     let sample = Sample::new();
-    let record = |(log, entry): (&AuditLog, Entry)| {
+    let record = |(log, entry): (&AuditLog, Box<RequestRecord>)| {
         if let Some(slot) = log.reserve() {
             slot.complete(entry);
         }
@@ -158,6 +158,7 @@ impl Sample {
             expires: None,
             suspended_until: None,
             holder: None,
+            facts: OnceLock::new(),
         };
         let operation = Operation {
             id: OperationId::join(&api, "get_payment").expect("a name"),
@@ -166,8 +167,10 @@ impl Sample {
             template: Template::parse("/payments/{id}").expect("a template"),
             scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
             body_bytes_max: 1,
+            durability: Durability::Standard,
             shape: None,
             products: Box::new([]),
+            facts: OnceLock::new(),
         };
         Self {
             credential: Arc::new(credential),
@@ -176,8 +179,8 @@ impl Sample {
         }
     }
 
-    fn entry(&self) -> Entry {
-        Entry::Request(Box::new(RequestRecord {
+    fn entry(&self) -> Box<RequestRecord> {
+        Box::new(RequestRecord {
             id: RequestId::from_parts(1_772_366_400_000, [0xa5; 10]),
             time: UnixMicros(1_772_366_400_123_456),
             surface: Surface::Rest,
@@ -206,6 +209,6 @@ impl Sample {
             trace_id: [0xab; 16],
             parent_request_id: None,
             access: None,
-        }))
+        })
     }
 }

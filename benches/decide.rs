@@ -11,7 +11,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -141,6 +141,7 @@ fn snapshot(operations: usize, clients: usize) -> Snapshot {
                 expires: None,
                 suspended_until: None,
                 holder: None,
+                facts: OnceLock::new(),
             };
             (Arc::new(client), Arc::new(credential))
         })

@@ -153,6 +153,7 @@ class Boot:
         if self.batch:
             self.unfinished(f"the last {len(self.batch)} lines are not committed", "yet")
         if self.cause not in FINAL:
+            self.log.running = self.name
             signed = f"{self.signed} of its {self.size} leaves are signed"
             self.unfinished("the boot does not end with a final checkpoint", f"(was being written): {signed}")
 
@@ -188,14 +189,13 @@ class Boot:
             self.size += 1
 
     def check_segment(self, found):
-        need(not self.batch, "the lines at the end of the file before this one are not committed")
         if self.number == 1:
             self.node = str(found.get("node"))
         self.log.key = self.log.key or Key(found.get("key"))
         expect(found, {
             "v": 1, "node": self.node, "boot": self.name[17:], "number": self.number, "seq": self.seq,
             "size": self.size, "peaks": [peak.hex() for peak in self.peaks], "chain": self.chain.hex(),
-            **self.totals, "previous": found.get("previous"), "key": self.log.key.text})
+            **self.totals, "open_since": found.get("open_since"), "previous": found.get("previous"), "key": self.log.key.text})
         self.check_previous(found["previous"])
 
     def check_previous(self, found):
@@ -218,7 +218,12 @@ class Boot:
     def check_record(self, found):
         common = {key: found.get(key) for key in ["v", "seq", "node", "boot"]}
         expect(common, {"v": 1, "seq": self.seq + 1, "node": self.node, "boot": self.name[17:]})
-        if found.get("surface") != "admin":
+        is_open = found.get("entry") == "open"
+        if is_open:
+            self.log.open[found.get("id")] = (self.name, self.file, self.line)
+        else:
+            self.log.open.pop(found.get("id"), None)
+        if found.get("surface") != "admin" and not is_open:
             need(found.get("decision") in ["allowed", "denied"], "the request is neither allowed nor denied")
             self.totals[found["decision"]] += 1
         self.seq += 1
@@ -263,6 +268,8 @@ class Log:
         self.directory, self.key = directory, key
         self.kept, self.found = {}, set()  # checkpoints: those kept elsewhere, and those of them in the log
         self.problems = self.records = self.checkpoints = 0
+        self.open = {}  # calls that had not ended, by id: their boot, file and line
+        self.running = None  # the last boot, if it has no end
         self.unproven = False  # whether boots without any proof come first
 
     def problem(self, file, line, what):
@@ -298,6 +305,14 @@ class Log:
     def is_of_old(self, file):
         with open(os.path.join(self.directory, file), "rb") as lines:
             return lines.readline().startswith(b'{"v":')
+
+    def check_open(self):
+        """Every call must have a record of its end, but for those that go on."""
+        lost = [place for place in self.open.values() if place[0] != self.running]
+        for _, file, line in lost:
+            self.problem(file, line, "this call was open, and the record of its end is missing")
+        if len(self.open) > len(lost):
+            print(f"note: {len(self.open) - len(lost)} calls had not ended")
 
     def check_kept(self):
         """What was kept elsewhere must have been found among the log's checkpoints."""
@@ -335,6 +350,7 @@ def main():
     if not names:
         log.problem(os.path.basename(os.path.abspath(args.directory)), 1, "here is no audit log")
     log.check_boots(boots)
+    log.check_open()
     log.check_kept()
     print(f"NOT OK: {log.problems} problems;" if log.problems else "OK:",
           f"{log.records} records, {len(names)} files, {len(boots)} boots, {log.checkpoints} checkpoints;",

@@ -17,12 +17,17 @@ use crate::model::record::RequestRecord;
 
 // How JSON is written; the access log writes its lines with it too.
 mod acts;
+mod journal;
 pub mod json;
+mod left;
+pub mod opening;
 pub mod proof;
 mod queue;
 mod reader;
 mod recorder;
 mod segment;
+mod sync;
+mod writer;
 
 // Written by the recorder, read by everyone below it.
 pub mod line;
@@ -39,13 +44,14 @@ pub mod verify;
 pub use acts::{GAP_ACTION, RECOVERED_ACTION};
 pub use queue::{AuditLog, QueueFull, Slot, Timeout};
 pub use recorder::{PATIENCE, Recorder, Unwritten};
+pub use sync::{Exposure, NotDurable};
 
 use line::Encoder;
 use proof::key::{KeyError, SigningKey};
 use proof::prover::Prover;
 use proof::recovery;
-use recorder::Writer;
 use segment::{Boot, SegmentName, SegmentWriter};
+use writer::{Pace, Writer};
 
 /// Where a gate's log is, within its data directory.
 pub fn directory(data_dir: &Path) -> PathBuf {
@@ -53,12 +59,12 @@ pub fn directory(data_dir: &Path) -> PathBuf {
 }
 
 /// Opens the log in `directory` as a new boot, with a first file of its own, after it has closed the
-/// boot before where nobody did. The key that signs it is in `keys`. Every request's record
+/// boot before where nobody did. The key that signs it and the journal are in `home`. Every request's record
 /// is shown to the observer, on the recorder's thread and before it is written; an observer that
 /// panics ends the recorder, and with it, once the queue is full, the gate's service.
 pub fn open(
     directory: &Path,
-    keys: &Path,
+    home: &Path,
     settings: AuditSettings,
     node: &str,
     observer: impl FnMut(&RequestRecord) + Send + 'static,
@@ -67,23 +73,33 @@ pub fn open(
     segment::make_directory(directory).map_err(failed)?;
     let known = SegmentName::list(directory).map_err(failed)?;
     let now = clock::wall();
-    let key = Arc::new(SigningKey::in_directory(keys, node).map_err(AuditError::Key)?);
-    let before = recovery::close(directory, &known, &key, now).map_err(failed)?;
-    let (previous, recovered) =
-        before.map_or((None, None), |before| (Some(before.previous), before.recovered));
+    let key = Arc::new(SigningKey::in_directory(home, node).map_err(AuditError::Key)?);
+    let before = recovery::close((directory, home), &known, &key, now).map_err(failed)?;
     let boot = Boot::new(now, rand::random(), &known);
+    let records_max = settings.queue_records_max;
+    let (slots, keeper) = journal::create(home, boot, records_max).map_err(failed)?;
+    let log = AuditLog::new(records_max, slots);
+    let queue = log.queue();
     let segments =
-        SegmentWriter::begin(directory, boot, settings.segment_bytes_max).map_err(failed)?;
-    let log = AuditLog::new(settings.queue_records_max);
+        SegmentWriter::begin(directory, boot, settings.segment_bytes_max, queue.exposure());
+    let segments = segments.map_err(failed)?;
+    let (previous, recovered, left) = match before {
+        Some(before) => (before.previous, before.recovered, before.left),
+        None => (None, None, Vec::new()),
+    };
     let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
-    let interval = settings.flush_interval;
-    let writer = Writer::new(log.queue(), segments, prover, encoder, interval, observer);
+    let pace = Pace { flush_interval: settings.flush_interval };
+    let mut writer = Writer::new((queue, keeper), segments, prover, encoder, pace, observer);
+    queue.begin(
+        left,
+        recovered.map(|recovered| {
+            log::warn!("audit: {recovered}");
+            acts::recovered(&recovered, now)
+        }),
+    );
+    // A file that has a line is looked at by the next start, and with it the journal.
+    writer.begin(clock::now()).map_err(failed)?;
     let recorder = Recorder::start(writer).map_err(AuditError::Thread)?;
-    if let Some(recovered) = recovered {
-        log::warn!("audit: {recovered}");
-        // The queue is empty: there is room.
-        log.record_act(acts::recovered(&recovered, now)).ok();
-    }
     Ok((log, recorder))
 }
 

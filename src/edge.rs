@@ -36,12 +36,11 @@ pub mod upstreams;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use prometheus::{IntCounter, IntCounterVec};
 
 use crate::audit::AuditLog;
 use crate::counters::Counters;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::Current;
 
 use self::flights::Flights;
 use self::strangers::Strangers;
@@ -52,7 +51,7 @@ use self::upstreams::Upstreams;
 #[derive(Debug)]
 pub struct Shared {
     /// The running snapshot; a request loads it once.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub snapshot: Arc<Current>,
     pub audit: AuditLog,
     pub flights: Arc<Flights>,
     pub doors: Arc<Doors>,

@@ -18,12 +18,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
 use crate::clock;
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
-use crate::model::snapshot::{Inventory, Snapshot};
+use crate::model::snapshot::{Current, Inventory, Snapshot};
 use crate::model::time::UnixMicros;
 use change::{Act, Applied, Change, Outcome};
 use error::{AuditUnavailable, ChangeError, StoreError};
@@ -54,7 +52,7 @@ pub type OnSwap = Box<dyn Fn(&Arc<Snapshot>) -> Ended + Send + Sync>;
 pub struct Registry {
     /// Also guards the snapshot: it is swapped only by whoever holds this.
     store: Mutex<Store>,
-    running: Arc<ArcSwap<Snapshot>>,
+    running: Arc<Current>,
     acts: Arc<dyn ActSink>,
     on_swap: OnSwap,
 }
@@ -88,7 +86,7 @@ impl Registry {
         on_swap: OnSwap,
     ) -> Result<Self, StoreError> {
         let snapshot = Snapshot::new(policy, store.load()?);
-        let running = Arc::new(ArcSwap::from_pointee(snapshot));
+        let running = Arc::new(Current::new(snapshot));
         let registry = Self { store: Mutex::new(store), running, acts, on_swap };
         if let Err(why) = registry.hand_over(&mut registry.lock()) {
             log::warn!("records of earlier acts still wait in the inventory: {why}");
@@ -97,7 +95,7 @@ impl Registry {
     }
 
     /// The running snapshot. Requests load it; only this registry stores it.
-    pub fn running(&self) -> Arc<ArcSwap<Snapshot>> {
+    pub fn running(&self) -> Arc<Current> {
         Arc::clone(&self.running)
     }
 

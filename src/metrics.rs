@@ -60,6 +60,10 @@ pub struct Reading {
     pub certificate_expiry: Vec<(String, i64)>,
     pub audit_records: u64,
     pub audit_queue_bytes: u64,
+    /// How long records were in memory only: at the last sync, and the longest.
+    pub audit_unsynced: [Duration; 2],
+    /// The disk refuses records.
+    pub audit_failing: bool,
     pub revision: u64,
 }
 

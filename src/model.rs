@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod certificate;
 pub mod client;
 pub mod denial;
+pub mod facts;
 pub mod hex;
 pub mod id;
 pub mod key;

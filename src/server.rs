@@ -20,7 +20,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
@@ -44,7 +43,7 @@ use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::Current;
 use crate::request;
 
 use self::gauges::LiveGauges;
@@ -216,10 +215,7 @@ fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {
     rotator.map_err(StartError::Thread)
 }
 
-fn start_sweeper(
-    flights: Arc<Flights>,
-    running: Arc<ArcSwap<Snapshot>>,
-) -> Result<Ticker, StartError> {
+fn start_sweeper(flights: Arc<Flights>, running: Arc<Current>) -> Result<Ticker, StartError> {
     let sweep = move || flights.sweep(Pace::of(&running.load().policy.bounds));
     Ticker::start("onegate-sweeper", TICK, sweep).map_err(StartError::Thread)
 }

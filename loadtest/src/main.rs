@@ -3,6 +3,7 @@
 //! of the gate and decides nothing but its own exit code: 0 good, 1 above a limit, 2 usage, 3 no
 //! figure.
 
+mod audit_kills;
 mod ceiling;
 mod cpu;
 mod features;
@@ -21,6 +22,7 @@ mod closed_loop;
 mod callgrind;
 mod counted;
 mod machine;
+mod place;
 mod process;
 mod procfs;
 
@@ -59,6 +61,8 @@ enum Command {
     Cpu(cpu::Options),
     /// Whether a quota holds while the gate is killed again and again
     QuotaKills(quota_kills::Options),
+    /// Whether every answered call has its record while the gate is killed, or loses its power, again and again
+    AuditKills(audit_kills::Options),
     /// Throughput against latency by an open loop: a table, JSON and a page with curves
     Sweep(sweep::Options),
     /// A finished sweep again, from its JSON
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
         Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),
+        Command::AuditKills(options) => interrupt::run(move || audit_kills::run(&options)),
         Command::Sweep(options) => interrupt::run(move || sweep::run(&options)),
         Command::Report(options) => sweep::report(&options),
         Command::Ceiling(options) => interrupt::run(move || ceiling::run(&options)),

@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -16,7 +15,7 @@ use crate::client::Connection;
 use crate::clock::Deadline;
 use crate::error::{Error, Result, Verdict};
 use crate::interrupt;
-use crate::process::{self, Process, free_address};
+use crate::place::Place;
 use crate::report::{progress, say};
 use crate::scratch::Scratch;
 use crate::servers::beside;
@@ -80,13 +79,15 @@ pub fn run(options: &Options) -> Result<Verdict> {
 fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
     let scratch = Scratch::make()?;
     let upstream = Upstream::start()?;
-    let place = Place::make(&scratch, upstream.address, options.quota)?;
-    let request = place.make_client(binary)?;
+    let config = CONFIG.replace("QUOTA", &options.quota.to_string());
+    let place = Place::make(&scratch, binary, &config, upstream.address)?;
+    let key = place.make_client("kills")?;
+    let request = format!("GET / HTTP/1.1\r\nHost: load\r\nX-API-Key: {key}\r\n\r\n").into_bytes();
     let mut burnt = Vec::new();
     let mut lost = 0;
     // A third of the quota is left for the count at the end.
     let share = options.quota * 2 / 3 / options.times;
-    let mut gate = place.start(binary)?;
+    let mut gate = place.start()?;
     for kill in 1..=options.times {
         let before = upstream.admitted();
         let callers: Vec<_> = (0..CALLERS)
@@ -110,12 +111,12 @@ fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
             // Its connection has failed, which is what it was for.
             drop(caller.join());
         }
-        gate = place.start(binary)?;
+        gate = place.start()?;
         let answer = Connection::open(place.address)?.exchange(&request)?;
         if answer.status != 200 {
             return Err(Error::unexpected("the gate", format!("{answer:?} after a kill")));
         }
-        let now_lost = place.spent(options.quota)?.saturating_sub(upstream.admitted());
+        let now_lost = spent(&place, options.quota)?.saturating_sub(upstream.admitted());
         burnt.push(now_lost.saturating_sub(lost));
         progress(&format!("kill {kill}: {} burnt", now_lost.saturating_sub(lost)));
         lost = now_lost;
@@ -133,73 +134,20 @@ fn call_until_it_ends(address: SocketAddr, request: &[u8]) -> Result<()> {
     }
 }
 
-/// Where the gate lives: the same for every process of it.
-struct Place<'a> {
-    scratch: &'a Scratch,
-    config: PathBuf,
-    address: SocketAddr,
-    metrics: SocketAddr,
-}
-
-impl<'a> Place<'a> {
-    fn make(scratch: &'a Scratch, upstream: SocketAddr, quota: u64) -> Result<Self> {
-        let (address, metrics) = (free_address()?, free_address()?);
-        let text = CONFIG
-            .replace("GATE", &address.to_string())
-            .replace("METRICS", &metrics.to_string())
-            .replace("UPSTREAM", &upstream.to_string())
-            .replace("QUOTA", &quota.to_string());
-        let config = scratch.write("gateway.toml", &text)?;
-        Ok(Self { scratch, config, address, metrics })
-    }
-
-    fn command(&self, binary: &Path) -> Result<Command> {
-        let mut command = Command::new(binary);
-        command.arg("--config").arg(&self.config);
-        command.arg("--data-dir").arg(self.scratch.directory("data")?);
-        Ok(command)
-    }
-
-    /// Makes the client; the request that it sends.
-    fn make_client(&self, binary: &Path) -> Result<Vec<u8>> {
-        let mut command = self.command(binary)?;
-        command.args(["--json", "client", "add", "load", "--kind", "service", "--owner", "load"]);
-        command.args(["--purpose", "load", "--no-expiry", "--product", "all", "--plan", "kills"]);
-        let text = process::output(command)?;
-        let row: Option<serde_json::Value> = serde_json::from_str(text.trim()).ok();
-        let key = row.as_ref().and_then(|row| row.get("key")?.as_str());
-        let key = key.ok_or_else(|| Error::unexpected("onegate client add", "printed no key"))?;
-        Ok(format!("GET / HTTP/1.1\r\nHost: load\r\nX-API-Key: {key}\r\n\r\n").into_bytes())
-    }
-
-    fn start(&self, binary: &Path) -> Result<Process> {
-        let mut command = self.command(binary)?;
-        command.arg("run");
-        let mut process = Process::start("gate", command, self.scratch.file("gate.log"))?;
-        process.await_ready(self.metrics, b"GET /readyz HTTP/1.1\r\nHost: load\r\n\r\n")?;
-        Ok(process)
-    }
-
-    /// Units that are gone, as the gate says: spent or burnt.
-    fn spent(&self, quota: u64) -> Result<u64> {
-        let doing = || Error::while_doing("cannot read the metrics");
-        let mut stream = TcpStream::connect(self.metrics).map_err(doing())?;
-        let request = b"GET /metrics HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).map_err(doing())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).map_err(doing())?;
-        let series = "onegate_limit_used_ratio{client=\"load\",limit=\"kills/per-month\"} ";
-        let ratio = text.lines().find_map(|line| line.strip_prefix(series)?.parse().ok());
-        let ratio: f64 = ratio.ok_or_else(|| Error::unexpected("the metrics", "have no quota"))?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "a share of a small whole number"
-        )]
-        let spent = (ratio * quota as f64).round() as u64;
-        Ok(spent)
-    }
+/// Units that are gone, as the gate says: spent or burnt.
+fn spent(place: &Place<'_>, quota: u64) -> Result<u64> {
+    let text = place.metrics()?;
+    let series = "onegate_limit_used_ratio{client=\"load\",limit=\"kills/per-month\"} ";
+    let ratio = text.lines().find_map(|line| line.strip_prefix(series)?.parse().ok());
+    let ratio: f64 = ratio.ok_or_else(|| Error::unexpected("the metrics", "have no quota"))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of a small whole number"
+    )]
+    let spent = (ratio * quota as f64).round() as u64;
+    Ok(spent)
 }
 
 /// An upstream that counts.

@@ -1,7 +1,7 @@
 //! One request as one line of the access log. The names are those of the audit's record, so that a
 //! tool that reads one reads the other.
 
-use crate::audit::json::{Object, second_text};
+use crate::audit::json::{Endpoint, Object, second_text};
 use crate::model::record::{Caller, Outcome, RequestRecord};
 
 /// The version of the format, a line's `v`.
@@ -39,7 +39,7 @@ pub(super) fn write(out: &mut Vec<u8>, seconds: &mut Seconds, record: &RequestRe
         line.name("upstream", upstream.as_str());
     }
     if let Some(endpoint) = &record.endpoint {
-        line.endpoint("endpoint", endpoint);
+        line.endpoint("endpoint", Endpoint::of(endpoint));
     }
     if let Some(upstream_us) = record.upstream_us {
         line.number("upstream_us", upstream_us);

@@ -75,10 +75,11 @@ mod tests {
     use super::*;
     use crate::inventory::change::Change;
     use crate::inventory::testing::{self, TempDir, name};
-    use crate::model::api::{Access, ApiFacts, BasePath, Methods, PathIndex};
+    use crate::model::api::{Access, ApiFacts, BasePath, Durability, Methods, PathIndex};
     use crate::model::id::OperationId;
     use crate::model::policy::{Listener, Product};
     use crate::model::template::Template;
+    use std::sync::OnceLock;
 
     fn operation(id: &str, methods: Methods, path: &str) -> (OperationId, Arc<Operation>) {
         let api = Arc::new(ApiFacts { name: name("payments"), access: Access::Granted });
@@ -94,8 +95,10 @@ mod tests {
                 template,
                 scopes,
                 body_bytes_max: 1,
+                durability: Durability::Standard,
                 shape: None,
                 products,
+                facts: OnceLock::new(),
             }),
         )
     }

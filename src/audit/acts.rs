@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::id::RequestId;
-use crate::model::record::{ActRecord, Entry, JsonText};
+use crate::model::record::{ActRecord, JsonText};
 use crate::model::time::UnixMicros;
 
 use super::proof::recovery::Recovered;
@@ -14,14 +14,14 @@ pub const GAP_ACTION: &str = "audit.gap";
 pub const RECOVERED_ACTION: &str = "audit.recovered";
 
 /// The record of requests that have none.
-pub fn gap(refused: u64, time: UnixMicros) -> Entry {
+pub fn gap(refused: u64, time: UnixMicros) -> ActRecord {
     let after = JsonText(format!("{{\"refused\":{refused}}}").into());
-    Entry::Act(Box::new(of_the_log(GAP_ACTION, "", after, time)))
+    of_the_log(GAP_ACTION, "", after, time)
 }
 
 /// The record of a boot that nobody had closed.
 pub fn recovered(recovered: &Recovered, time: UnixMicros) -> ActRecord {
-    let Recovered { file, bytes_cut, lines_unsigned, damaged_at } = recovered;
+    let Recovered { file, bytes_cut, lines_unsigned, calls, damaged_at } = recovered;
     let damaged = match damaged_at {
         Some((line, fault)) => json!({ "line": line, "what": fault.to_string() }),
         None => Value::Null,
@@ -29,6 +29,7 @@ pub fn recovered(recovered: &Recovered, time: UnixMicros) -> ActRecord {
     let after = json!({
         "bytes_cut": bytes_cut,
         "lines_unsigned": lines_unsigned,
+        "calls_closed": calls,
         "damaged": damaged,
     });
     let target = format!("audit/{file}");

@@ -3,11 +3,10 @@
 //! It builds no values, allocates next to nothing but the buffer's growth and cannot fail. Its output is
 //! checked against serde_json by the tests below; reading is serde's.
 
-use std::net::IpAddr;
-
-use crate::model::upstream::Address;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::model::time::UnixMicros;
+use crate::model::upstream::Address;
 
 /// One JSON object at the end of a buffer. Keys are written as they are given and in that order.
 pub struct Object<'a> {
@@ -69,6 +68,12 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
+    pub fn name_unless_empty(&mut self, key: &'static str, value: &str) {
+        if !value.is_empty() {
+            self.name(key, value);
+        }
+    }
+
     /// A time, as its second's text up to the point, and its microseconds.
     pub fn time(&mut self, key: &'static str, second: &str, micros: u64) {
         self.key(key);
@@ -86,10 +91,11 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
-    pub fn endpoint(&mut self, key: &'static str, value: &Address) {
-        let Address::Inet(address) = value else {
+    pub fn endpoint(&mut self, key: &'static str, value: Endpoint<'_>) {
+        let address = match value {
+            Endpoint::Inet(address) => address,
             // A path may hold anything.
-            return self.text(key, &value.to_string());
+            Endpoint::Unix(path) => return self.text(key, &format!("unix:{path}")),
         };
         self.key(key);
         self.out.push(b'"');
@@ -130,6 +136,22 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
+    }
+}
+
+/// Where the request was sent, as [`Address`] has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Endpoint<'a> {
+    Inet(SocketAddr),
+    Unix(&'a str),
+}
+
+impl<'a> Endpoint<'a> {
+    pub fn of(address: &'a Address) -> Self {
+        match address {
+            Address::Inet(address) => Self::Inet(*address),
+            Address::Unix(path) => Self::Unix(path),
+        }
     }
 }
 
@@ -246,10 +268,10 @@ mod tests {
         check(&|o| o.texts("t", ["a", "b"].into_iter()), r#","t":["a","b"]"#);
         check(&|o| o.address("a", [10, 0, 255, 1].into()), r#","a":"10.0.255.1""#);
         check(&|o| o.address("a", IpAddr::from([0; 16])), r#","a":"::""#);
-        let inet = |ip: IpAddr| Address::Inet((ip, 80).into());
-        check(&|o| o.endpoint("e", &inet([10, 0, 99, 100].into())), r#","e":"10.0.99.100:80""#);
-        check(&|o| o.endpoint("e", &inet([0; 16].into())), r#","e":"[::]:80""#);
-        check(&|o| o.endpoint("e", &Address::Unix("/a\"b".into())), r#","e":"unix:/a\"b""#);
+        let inet = |ip: IpAddr| Endpoint::Inet((ip, 80).into());
+        check(&|o| o.endpoint("e", inet([10, 0, 99, 100].into())), r#","e":"10.0.99.100:80""#);
+        check(&|o| o.endpoint("e", inet([0; 16].into())), r#","e":"[::]:80""#);
+        check(&|o| o.endpoint("e", Endpoint::Unix("/a\"b")), r#","e":"unix:/a\"b""#);
         check(&|o| o.name("n", "a-b_c.d"), r#","n":"a-b_c.d""#);
         check(
             &|o| o.time("t", "2026-03-01T12:00:00.", 45),

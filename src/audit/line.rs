@@ -9,13 +9,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
 
+use memchr::memmem;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::id::Scope;
-use crate::model::record::{ActRecord, Caller, Entry, Outcome, RequestRecord, Surface};
+use crate::model::id::RequestId;
+use crate::model::record::{ActRecord, RequestRecord, Surface};
 use crate::model::time::UnixMicros;
 
 use super::json::{Object, second_text};
+use super::opening::Opening;
 use super::segment::Boot;
 
 /// The version of the format, a line's `v`.
@@ -45,112 +47,135 @@ impl Encoder {
         Self { origin: origin.split_off(members).into(), second: (0, second_text(0)) }
     }
 
-    /// Appends the entry's line, with its line break.
-    pub fn encode(&mut self, out: &mut Vec<u8>, seq: u64, entry: &Entry) {
+    /// Appends the line of a call that has ended, with its line break.
+    pub fn request(&mut self, out: &mut Vec<u8>, seq: u64, record: &RequestRecord) {
+        self.opening(out, seq, &Opening::of(record), |line| {
+            line.name("end", record.end.as_str());
+            line.number("duration_us", record.duration_us);
+            if let Some(upstream_us) = record.upstream_us {
+                line.number("upstream_us", upstream_us);
+            }
+            line.number("request_bytes", record.request_bytes);
+            line.number("response_bytes", record.response_bytes);
+        });
+    }
+
+    /// Appends the line of a call that has not ended.
+    pub fn open(&mut self, out: &mut Vec<u8>, seq: u64, opening: &Opening<'_>) {
+        self.opening(out, seq, opening, |line| line.name("entry", OPEN));
+    }
+
+    /// Appends the line of a call whose gate was killed.
+    pub fn crashed(&mut self, out: &mut Vec<u8>, seq: u64, opening: &Opening<'_>) {
+        self.opening(out, seq, opening, |line| line.name("end", CRASH));
+    }
+
+    /// The same for a call of which there is only the line that says it is open.
+    pub fn crashed_again(&mut self, out: &mut Vec<u8>, seq: u64, line: &[u8]) {
+        let facts = memmem::find(line, &self.origin).and_then(|at| line.get(at..));
+        let Some((before, after)) = facts.and_then(|facts| {
+            let at = memmem::find(facts, OPEN_MEMBER.as_bytes())?;
+            Some((facts.get(..at)?, facts.get(at + OPEN_MEMBER.len()..)?))
+        }) else {
+            return;
+        };
+        out.extend_from_slice(format!(r#"{{"v":{VERSION},"seq":{seq}"#).as_bytes());
+        out.extend_from_slice(before);
+        out.extend_from_slice(format!(r#","end":"{CRASH}""#).as_bytes());
+        out.extend_from_slice(after);
+        out.push(b'\n');
+    }
+
+    pub fn act(&mut self, out: &mut Vec<u8>, seq: u64, record: &ActRecord) {
+        let mut line = self.begin(out, seq, record.id, record.time);
+        act(&mut line, record);
+        line.close();
+        out.push(b'\n');
+    }
+
+    fn opening(
+        &mut self,
+        out: &mut Vec<u8>,
+        seq: u64,
+        opening: &Opening<'_>,
+        end: impl FnOnce(&mut Object<'_>),
+    ) {
+        let mut line = self.begin(out, seq, opening.id, opening.time);
+        request(&mut line, opening, end);
+        line.close();
+        out.push(b'\n');
+    }
+
+    fn begin<'a>(
+        &mut self,
+        out: &'a mut Vec<u8>,
+        seq: u64,
+        id: RequestId,
+        time: UnixMicros,
+    ) -> Object<'a> {
         let mut line = Object::open(out, "v", VERSION);
         line.number("seq", seq);
         line.members(&self.origin);
-        let (id, time) = match entry {
-            Entry::Request(record) => (record.id, record.time),
-            Entry::Act(record) => (record.id, record.time),
-        };
         line.name("id", id.encode(&mut [0; 36]));
         if self.second.0 != time.seconds() {
             self.second = (time.seconds(), second_text(time.seconds()));
         }
         line.time("time", &self.second.1, time.0.rem_euclid(1_000_000).unsigned_abs());
-        match entry {
-            Entry::Request(record) => request(&mut line, record),
-            Entry::Act(record) => act(&mut line, record),
-        }
-        line.close();
-        out.push(b'\n');
+        line
     }
 }
 
-fn request(line: &mut Object<'_>, record: &RequestRecord) {
-    line.name("surface", record.surface.as_str());
-    caller(line, &record.caller);
-    if let Some(address) = record.peer_ip {
-        line.address("peer_ip", address);
-    }
-    if let Some(address) = record.source_ip {
-        line.address("source_ip", address);
-    }
-    line.text_unless_empty("method", record.method_text());
-    line.text_unless_empty("host", &record.host);
-    line.text_unless_empty("path", &record.path);
-    if let Some(api) = &record.api {
-        line.name("api", api.as_str());
-    }
-    if let Some(operation) = &record.operation {
-        line.name("operation", operation.id.as_str());
-    }
-    if let Some(product) = &record.product {
-        line.name("product", product.as_str());
-    }
-    line.name("decision", record.outcome.decision());
-    match record.outcome {
-        Outcome::Allowed => (),
-        Outcome::Denied(denial) => line.name("denial", denial.code()),
-        Outcome::Failed(failure) => line.name("failure", failure.code()),
-    }
-    if let Some(reason) = &record.reason {
-        line.text("reason", reason.as_log_text());
-    }
-    if let Some(limit) = &record.limit {
-        line.name("limit", limit.as_str());
-    }
-    if let Some(shadow) = &record.shadow_limit {
-        line.name("shadow_limit", shadow.1.as_str());
-    }
-    if let Some(operation) = record.operation.as_ref().filter(|o| !o.scopes.is_empty()) {
-        line.texts("scopes_required", operation.scopes.iter().map(Scope::as_str));
-    }
-    exchange(line, record);
-    line.text_unless_empty("policy", &record.policy);
-    if record.trace_id != [0; 16] {
-        line.hex("trace_id", record.trace_id);
-    }
-    if let Some(id) = &record.parent_request_id {
-        line.text("parent_request_id", id);
-    }
-}
+/// The value of `entry` of a call that has not ended. Other lines have no such member.
+const OPEN: &str = "open";
+/// As it stands in a line. Within a text it would have escapes.
+pub const OPEN_MEMBER: &str = r#","entry":"open""#;
+/// The `end` of a call whose gate was killed.
+const CRASH: &str = "crash";
 
-fn caller(line: &mut Object<'_>, caller: &Caller) {
-    if let Caller::Known(credential) = caller {
-        line.name("client", credential.client.as_str());
-        line.name("profile", credential.profile.as_str());
-    }
-    if let Some(id) = caller.credential_id() {
-        line.name("credential", id.as_str());
+fn request(line: &mut Object<'_>, opening: &Opening<'_>, end: impl FnOnce(&mut Object<'_>)) {
+    line.name("surface", opening.surface.as_str());
+    line.name_unless_empty("client", opening.client);
+    line.name_unless_empty("profile", opening.profile);
+    if !opening.credential.is_empty() {
+        line.name("credential", opening.credential);
         line.name("credential_kind", "key");
     }
-    if let Caller::Known(credential) = caller
-        && let Some(holder) = &credential.holder
-    {
-        line.text("holder", holder);
+    line.text_unless_empty("holder", opening.holder);
+    if let Some(address) = opening.peer_ip {
+        line.address("peer_ip", address);
     }
-}
-
-/// What happened on the wire.
-fn exchange(line: &mut Object<'_>, record: &RequestRecord) {
-    if record.status != 0 {
-        line.number("status", u64::from(record.status));
+    if let Some(address) = opening.source_ip {
+        line.address("source_ip", address);
     }
-    if let Some(upstream) = &record.upstream {
-        line.name("upstream", upstream.as_str());
+    line.text_unless_empty("method", opening.method);
+    line.text_unless_empty("host", opening.host);
+    line.text_unless_empty("path", opening.path);
+    line.name_unless_empty("api", opening.api);
+    line.name_unless_empty("operation", opening.operation);
+    line.name_unless_empty("product", opening.product);
+    line.name("decision", if opening.denial.is_empty() { "allowed" } else { "denied" });
+    line.name_unless_empty("denial", opening.denial);
+    line.name_unless_empty("failure", opening.failure);
+    line.text_unless_empty("reason", opening.reason);
+    line.name_unless_empty("limit", opening.limit);
+    line.name_unless_empty("shadow_limit", opening.shadow_limit);
+    let mut scopes = opening.scopes.iter().peekable();
+    if scopes.peek().is_some() {
+        line.texts("scopes_required", scopes);
     }
-    if let Some(endpoint) = &record.endpoint {
+    if opening.status != 0 {
+        line.number("status", u64::from(opening.status));
+    }
+    line.name_unless_empty("upstream", opening.upstream);
+    if let Some(endpoint) = opening.endpoint {
         line.endpoint("endpoint", endpoint);
     }
-    line.name("end", record.end.as_str());
-    line.number("duration_us", record.duration_us);
-    if let Some(upstream_us) = record.upstream_us {
-        line.number("upstream_us", upstream_us);
+    end(line);
+    line.text_unless_empty("policy", opening.policy);
+    if opening.trace_id != [0; 16] {
+        line.hex("trace_id", opening.trace_id);
     }
-    line.number("request_bytes", record.request_bytes);
-    line.number("response_bytes", record.response_bytes);
+    line.text_unless_empty("parent_request_id", opening.parent_request_id);
 }
 
 fn act(line: &mut Object<'_>, record: &ActRecord) {
@@ -183,6 +208,8 @@ pub struct Line<'a> {
     pub id: Text<'a>,
     #[serde(deserialize_with = "time")]
     pub time: UnixMicros,
+    #[serde(borrow)]
+    entry: Option<Text<'a>>,
     #[serde(borrow)]
     pub surface: Text<'a>,
     #[serde(borrow)]
@@ -229,6 +256,12 @@ impl<'a> Line<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, LineError> {
         let line: Self = serde_json::from_slice(bytes).map_err(LineError::Json)?;
         if line.v == VERSION { Ok(line) } else { Err(LineError::Version(line.v)) }
+    }
+
+    /// Whether it is of a call that had not ended. The line of its end has the same `id`, and all that
+    /// this one has.
+    pub fn is_open(&self) -> bool {
+        self.entry.as_deref() == Some(OPEN)
     }
 }
 

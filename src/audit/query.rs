@@ -4,9 +4,10 @@
 //! Files are read one after the other, a line at a time, each to the end that it has when its turn
 //! comes: the gate may be writing.
 //!
-//! A request has one entry today. When it gets an open and a close entry with one `id`, this is
-//! where they fold into one record: the last entry of an id counts.
+//! A call may have lines that say it is open, and has one of its end, all with one `id`. They are one record: an
+//! open one is shown where no end was found, after all others.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ pub fn scan(
 ) -> Result<Completeness, ScanError> {
     let names = SegmentName::list(directory).map_err(|error| failed(directory, error))?;
     let completeness = Completeness::default();
-    let mut scan = Scan { filter, limit, visit, numbers: Numbers::default(), completeness };
+    let (numbers, open) = (Numbers::default(), BTreeMap::new());
+    let mut scan = Scan { filter, limit, visit, numbers, open, completeness };
     for name in names {
         if scan.completeness.limited {
             break;
@@ -45,6 +47,7 @@ pub fn scan(
             scan.file(name, &path)?;
         }
     }
+    scan.show_open()?;
     Ok(Completeness { boots: scan.numbers.finish(), ..scan.completeness })
 }
 
@@ -53,6 +56,8 @@ struct Scan<'a, Visit> {
     limit: Option<u64>,
     visit: Visit,
     numbers: Numbers,
+    /// Calls that were open, by id, with their lines.
+    open: BTreeMap<Box<str>, Box<[u8]>>,
     completeness: Completeness,
 }
 
@@ -90,6 +95,29 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
 
     fn record(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), ScanError> {
         self.numbers.record(line.seq);
+        if line.is_open() {
+            self.open.insert((*line.id).into(), bytes.into());
+            return Ok(());
+        }
+        if !self.open.is_empty() {
+            self.open.remove(&*line.id);
+        }
+        self.show(line, bytes)
+    }
+
+    /// Calls of which no end was found: ids begin with the time.
+    fn show_open(&mut self) -> Result<(), ScanError> {
+        for bytes in std::mem::take(&mut self.open).into_values() {
+            if let Ok(line) = Line::parse(&bytes)
+                && !self.completeness.limited
+            {
+                self.show(&line, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), ScanError> {
         self.completeness.records += 1;
         if line.action.as_deref() == Some(GAP_ACTION) && self.filter.period.contains(line.time) {
             self.completeness.refused += line::refused_count(bytes).unwrap_or_default();

@@ -4,6 +4,7 @@
 //! Nothing here waits for the disk; only [`AuditLog::flush`] waits at all, and it is not for worker
 //! threads.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +12,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::model::record::{ActRecord, Entry, RequestRecord};
+use crate::model::facts::Writer;
+use crate::model::record::{ActRecord, RequestRecord};
+
+use super::journal::{Place, Slots, Stands};
+use super::sync::Exposure;
+
+mod slot;
+
+pub use slot::{Item, Slot};
 
 /// The way into the log; cheap to clone.
 #[derive(Clone)]
@@ -20,21 +29,24 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { queue: Arc::new(Queue::new(capacity)) }
+    pub(super) fn new(capacity: usize, slots: Arc<Slots>) -> Self {
+        Self { queue: Arc::new(Queue::new(capacity, slots)) }
     }
 
-    /// A promise of room for one entry; None when all room is promised or waits for the disk.
+    /// A promise of room for one request; None when all room is promised or waits for the disk.
     pub fn reserve(&self) -> Option<Slot> {
-        let promise = |held| (held < self.queue.capacity).then_some(held + 1);
-        // The count alone is shared by it: entries are handed over under the lock.
-        self.queue.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, promise).ok()?;
-        Some(Slot { queue: Some(Arc::clone(&self.queue)) })
+        self.queue.promise()?;
+        let Some(place) = self.queue.slots.take() else {
+            self.queue.give_back(1);
+            return None;
+        };
+        Some(Slot { held: Some((Arc::clone(&self.queue), place)) })
     }
 
     /// Records an act for which no room was promised before.
     pub fn record_act(&self, act: ActRecord) -> Result<(), QueueFull> {
-        self.reserve().ok_or(QueueFull)?.complete(Entry::Act(Box::new(act)));
+        self.queue.promise().ok_or(QueueFull)?;
+        self.queue.push(Item::Act(Box::new(act)));
         Ok(())
     }
 
@@ -70,31 +82,18 @@ impl AuditLog {
         self.queue.seq.load(Ordering::Relaxed)
     }
 
+    /// Whether the disk refuses at present.
+    pub fn is_failing(&self) -> bool {
+        self.queue.failing.load(Ordering::Relaxed)
+    }
+
+    /// What a power cut would have cost.
+    pub fn exposure(&self) -> &Exposure {
+        &self.queue.exposure
+    }
+
     pub(super) fn queue(&self) -> &Arc<Queue> {
         &self.queue
-    }
-}
-
-/// Room for one entry. Dropped without one, it gives the room back.
-pub struct Slot {
-    /// None once it is used.
-    queue: Option<Arc<Queue>>,
-}
-
-impl Slot {
-    /// Hands the entry over: one push under a short lock, no wake, no failure.
-    pub fn complete(mut self, entry: Entry) {
-        if let Some(queue) = self.queue.take() {
-            queue.push(entry);
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(queue) = self.queue.take() {
-            queue.give_back(1);
-        }
     }
 }
 
@@ -106,9 +105,18 @@ pub struct QueueFull;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeout;
 
+/// Whether the disk refuses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failing {
+    Now,
+    Not,
+}
+
 /// What [`AuditLog`] and the recorder share.
 pub struct Queue {
     capacity: usize,
+    slots: Arc<Slots>,
+    exposure: Arc<Exposure>,
     /// Room that is promised, waiting or being written: never more than `capacity`.
     held: AtomicUsize,
     refused: AtomicU64,
@@ -118,23 +126,27 @@ pub struct Queue {
     advanced: Condvar,
     seq: AtomicU64,
     closing: AtomicBool,
+    /// The recorder sleeps long and wants to be woken by the next entry.
+    asleep: AtomicBool,
+    /// The disk refuses.
+    failing: AtomicBool,
     recorder: OnceLock<Thread>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Item>,
     /// Entries ever completed.
     completed: u64,
-    /// The recorder sleeps long and wants to be woken by the next entry.
-    asleep: bool,
 }
 
 /// The recorder's side.
 impl Queue {
-    fn new(capacity: usize) -> Self {
+    fn new(capacity: usize, slots: Arc<Slots>) -> Self {
         Self {
             capacity,
+            slots,
+            exposure: Arc::default(),
             held: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             waiting: Mutex::default(),
@@ -142,6 +154,8 @@ impl Queue {
             advanced: Condvar::new(),
             seq: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             recorder: OnceLock::new(),
         }
     }
@@ -151,34 +165,61 @@ impl Queue {
         self.recorder.get_or_init(|| recorder);
     }
 
-    /// Swaps all waiting entries for the empty `batch`, whose room serves the next ones.
-    pub fn take(&self, batch: &mut VecDeque<Entry>) {
-        let mut waiting = self.lock();
-        waiting.asleep = false;
-        std::mem::swap(&mut waiting.entries, batch);
+    /// What is written before all else: calls of the boot before, and what the log says of itself.
+    pub fn begin(&self, left: Vec<Box<[u8]>>, act: Option<ActRecord>) {
+        left.into_iter().for_each(|opening| self.push(Item::Crashed(opening)));
+        if let Some(act) = act {
+            // The queue is empty: there is room.
+            self.promise();
+            self.push(Item::Act(Box::new(act)));
+        }
     }
 
-    /// Says that `entries` more are in the file, and `seq` is its last record.
-    pub fn advance(&self, entries: usize, seq: u64) {
+    /// Swaps all waiting entries for the empty `batch`, whose room serves the next ones.
+    pub fn take(&self, batch: &mut VecDeque<Item>) {
+        std::mem::swap(&mut self.lock().entries, batch);
+    }
+
+    pub const fn exposure(&self) -> &Arc<Exposure> {
+        &self.exposure
+    }
+
+    /// Says that `entries` more are in the file, that so many promises are thereby kept, and that `seq` is its
+    /// last record.
+    pub fn advance(&self, entries: usize, promises: usize, seq: u64) {
         self.seq.store(seq, Ordering::Relaxed);
-        self.give_back(entries);
+        self.give_back(promises);
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) += entries as u64;
         self.advanced.notify_all();
     }
 
     /// The refused requests to record now: those counted so far, once there is room again.
     pub fn take_refused(&self) -> Option<u64> {
+        if self.refused.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
         let room = self.held() < self.capacity;
         (room || self.is_closing())
             .then(|| self.refused.swap(0, Ordering::Relaxed))
             .filter(|count| *count > 0)
     }
 
-    /// True when nothing waits: then the next entry wakes the recorder.
+    /// True when nothing waits: then the next entry, or answer, wakes the recorder.
     pub fn fall_asleep(&self) -> bool {
-        let mut waiting = self.lock();
-        waiting.asleep = waiting.entries.is_empty();
-        waiting.asleep
+        // Before it looks: who pushes after the look finds it asleep.
+        self.asleep.store(true, Ordering::SeqCst);
+        let is_empty = self.lock().entries.is_empty();
+        self.asleep.store(is_empty, Ordering::SeqCst);
+        is_empty
+    }
+
+    pub fn wake_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Says whether the disk refuses.
+    pub fn set_failing(&self, failing: Failing) {
+        self.failing.store(failing == Failing::Now, Ordering::Relaxed);
     }
 
     /// Entries and promises that are not in the file.
@@ -195,13 +236,54 @@ impl Queue {
         self.closing.load(Ordering::Acquire)
     }
 
-    fn push(&self, entry: Entry) {
+    fn promise(&self) -> Option<()> {
+        let promise = |held| (held < self.capacity).then_some(held + 1);
+        // The count alone is shared by it: entries are handed over under the lock.
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, promise).ok()?;
+        Some(())
+    }
+
+    /// Gives back what was stored, if it is a draft.
+    fn store(
+        &self,
+        place: &mut Place,
+        stands: Stands,
+        encode: impl Fn(&mut Writer<'_>),
+    ) -> Box<[u8]> {
+        let in_place = |room: &mut [u8]| {
+            let mut writer = Writer::over(room);
+            encode(&mut writer);
+            writer.written().map(|written| written.len())
+        };
+        if stands == Stands::Final && self.slots.store_in_place(place, stands, in_place) {
+            return Box::default();
+        }
+        // It replaces a draft, or is longer than a slot.
+        ROOM.with_borrow_mut(|room| {
+            loop {
+                let mut writer = Writer::over(room);
+                encode(&mut writer);
+                if let Some(encoded) = writer.written() {
+                    self.slots.store(place, encoded, stands);
+                    return if stands == Stands::Draft { encoded.into() } else { Box::default() };
+                }
+                let more = (room.len() * 2).max(ROOM_BYTES);
+                room.resize(more, 0);
+            }
+        })
+    }
+
+    fn push(&self, item: Item) {
         let mut waiting = self.lock();
-        waiting.entries.push_back(entry);
+        waiting.entries.push_back(item);
         waiting.completed += 1;
-        let asleep = std::mem::take(&mut waiting.asleep);
         drop(waiting);
-        if asleep {
+        self.wake_if_asleep();
+    }
+
+    fn wake_if_asleep(&self) {
+        if self.asleep.load(Ordering::SeqCst) {
+            self.wake_up();
             self.wake();
         }
     }
@@ -221,18 +303,20 @@ impl Queue {
     }
 }
 
+thread_local! {
+    /// Reused, so that storing allocates nothing. It grows to what the bounds on heads allow.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Room for what is stored, at first.
+const ROOM_BYTES: usize = 2048;
+
 /// A record, the texts it owns and its place in the queue.
-const ENTRY_BYTES_ESTIMATE: u64 = (size_of::<Entry>() + size_of::<RequestRecord>() + 128) as u64;
+const ENTRY_BYTES_ESTIMATE: u64 = (size_of::<Item>() + size_of::<RequestRecord>() + 128) as u64;
 
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditLog").field("held", &self.queue.held()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Slot")
     }
 }
 
@@ -252,91 +336,4 @@ impl std::error::Error for QueueFull {}
 impl std::error::Error for Timeout {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::tests::request;
-
-    fn completed(log: &AuditLog) -> bool {
-        log.reserve().map(|slot| slot.complete(request(1))).is_some()
-    }
-
-    #[test]
-    fn room_is_promised_up_to_the_bound_and_given_back() {
-        let log = AuditLog::new(3);
-        let slots: Vec<Option<Slot>> = (0..4).map(|_| log.reserve()).collect();
-        assert_eq!(slots.iter().flatten().count(), 3);
-        drop(slots);
-        assert!(completed(&log) && completed(&log) && completed(&log));
-        assert!(!completed(&log));
-        assert_eq!((log.queued_records(), log.queue.held()), (3, 3));
-        assert!(log.queued_bytes_estimate() > 3 * size_of::<RequestRecord>() as u64);
-
-        let mut batch = VecDeque::new();
-        log.queue.take(&mut batch);
-        assert!(!completed(&log), "taken is not yet written");
-        log.queue.advance(batch.len(), 3);
-        assert_eq!((log.queued_records(), log.queue.held(), log.records_written()), (0, 0, 3));
-        assert!(completed(&log));
-    }
-
-    #[test]
-    fn the_bound_is_exact_under_threads() {
-        const CAPACITY: usize = 1000;
-        let log = AuditLog::new(CAPACITY);
-        let promised: usize = std::thread::scope(|scope| {
-            let reserve_all = || {
-                let slots: Vec<Slot> = std::iter::from_fn(|| log.reserve()).collect();
-                let promised = slots.len();
-                for (n, slot) in slots.into_iter().enumerate() {
-                    // Some are used, some are left: neither frees room while the disk is slow.
-                    if n % 2 == 0 { slot.complete(request(1)) } else { std::mem::forget(slot) }
-                }
-                promised
-            };
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(reserve_all)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-        });
-        assert_eq!((promised, log.queue.held()), (CAPACITY, CAPACITY));
-    }
-
-    #[test]
-    fn dropped_slots_leave_no_trace_under_threads() {
-        let log = AuditLog::new(4);
-        let completed: u64 = std::thread::scope(|scope| {
-            let reserve_and_leave = || {
-                let use_some = |n: &u64| match log.reserve() {
-                    Some(slot) if n.is_multiple_of(1000) => {
-                        slot.complete(request(1));
-                        true
-                    }
-                    Some(_) | None => false,
-                };
-                (1..10_000_u64).filter(use_some).count() as u64
-            };
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(reserve_and_leave)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-        });
-        assert_eq!(log.queued_records(), completed);
-        assert_eq!(log.queue.held() as u64, completed);
-    }
-
-    #[test]
-    fn a_flush_without_a_recorder_times_out_and_without_entries_does_not() {
-        let log = AuditLog::new(4);
-        assert_eq!(log.flush(Duration::ZERO), Ok(()));
-        assert!(completed(&log));
-        assert_eq!(log.flush(Duration::from_millis(1)), Err(Timeout));
-    }
-
-    #[test]
-    fn refused_requests_are_told_once_there_is_room() {
-        let log = AuditLog::new(1);
-        let slot = log.reserve();
-        log.refused();
-        log.refused();
-        assert_eq!(log.queue.take_refused(), None);
-        drop(slot);
-        assert_eq!(log.queue.take_refused(), Some(2));
-        assert_eq!(log.queue.take_refused(), None);
-    }
-}
+mod tests;

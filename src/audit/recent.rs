@@ -74,7 +74,7 @@ fn newest(
             Step::End | Step::Torn => return Ok(rows),
         };
         let Ok(line) = Line::parse(bytes) else { continue };
-        if line.action.is_some() || !filter.matches(&line) {
+        if line.action.is_some() || line.is_open() || !filter.matches(&line) {
             continue;
         }
         if rows.len() == rows_max {
@@ -98,7 +98,7 @@ mod tests {
     use crate::audit::filter::ClientFilter;
     use crate::audit::tests::{Directory, SETTINGS, bare, full, open_log};
     use crate::model::id::ClientId;
-    use crate::model::record::{Entry, RequestRecord};
+    use crate::model::record::RequestRecord;
 
     #[test]
     fn the_newest_come_first_across_files() {
@@ -115,7 +115,7 @@ mod tests {
         for n in 0..20_u16 {
             let record = if n.is_multiple_of(2) { full(n.into()) } else { bare(n.into()) };
             let record = RequestRecord { status: 200 + n, ..record };
-            log.reserve().expect("room").complete(Entry::Request(Box::new(record)));
+            log.reserve().expect("room").complete(Box::new(record));
         }
         log.flush(Duration::from_mins(1)).expect("written");
         assert_eq!(look(3), [Some(218), Some(216), Some(214)]);

@@ -88,16 +88,16 @@ fn shown(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::audit::line::Encoder;
-    use crate::audit::tests::{act, bare, full};
+    use crate::audit::tests::{Entry, act, bare, full};
     use crate::model::denial::{Denial, Failure};
-    use crate::model::record::{Entry, Outcome, RequestRecord};
+    use crate::model::record::{Outcome, RequestRecord};
     use crate::model::time::UnixMicros;
 
     #[test]
     fn rows_are_aligned_and_harmless() {
         let check = |entry: Entry, expected: &str| {
             let mut text = Vec::new();
-            Encoder::for_boot("node-1", UnixMicros(0), 7).encode(&mut text, 1, &entry);
+            entry.encode(&mut Encoder::for_boot("node-1", UnixMicros(0), 7), &mut text, 1);
             let line = Line::parse(&text).expect("a line");
             assert_eq!(Row(&line).to_string(), expected);
         };

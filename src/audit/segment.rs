@@ -7,12 +7,18 @@
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::time::UnixMicros;
+use crate::clock;
+use crate::model::time::{MonoNs, UnixMicros};
+
+use super::sync::{Exposure, NotDurable, Syncer, Waited, Waiter};
 
 /// One opening of the log. It names files, and with `seq` it names records.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -86,29 +92,36 @@ impl SegmentName {
 pub struct SegmentWriter {
     directory: PathBuf,
     name: SegmentName,
-    file: File,
+    file: Arc<File>,
+    syncer: Syncer,
     /// Its whole lines, in bytes.
     len: u64,
     bytes_max: u64,
     /// A failed write may have left bytes after `len` that could not be cut off.
     torn: bool,
-    /// Written since the last sync.
+    /// Written since a sync was asked for.
     dirty: bool,
     /// A sync failed: what the kernel then keeps of this file is unknown, and asking it again would
-    /// only hide that. Nothing more goes into it.
+    /// only hide that. Or it cannot be written, though there is room. Nothing more goes into it.
     spent: bool,
 }
 
 impl SegmentWriter {
     /// Begins the first file of a boot.
-    pub fn begin(directory: &Path, boot: Boot, bytes_max: u64) -> io::Result<Self> {
+    pub fn begin(
+        directory: &Path,
+        boot: Boot,
+        bytes_max: u64,
+        exposure: &Arc<Exposure>,
+    ) -> io::Result<Self> {
         let name = SegmentName { boot, number: 1 };
         let file = create(&name.path(directory))?;
         sync_directory(directory)?;
         Ok(Self {
             directory: directory.into(),
             name,
-            file,
+            file: Arc::new(file),
+            syncer: Syncer::start(exposure)?,
             len: 0,
             bytes_max,
             torn: false,
@@ -124,9 +137,12 @@ impl SegmentWriter {
             self.file.set_len(self.len)?;
             self.torn = false;
         }
-        if let Err(error) = self.file.write_all(lines) {
+        if let Err(error) = (&*self.file).write_all(lines) {
             // At once, so that whoever reads meanwhile, or after a crash, finds whole lines.
             self.torn = self.file.set_len(self.len).is_err();
+            let is_full =
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            self.spent |= !is_full;
             return Err(error);
         }
         self.dirty = true;
@@ -134,15 +150,46 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// Has what was appended brought to the medium, without waiting. Its oldest entry was made after
+    /// `since`.
+    pub fn sync_soon(&mut self, since: MonoNs, waiters: &mut Vec<Waiter>) {
+        if self.spent {
+            for waiter in waiters.drain(..) {
+                // Whoever has left needs no answer.
+                waiter.send(Err(NotDurable)).unwrap_or_default();
+            }
+        } else if mem::take(&mut self.dirty) || !waiters.is_empty() {
+            self.syncer.ask(&self.file, since, waiters);
+        }
+    }
+
+    /// The failure of a sync that nobody waited for.
+    pub fn look(&mut self) -> io::Result<()> {
+        self.syncer.failed().map_or(Ok(()), |error| Err(self.spend(error)))
+    }
+
     /// Brings what was appended to the medium; cheap when nothing was.
     pub fn sync(&mut self) -> io::Result<()> {
+        match self.sync_within(SYNC_PATIENCE)? {
+            Waited::Done => Ok(()),
+            Waited::InVain => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// As [`SegmentWriter::sync`], but it waits only so long; the sync goes on by itself.
+    pub fn sync_within(&mut self, patience: Duration) -> io::Result<Waited> {
         if self.spent {
             return Err(io::Error::other("a sync of this file has failed before"));
         }
-        if !std::mem::take(&mut self.dirty) {
-            return Ok(());
+        if mem::take(&mut self.dirty) {
+            self.syncer.ask(&self.file, clock::mono(), &mut Vec::new());
         }
-        self.file.sync_data().inspect_err(|_| self.spent = true)
+        self.syncer.wait(patience).map_err(|error| self.spend(error))
+    }
+
+    const fn spend(&mut self, error: io::Error) -> io::Error {
+        self.spent = true;
+        error
     }
 
     pub const fn bytes_max(&self) -> u64 {
@@ -177,11 +224,14 @@ impl SegmentWriter {
             std::fs::remove_file(path).ok();
             return Err(error);
         }
-        (self.file, self.name, self.len) = (file, next, 0);
+        (self.file, self.name, self.len) = (Arc::new(file), next, 0);
         (self.torn, self.dirty, self.spent) = (false, false, false);
         Ok(())
     }
 }
+
+/// How long it waits for a disk where it cannot go on without.
+const SYNC_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Makes the log's directory, for its owner only, unless it is there: its owner may have opened it
 /// to a group that ships the files.
@@ -263,7 +313,7 @@ mod tests {
 
     fn writer(directory: &Directory, bytes_max: u64) -> SegmentWriter {
         let boot = Boot::new(UnixMicros(0), 7, &[]);
-        SegmentWriter::begin(directory.path(), boot, bytes_max).expect("a file")
+        SegmentWriter::begin(directory.path(), boot, bytes_max, &Arc::default()).expect("a file")
     }
 
     fn contents(directory: &Directory) -> Vec<String> {
@@ -295,14 +345,14 @@ mod tests {
         writer.append(b"one\n").expect("appends");
 
         let full = OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
-        let good = std::mem::replace(&mut writer.file, full);
+        let good = mem::replace(&mut writer.file, Arc::new(full));
         let error = writer.append(b"two\n").expect_err("the disk is full");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         // Still failing: now even the torn tail cannot be cut.
         writer.append(b"two\n").expect_err("the disk is full");
 
         writer.file = good;
-        writer.file.write_all(b"tw").expect("what a short write leaves");
+        (&*writer.file).write_all(b"tw").expect("what a short write leaves");
         writer.append(b"two\n").expect("there is room again");
         assert_eq!(contents(&directory), ["one\ntwo\n"]);
     }
@@ -314,10 +364,10 @@ mod tests {
         writer.append(b"one\n").expect("appends");
         // A pipe takes bytes and cannot be synced: fdatasync says EINVAL.
         let (_reader, pipe) = io::pipe().expect("a pipe");
-        let good =
-            std::mem::replace(&mut writer.file, File::from(std::os::fd::OwnedFd::from(pipe)));
+        let pipe = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
+        let good = mem::replace(&mut writer.file, pipe);
         writer.sync().expect_err("a pipe cannot be synced");
-        drop(std::mem::replace(&mut writer.file, good));
+        drop(mem::replace(&mut writer.file, good));
         assert!(writer.is_full_for(0) && writer.is_spent());
         writer.begin_next().expect("begins");
         writer.append(b"two\n").expect("appends");

@@ -39,14 +39,14 @@ impl Tail {
     }
 
     /// Shows every matching record that was written since the last time. Lines that are no records
-    /// are passed over: a query counts them.
+    /// are passed over: a query counts them. So are those of open calls: their record comes with their end.
     pub fn poll(
         &mut self,
         filter: &Filter,
         mut visit: impl FnMut(&Line<'_>, &[u8]) -> io::Result<()>,
     ) -> Result<(), ScanError> {
         let mut show = |bytes: &[u8]| match Line::parse(bytes) {
-            Ok(line) if filter.matches(&line) => visit(&line, bytes),
+            Ok(line) if !line.is_open() && filter.matches(&line) => visit(&line, bytes),
             _ => Ok(()),
         };
         // Looked up before reading: whoever began a file had finished the one before it. And once,

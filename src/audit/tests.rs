@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::*;
-use crate::model::api::{Access, ApiFacts, Methods, Operation};
+use crate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
 use crate::model::client::{Credential, Status};
 use crate::model::denial::Denial;
 use crate::model::id::{
@@ -18,7 +18,7 @@ use crate::model::id::{
     UpstreamName,
 };
 use crate::model::proof::Proof;
-use crate::model::record::{ActRecord, Caller, End, Entry, JsonText, Outcome, Surface};
+use crate::model::record::{ActRecord, Caller, End, JsonText, Outcome, Surface};
 use crate::model::template::Template;
 use crate::model::time::UnixMicros;
 use crate::model::upstream::Address;
@@ -97,8 +97,23 @@ pub fn bare(n: u64) -> RequestRecord {
     }
 }
 
-pub fn request(n: u64) -> Entry {
-    Entry::Request(Box::new(bare(n)))
+/// What has a record.
+pub enum Entry {
+    Request(Box<RequestRecord>),
+    Act(Box<ActRecord>),
+}
+
+impl Entry {
+    pub fn encode(&self, encoder: &mut Encoder, out: &mut Vec<u8>, seq: u64) {
+        match self {
+            Self::Request(record) => encoder.request(out, seq, record),
+            Self::Act(record) => encoder.act(out, seq, record),
+        }
+    }
+}
+
+pub fn request(n: u64) -> Box<RequestRecord> {
+    Box::new(bare(n))
 }
 
 /// An allowed request that was forwarded.
@@ -127,28 +142,37 @@ pub fn full(n: u64) -> RequestRecord {
 }
 
 pub fn credential(client: &str) -> Arc<Credential> {
+    let id = CredentialId::parse("4fTq0aZ81kLm").expect("an id");
+    let client = ClientId::parse(client).expect("a name");
+    let profile = ProfileName::parse("default").expect("a name");
+    let holder = "Ann \"the\" Holder\n";
     Arc::new(Credential {
-        id: CredentialId::parse("4fTq0aZ81kLm").expect("an id"),
-        client: ClientId::parse(client).expect("a name"),
-        profile: ProfileName::parse("default").expect("a name"),
+        facts: OnceLock::new(),
+        id,
+        client,
+        profile,
         secret_sha256: [7; 32],
         proof: Proof::default(),
         status: Status::Active,
         expires: None,
         suspended_until: None,
-        holder: Some("Ann \"the\" Holder\n".into()),
+        holder: Some(holder.into()),
     })
 }
 
 pub fn operation(api: &str, operation: &str) -> Arc<Operation> {
     let name = ApiName::parse(api).expect("a name");
+    let id = OperationId::join(&name, operation).expect("a name");
+    let scopes = [Scope::parse("payments:read").expect("a scope")];
     Arc::new(Operation {
-        id: OperationId::join(&name, operation).expect("a name"),
+        facts: OnceLock::new(),
+        id,
         api: Arc::new(ApiFacts { name, access: Access::Granted }),
         methods: Methods::Any,
         template: Template::parse("/payments/{id}").expect("a template"),
-        scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
+        scopes: Box::new(scopes),
         body_bytes_max: 1,
+        durability: Durability::Standard,
         shape: None,
         products: Box::new([]),
     })
@@ -174,7 +198,7 @@ pub fn act(n: u64, action: &str) -> ActRecord {
 pub fn write_sample(directory: &Path) {
     let (log, recorder) = open(directory, directory, SETTINGS, "node-1", |_| ()).expect("opens");
     log.reserve().expect("room").complete(request(1));
-    log.reserve().expect("room").complete(Entry::Request(Box::new(full(2))));
+    log.reserve().expect("room").complete(Box::new(full(2)));
     log.record_act(act(3, "client.change")).expect("room");
     recorder.close().expect("closes");
 }

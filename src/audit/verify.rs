@@ -5,6 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use ahash::AHashMap;
+
+use crate::model::id::RequestId;
+
 use super::proof::checkpoint::{Checkpoint, NoteError};
 use super::proof::key::PublicKey;
 use super::proof::lines::{Kind, Previous};
@@ -44,6 +48,8 @@ pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Resu
         report: Report::default(),
         before: Before::Nothing,
         awaited: anchors.iter().map(|note| (&**note, false)).collect(),
+        runs: false,
+        open: AHashMap::new(),
         last: None,
     };
     let last_boot = names.last().map(|name| name.boot);
@@ -56,6 +62,7 @@ pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Resu
         let what = "there is no file of a log here".into();
         check.report.problems.push(Problem { file: "(no file)".into(), line: 1, what });
     }
+    check.look_for_open(&names);
     check.look_for_anchors(&names);
     Ok(check.report)
 }
@@ -85,6 +92,10 @@ struct Check<'a> {
     before: Before,
     /// Checkpoints of elsewhere, and whether they were found.
     awaited: Vec<(&'a str, bool)>,
+    /// The last boot has no end.
+    runs: bool,
+    /// Calls that were open, and have no record of their end yet: where they are.
+    open: AHashMap<RequestId, (SegmentName, u64)>,
     /// The last line that was read.
     last: Option<(SegmentName, u64)>,
 }
@@ -129,6 +140,7 @@ impl<'a> Check<'a> {
                 return;
             }
             Boots::Last if !ended => {
+                self.runs = true;
                 let about = replay.checked.as_ref().map_or(0, |checkpoint| checkpoint.seq);
                 let open = replay.state().seq.saturating_sub(about);
                 let unsigned = match open {
@@ -172,7 +184,7 @@ impl<'a> Check<'a> {
                 (_, None) => Err(Fault::NoSegment),
             };
             match seen {
-                Ok(seen) => self.seen(seen),
+                Ok(seen) => self.seen(seen, (file, number)),
                 Err(fault) => return Ok(self.faulty(&fault)),
             }
         }
@@ -199,9 +211,17 @@ impl<'a> Check<'a> {
         Ok(replay)
     }
 
-    fn seen(&mut self, seen: Seen) {
+    fn seen(&mut self, seen: Seen, place: (SegmentName, u64)) {
         match seen {
-            Seen::Record => self.report.records += 1,
+            Seen::Record(id) => {
+                self.report.records += 1;
+                if !self.open.is_empty() {
+                    self.open.remove(&id);
+                }
+            }
+            Seen::Open(id) => {
+                self.open.insert(id, place);
+            }
             Seen::Segment | Seen::Commit => {}
             Seen::Checkpoint(note) => {
                 self.report.checkpoints += 1;
@@ -246,6 +266,21 @@ impl<'a> Check<'a> {
     fn told(&mut self, file: SegmentName, line: u64, what: &str) {
         let file = file.to_string().into();
         self.report.problems.push(Problem { file, line, what: what.into() });
+    }
+
+    /// Every call must have a record of its end, but for those that go on.
+    fn look_for_open(&mut self, names: &[SegmentName]) {
+        let mut open: Vec<_> = self.open.drain().map(|(_, place)| place).collect();
+        open.sort_unstable();
+        let running = names.last().filter(|_| self.runs).map(|name| name.boot);
+        let (now, lost): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|(file, _)| Some(file.boot) == running);
+        if !now.is_empty() {
+            self.report.notes.push(format!("{} calls had not ended", now.len()));
+        }
+        for (file, line) in lost {
+            self.told(file, line, "this call was open, and the record of its end is missing");
+        }
     }
 
     /// What was kept elsewhere must be here.

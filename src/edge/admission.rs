@@ -13,9 +13,11 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::meter::Wanted;
 use crate::model::record::Caller;
 use crate::model::time::Now;
+use crate::request::limit::Admitted;
 use crate::request::{self, Ask, Unadmitted, policy};
 
 use super::Shared;
+use super::answer::Answer;
 use super::ctx::{Ctx, Request, Stage};
 use super::flight::Phase;
 use super::headers::Judged;
@@ -75,6 +77,37 @@ async fn decide_with_units(
     let late = || Err(overloaded("counters.db did not lease a unit of the quota in time"));
     tokio::time::timeout(UNITS_WITHIN, decided).await.unwrap_or_else(|_| late())
 }
+
+/// Judges a call by what runs now.
+pub fn again(shared: &Shared, admitted: &Admitted) -> Result<(), Refusal> {
+    request::still_permitted(&shared.snapshot.load(), &admitted.call(), clock::now())
+}
+
+/// Waits until the call's entry is on the medium; the answer when it is not.
+pub async fn write_ahead(ctx: &mut Ctx) -> Option<Answer> {
+    ctx.flight.begin(&ctx.shared.flights, Phase::Upstream, DURABLE_WITHIN * 2);
+    let request = ctx.request.as_mut()?;
+    let told = match request.write_ahead() {
+        Some(told) if !ctx.shared.audit.is_failing() => told,
+        Some(_) | None => return Some(refuse(request, "the audit log cannot be written")),
+    };
+    match tokio::time::timeout(DURABLE_WITHIN, told).await {
+        Ok(Ok(Ok(()))) => None,
+        Ok(_) => Some(refuse(request, "the audit log could not be brought to the medium")),
+        Err(_) => Some(refuse(request, "the audit log was not on the medium in time")),
+    }
+}
+
+fn refuse(request: &mut Request, reason: &'static str) -> Answer {
+    let fault = Fault::Denied(Refusal::new(Denial::AuditUnavailable, reason));
+    let answer = Answer::of(&fault, request.id, request.seen.standing.as_ref());
+    request.fail(fault);
+    request.stage = Stage::Refused;
+    answer.dressed(request.dress.as_ref())
+}
+
+/// How long a call waits for the medium.
+const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a call waits for the ledger. It answers within milliseconds, or the disk is in trouble.
 const UNITS_WITHIN: Duration = Duration::from_secs(5);

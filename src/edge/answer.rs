@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::model::denial::{Advice, Denial, Refusal, Row};
+use crate::model::facts::Writer;
 use crate::model::id::{RequestId, Scope};
 use crate::model::plan::{Plan, SEPARATOR};
 use crate::request::limit::{LimitStanding, Limits, RateStanding, Standing};
@@ -193,44 +194,66 @@ impl Answer {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
 /// None when no limit of the plan is the caller's business.
 pub fn limit_fields(standing: &Standing) -> Option<[(HeaderName, HeaderValue); 2]> {
+    let mut room = [0; RATELIMIT_BYTES];
+    let mut text = Writer::over(&mut room);
+    add_limits(&mut text, standing);
+    let state = match text.written() {
+        Some([]) => return None,
+        Some(text) => HeaderValue::from_bytes(text),
+        None => {
+            // A plan of many limits with long names.
+            let mut room = vec![0; RATELIMIT_BYTES_MAX];
+            let mut text = Writer::over(&mut room);
+            add_limits(&mut text, standing);
+            HeaderValue::from_bytes(text.written()?)
+        }
+    };
+    let policy = standing.plan.policy_header.clone();
+    Some([(RATELIMIT_POLICY, policy), (RATELIMIT, state.unwrap_or(EMPTY))])
+}
+
+fn add_limits(text: &mut Writer<'_>, standing: &Standing) {
     let plan = &standing.plan;
-    let mut text = Vec::with_capacity(RATELIMIT_BYTES);
     match &standing.limits {
         Limits::Rates(rates) => {
             for (at, standing) in rates.iter().enumerate().take(plan.rates.len()) {
                 let RateStanding { remaining, more_after_seconds } = *standing;
                 let after = Some(more_after_seconds);
-                add(&mut text, plan.item(Plan::rate_at(at)), remaining.into(), after);
+                add(text, plan.item(Plan::rate_at(at)), remaining.into(), after);
             }
         }
         Limits::All(all) => {
             for LimitStanding { limit, remaining, more_after_seconds } in &all.limits {
-                add(&mut text, plan.item(*limit), *remaining, *more_after_seconds);
+                add(text, plan.item(*limit), *remaining, *more_after_seconds);
             }
         }
     }
-    if text.is_empty() {
-        return None;
-    }
-    let state = HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(EMPTY);
-    Some([(RATELIMIT_POLICY, plan.policy_header.clone()), (RATELIMIT, state)])
 }
 
 /// Adds an item to a `RateLimit` field, without the machinery of formatting: nearly every answer has
 /// some.
-fn add(text: &mut Vec<u8>, item: &str, remaining: u64, more_after_seconds: Option<u64>) {
-    let mut number = itoa::Buffer::new();
+fn add(text: &mut Writer<'_>, item: &str, remaining: u64, more_after_seconds: Option<u64>) {
     let item = if text.is_empty() { item.get(SEPARATOR.len()..).unwrap_or_default() } else { item };
-    text.extend_from_slice(item.as_bytes());
-    text.extend_from_slice(number.format(remaining).as_bytes());
+    text.push_raw(item.as_bytes());
+    add_number(text, remaining);
     if let Some(seconds) = more_after_seconds {
-        text.extend_from_slice(b";t=");
-        text.extend_from_slice(number.format(seconds).as_bytes());
+        text.push_raw(b";t=");
+        add_number(text, seconds);
     }
 }
 
-/// Room for the limits that a plan has mostly; more grow it.
-const RATELIMIT_BYTES: usize = 128;
+fn add_number(text: &mut Writer<'_>, number: u64) {
+    match number {
+        0..10 => text.push_raw(&[b'0' + number as u8]),
+        10..100 => text.push_raw(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]),
+        _ => text.push_raw(itoa::Buffer::new().format(number).as_bytes()),
+    }
+}
+
+/// Room for the limits that a plan has mostly.
+const RATELIMIT_BYTES: usize = 256;
+/// More than the limits that a plan can have.
+const RATELIMIT_BYTES_MAX: usize = 16 * 1024;
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -28,6 +28,8 @@ pub fn request(
     flight: &Flight,
 ) -> Box<Request> {
     let started = clock::now();
+    // In this order: what changes in between is looked at once more.
+    let changes = shared.snapshot.changes();
     let snapshot = shared.snapshot.load_full();
     let peer_ip = client.and_then(|address| address.as_inet()).map(|inet| inet.ip().to_canonical());
     let trusted = &snapshot.policy.trusted_proxies;
@@ -73,6 +75,7 @@ pub fn request(
         tunnel: None,
         in_flight: shared.flights.enter(snapshot.policy.bounds.requests_max),
         snapshot,
+        changes,
     })
 }
 

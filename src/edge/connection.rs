@@ -136,8 +136,13 @@ impl Connections {
         caller: &Caller,
         shutdown: &ShutdownWatch,
     ) {
+        let mut changes = self.shared.snapshot.changes();
+        let mut bounds = self.shared.snapshot.load().policy.bounds;
         loop {
-            let bounds = self.shared.snapshot.load().policy.bounds;
+            let now = self.shared.snapshot.changes();
+            if now != changes {
+                (changes, bounds) = (now, self.shared.snapshot.load().policy.bounds);
+            }
             let arrived = match self.read_head(&mut transport, flight, &bounds).await {
                 Ok(arrived) => arrived,
                 Err(NoHead::Closed) => return close_idle(transport, caller).await,

@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::oneshot::Receiver;
 
-use crate::audit::Slot;
+use crate::audit::{NotDurable, Slot, opening};
 use crate::clock;
-use crate::model::api::Api;
-use crate::model::denial::{Advice, Failure, Reason};
+use crate::model::api::{Api, Durability};
+use crate::model::denial::{Failure, Reason};
+use crate::model::facts::{Fact, Writer};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
-use crate::model::record::{AccessDetail, Caller, End, Entry, Outcome, RequestRecord, Surface};
+use crate::model::record::{AccessDetail, Caller, End, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Address, Upstream};
@@ -64,6 +66,8 @@ pub struct Request {
     pub id: RequestId,
     pub started: Now,
     pub snapshot: Arc<Snapshot>,
+    /// What [`Current::changes`](crate::model::snapshot::Current::changes) said before.
+    pub changes: u64,
     pub trace: Trace,
     /// None of a head that was refused before it had one.
     pub method: Option<Method>,
@@ -155,16 +159,103 @@ impl Request {
         }
     }
 
+    /// Whether its record must be durable before the upstream is called.
+    pub fn writes_ahead(&self) -> bool {
+        match &self.stage {
+            Stage::Admitted(admitted) => admitted.operation().durability == Durability::WriteAhead,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => false,
+        }
+    }
+
+    /// To be called before an answer goes out, with its status known: from then on killing the gate does
+    /// not lose the record.
+    pub fn answer_begins(&mut self) {
+        if let Some(mut slot) = self.slot.take() {
+            slot.answer(|out| self.write_opening(out));
+            self.slot = Some(slot);
+        }
+    }
+
+    /// Has the record written before the upstream is called.
+    pub fn write_ahead(&mut self) -> Option<Receiver<Result<(), NotDurable>>> {
+        let mut slot = self.slot.take()?;
+        let told = slot.write_ahead(|out| self.write_opening(out));
+        self.slot = Some(slot);
+        Some(told)
+    }
+
+    /// What is known so far, as [`Opening::decode`](opening::Opening::decode) reads it. What may be long
+    /// comes last.
+    fn write_opening(&self, out: &mut Writer<'_>) {
+        let ids = (self.id, self.started.wall, self.trace.trace_id);
+        opening::begin(out, ids, Surface::Rest, self.status);
+        opening::push_addresses(out, self.peer_ip, self.source_ip);
+        if let Some(method) = &self.method {
+            out.push(Fact::Method, method.as_str().as_bytes());
+        }
+        match &self.seen.caller {
+            Some(Caller::Known(credential)) => out.push_all(credential.facts()),
+            Some(Caller::Anonymous { claimed: Some(id) }) => {
+                out.push(Fact::Credential, id.as_str().as_bytes());
+            }
+            Some(Caller::Anonymous { claimed: None }) | None => {}
+        }
+        match (&self.seen.operation, &self.seen.api) {
+            (Some(operation), _) => out.push_all(operation.facts()),
+            (None, Some(api)) => out.push(Fact::Api, api.name.as_str().as_bytes()),
+            (None, None) => {}
+        }
+        if let Some(product) = &self.seen.product {
+            out.push(Fact::Product, product.as_str().as_bytes());
+        }
+        if let Some(upstream) = &self.forward.upstream {
+            out.push(Fact::Upstream, upstream.as_str().as_bytes());
+        }
+        match &self.forward.endpoint {
+            Some(Address::Inet(address)) => opening::push_endpoint(out, *address),
+            Some(Address::Unix(path)) => out.push(Fact::EndpointUnix, path.as_bytes()),
+            None => {}
+        }
+        out.push(Fact::Policy, self.snapshot.label.as_bytes());
+        self.write_trouble(out);
+        out.push(Fact::Host, self.host.as_bytes());
+        if let Some(target) = &self.target {
+            out.push(Fact::Path, target.path().as_bytes());
+        }
+        if let Some(id) = &self.parent_request_id {
+            out.push(Fact::ParentRequestId, id.as_bytes());
+        }
+    }
+
+    /// What most requests do not have.
+    fn write_trouble(&self, out: &mut Writer<'_>) {
+        let mut reason = self.reason.as_ref();
+        match &self.fault {
+            None => {}
+            Some(Fault::Failed(failure)) => out.push(Fact::Failure, failure.code().as_bytes()),
+            Some(Fault::Denied(refusal)) => {
+                reason = Some(&refusal.reason);
+                out.push(Fact::Denial, refusal.denial.code().as_bytes());
+                if let Some(limit) = refusal.limit() {
+                    out.push(Fact::Limit, limit.as_str().as_bytes());
+                }
+            }
+        }
+        if let Some(reason) = reason {
+            out.push(Fact::Reason, reason.as_log_text().as_bytes());
+        }
+        if let Some((_, limit)) = self.seen.standing.as_ref().and_then(shadow_limit) {
+            out.push(Fact::ShadowLimit, limit.as_str().as_bytes());
+        }
+    }
+
     fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {
         let seen = self.seen;
         let (outcome, reason, limit) = match self.fault {
             None => (Outcome::Allowed, self.reason, None),
             Some(Fault::Failed(failure)) => (Outcome::Failed(failure), self.reason, None),
             Some(Fault::Denied(refusal)) => {
-                let limit = match refusal.advice {
-                    Advice::Retry { limit, .. } => limit,
-                    Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Scopes(_) => None,
-                };
+                let limit = refusal.limit().cloned();
                 (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
             }
         };
@@ -184,7 +275,11 @@ impl Request {
             outcome,
             reason,
             limit,
-            shadow_limit: seen.standing.as_ref().and_then(shadow_limit),
+            shadow_limit: seen
+                .standing
+                .as_ref()
+                .and_then(shadow_limit)
+                .map(|(plan, limit)| Box::new((plan.clone(), limit.clone()))),
             status: self.status,
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
@@ -212,7 +307,7 @@ impl Ctx {
         let Some(request) = self.request.take() else { return };
         let (slot, record) = request.into_record(end, clock::mono());
         if let Some(slot) = slot {
-            slot.complete(Entry::Request(record));
+            slot.complete(record);
         } else {
             self.shared.audit.refused();
             self.shared.unrecorded.inc();
@@ -254,9 +349,9 @@ impl Drop for Ctx {
 }
 
 /// What most plans do not have: a limit that only watches, and would have refused.
-fn shadow_limit(standing: &Standing) -> Option<Box<(PlanName, LimitName)>> {
+fn shadow_limit(standing: &Standing) -> Option<(&PlanName, &LimitName)> {
     let shadow = standing.all()?.shadow.as_ref()?;
-    Some(Box::new((standing.plan.name.clone(), shadow.clone())))
+    Some((&standing.plan.name, shadow))
 }
 
 fn micros(later: MonoNs, earlier: MonoNs) -> u64 {

@@ -6,6 +6,8 @@ use http::HeaderValue;
 
 use crate::request::head::parse_host;
 
+use super::upstreams::LastPool;
+
 /// Shared by the streams of a connection.
 #[derive(Debug, Default)]
 pub struct Habits {
@@ -13,6 +15,8 @@ pub struct Habits {
     peer_value: OnceLock<HeaderValue>,
     /// The last host that was asked for.
     host: Mutex<Option<Host>>,
+    /// Where the last request went.
+    pub pool: LastPool,
 }
 
 /// A host that was asked for.

@@ -1,7 +1,10 @@
-//! Fresh identifiers: request ids, trace and span ids. From a per-thread cryptographic generator,
-//! so that no request costs a system call.
+//! Fresh identifiers: request ids, trace and span ids. From a fast generator per thread, whose seed is the
+//! system's: they are unique, and no secrets.
 
-use rand::RngCore;
+use std::cell::RefCell;
+
+use rand::rngs::SmallRng;
+use rand::{RngCore, SeedableRng};
 
 use crate::model::hex;
 use crate::model::id::RequestId;
@@ -9,15 +12,19 @@ use crate::model::time::UnixMicros;
 
 /// The id and the trace of a request that came `at` this time, perhaps with a `traceparent` field.
 pub fn fresh(at: UnixMicros, traceparent: Option<&[u8]>) -> (RequestId, Trace) {
-    let mut rng = rand::rng();
-    let mut words = || u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
-    let [random @ .., _, _, _, _, _, _] = words().to_be_bytes();
-    let trace_id = words().to_be_bytes();
-    let span_id = rng.next_u64().to_be_bytes();
+    let [a, b, c, d] = GENERATOR.with_borrow_mut(|rng| [(); 4].map(|()| rng.next_u64()));
+    let both = |high: u64, low: u64| (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+    let [random @ .., _, _, _, _, _, _] = both(a, b);
+    // A span is unique within its trace only.
+    let (trace_id, span_id) = (both(c, d), a.to_be_bytes());
     let id = RequestId::from_parts(u64::try_from(at.millis()).unwrap_or(0), random);
     // W3C Trace Context, 3.2: a valid field is continued, by a span of our own.
     let (trace_id, flags) = traceparent.and_then(parse).unwrap_or((trace_id, 0));
     (id, Trace { trace_id, span_id, flags })
+}
+
+thread_local! {
+    static GENERATOR: RefCell<SmallRng> = RefCell::new(SmallRng::from_os_rng());
 }
 
 /// The W3C trace context of one request: the caller's trace when it sent a valid one, and a span

@@ -15,6 +15,7 @@ use crate::request::limit::Admitted;
 use crate::request::target::Target;
 
 use super::ctx::{Request, Stage};
+use super::habits::Habits;
 use super::headers::fields::Fields;
 use super::headers::passing;
 use super::stop::Fault;
@@ -35,11 +36,15 @@ pub struct Route {
 /// Chooses an endpoint of the operation's upstream, unless the last attempt left a choice.
 pub fn route(
     admitted: &Admitted,
-    upstreams: &Upstreams,
+    (upstreams, habits): (&Upstreams, &Habits),
     chosen: Option<Attempt>,
     key: impl FnOnce(&HashBy) -> Option<u64>,
 ) -> Result<Route, NoRoute> {
-    let pool = admitted.api().upstream.as_ref().and_then(|name| upstreams.pool(name));
+    let pool = admitted
+        .api()
+        .upstream
+        .as_ref()
+        .and_then(|name| upstreams.pool_as_before(name, &habits.pool));
     let pool = pool.ok_or_else(|| NoRoute::failed(Failure::InternalError))?;
     let attempt = match chosen {
         Some(attempt) => attempt,

@@ -2,6 +2,7 @@
 //! stage decides, this file only carries out.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,6 @@ use pingora::{Error, Result};
 
 use crate::clock;
 use crate::model::denial::{Denial, Failure, Refusal};
-use crate::request;
 
 use super::Shared;
 use super::answer::{After, Answer, stop_pipeline};
@@ -72,8 +72,7 @@ impl ProxyHttp for Gate {
             Ok(stage) => {
                 let asks = ctx.flight.asks_upgrade() && session.is_upgrade_req();
                 if asks && profile::can_switch(ctx.request.as_deref(), &stage) {
-                    tunnel::hold(session.req_header_mut())?;
-                    ctx.flight.set_tail(Tail::Held);
+                    tunnel::hold(session, &ctx.flight)?;
                 }
                 (stage, None)
             }
@@ -90,10 +89,11 @@ impl ProxyHttp for Gate {
             }
             None => None,
         };
+        let waits = answer.is_none() && ctx.request.as_ref().is_some_and(|r| r.writes_ahead());
+        let answer = if waits { Box::pin(admission::write_ahead(ctx)).await } else { answer };
         let Some(answer) = answer else { return Ok(false) };
-        // Boxed, as below: Pingora boxes each hook's future, and every request would carry this.
-        Box::pin(self.answer(session, ctx, answer)).await?;
-        Ok(true)
+        // Boxed, as above: Pingora boxes each hook's future, and every request would carry this.
+        Box::pin(self.answer(session, ctx, answer)).await.map(|()| true)
     }
 
     /// Routes: only an `Admitted` yields a peer.
@@ -102,16 +102,17 @@ impl ProxyHttp for Gate {
         let Stage::Admitted(admitted) = &request.stage else { return Err(skipped()) };
         // Registered first, judged second: a change of policy in between finds it or is found.
         ctx.flight.live().call = Some(admitted.call());
-        let current = self.shared.snapshot.load();
-        if !Arc::ptr_eq(&current, &request.snapshot)
-            && let Err(refusal) = request::still_permitted(&current, &admitted.call(), clock::now())
+        fence(Ordering::SeqCst);
+        if self.shared.snapshot.changes() != request.changes
+            && let Err(refusal) = admission::again(&self.shared, admitted)
         {
             return Err(request.stop_with(Fault::Denied(refusal)));
         }
         let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
         let fields = request.fields.of(session.req_header());
         let key = |by: &_| peer::hash_key(request, fields, by);
-        let route = peer::route(admitted, &self.shared.upstreams, chosen, key);
+        let upstreams = (&*self.shared.upstreams, &*ctx.flight.habits);
+        let route = peer::route(admitted, upstreams, chosen, key);
         let forward = &mut request.forward;
         forward.upstream.clone_from(&admitted.api().upstream);
         forward.began.get_or_insert_with(clock::mono);
@@ -286,6 +287,7 @@ impl ProxyHttp for Gate {
             session.as_mut().set_keepalive(None);
         }
         request.status = head.status.as_u16();
+        request.answer_begins();
         headers::to_caller(head, request);
         turn::suit_old_caller(session, head);
         Ok(())
@@ -336,6 +338,7 @@ impl ProxyHttp for Gate {
                 let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
                 let answer = answer.dressed(request.dress.as_ref());
                 request.status = answer.status;
+                request.answer_begins();
                 // The caller may leave while it is told; the record has the fault.
                 answer.write_to(session, After::Close).await.ok();
                 request.status
@@ -385,11 +388,12 @@ impl Gate {
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.status = answer.status;
+        request.answer_begins();
         answer.write_to(session, after).await
     }
 }
 
-/// A stage before this one did not run. It cannot be: but then the answer is a failure, no forward.
+/// A stage before did not run. It cannot be: but then the answer is a failure, no forward.
 #[expect(clippy::unnecessary_box_returns, reason = "Pingora's results hold boxed errors")]
 fn skipped() -> Box<Error> {
     stop_pipeline(&Fault::Failed(Failure::InternalError))

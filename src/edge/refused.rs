@@ -71,6 +71,7 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         response_bytes: 0,
         started,
         snapshot,
+        changes: 0,
         trace,
         fields: Fields::Session,
         host_value: None,

@@ -5,8 +5,11 @@
 use http::{HeaderMap, Method, Version, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
 
 use crate::model::record::End;
+
+use super::flight::{Flight, Tail};
 
 /// Whether a head asks for WebSocket as RFC 6455 has it (4.1): anything else that asks to leave
 /// HTTP is an ordinary request (RFC 9110, 7.8).
@@ -22,8 +25,10 @@ pub fn asks(head: &RequestHeader) -> bool {
 /// Pingora 0.9.1 takes the end of a request without a body for the end of the WebSocket when the
 /// 101 comes before it has looked (its issue 946). So towards Pingora this request has a body whose
 /// end the lane tells only when the upstream did not switch.
-pub fn hold(head: &mut RequestHeader) -> Result<()> {
+pub fn hold(session: &mut Session, flight: &Flight) -> Result<()> {
+    let head = session.req_header_mut();
     head.remove_header(&header::CONTENT_LENGTH);
+    flight.set_tail(Tail::Held);
     head.insert_header(header::TRANSFER_ENCODING, "chunked")
 }
 

@@ -11,7 +11,8 @@ pub mod pool;
 #[cfg(test)]
 mod testing;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -36,10 +37,17 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Upstreams {
     pools: ArcSwap<Generations>,
+    /// Counts the changes of `pools`.
+    revision: AtomicU64,
     names: Arc<Names>,
     /// `onegate_upstream_retries_total`, by upstream.
     retries: IntCounterVec,
 }
+
+/// The pool that a connection's last request went to, and the revision of which it is. It does not keep it:
+/// connections may be idle for long.
+#[derive(Debug, Default)]
+pub struct LastPool(Mutex<Option<(u64, Weak<Pool>)>>);
 
 #[derive(Debug, Default)]
 struct Generations {
@@ -49,7 +57,12 @@ struct Generations {
 
 impl Upstreams {
     pub fn new(retries: IntCounterVec, names: Names) -> Self {
-        Self { pools: ArcSwap::default(), names: Arc::new(names), retries }
+        Self {
+            pools: ArcSwap::default(),
+            revision: AtomicU64::new(0),
+            names: Arc::new(names),
+            retries,
+        }
     }
 
     /// Takes on the upstreams of a new config. What is unchanged keeps its addresses, its health
@@ -69,11 +82,28 @@ impl Upstreams {
         });
         let (current, previous) = (pools.collect(), old.current.clone());
         self.pools.store(Arc::new(Generations { current, previous }));
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
     pub fn pool(&self, name: &UpstreamName) -> Option<Arc<Pool>> {
         let pools = self.pools.load();
         pools.current.get(name).or_else(|| pools.previous.get(name)).cloned()
+    }
+
+    /// The same, where it is mostly the one of the time before.
+    pub fn pool_as_before(&self, name: &UpstreamName, before: &LastPool) -> Option<Arc<Pool>> {
+        let revision = self.revision.load(Ordering::Acquire);
+        let mut last = before.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, pool)) = &*last
+            && *of == revision
+            && let Some(pool) = pool.upgrade()
+            && pool.upstream.name == *name
+        {
+            return Some(pool);
+        }
+        let pool = self.pool(name)?;
+        *last = Some((revision, Arc::downgrade(&pool)));
+        Some(pool)
     }
 
     /// The pools of the running config.

@@ -1,7 +1,7 @@
 //! Series about the gate itself, beside those of its calls.
 
 use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{Reading, counter, gauge, signed};
 
@@ -12,6 +12,9 @@ pub struct GateSeries {
     certificate_expiry: IntGaugeVec,
     audit_records: IntCounter,
     audit_queue_bytes: IntGauge,
+    audit_unsynced: Gauge,
+    audit_unsynced_max: Gauge,
+    audit_failing: IntGauge,
     revision: IntGauge,
     pub access_log_dropped: IntCounter,
     pub refused_before_request: IntCounterVec,
@@ -35,6 +38,18 @@ impl GateSeries {
                 "onegate_audit_queue_bytes",
                 "Memory of records that wait to be written, estimated.",
             )?,
+            audit_unsynced: Gauge::new(
+                "onegate_audit_unsynced_seconds",
+                "How long the oldest record of the last sync was in memory only, at most.",
+            )?,
+            audit_unsynced_max: Gauge::new(
+                "onegate_audit_unsynced_seconds_max",
+                "The longest that a record was in memory only since the gate started.",
+            )?,
+            audit_failing: IntGauge::new(
+                "onegate_audit_failing",
+                "1 while the disk refuses records of the audit, else 0.",
+            )?,
             revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
             access_log_dropped: IntCounter::new(
                 "onegate_access_log_dropped_total",
@@ -53,12 +68,15 @@ impl GateSeries {
         })
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 8] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 11] {
         [
             Box::new(self.connections.clone()),
             Box::new(self.certificate_expiry.clone()),
             Box::new(self.audit_records.clone()),
             Box::new(self.audit_queue_bytes.clone()),
+            Box::new(self.audit_unsynced.clone()),
+            Box::new(self.audit_unsynced_max.clone()),
+            Box::new(self.audit_failing.clone()),
             Box::new(self.revision.clone()),
             Box::new(self.access_log_dropped.clone()),
             Box::new(self.refused_before_request.clone()),
@@ -79,6 +97,10 @@ impl GateSeries {
         let behind = reading.audit_records.saturating_sub(self.audit_records.get());
         self.audit_records.inc_by(behind);
         self.audit_queue_bytes.set(signed(reading.audit_queue_bytes));
+        let [last, longest] = reading.audit_unsynced.map(|time| time.as_secs_f64());
+        self.audit_unsynced.set(last);
+        self.audit_unsynced_max.set(longest);
+        self.audit_failing.set(i64::from(reading.audit_failing));
         self.revision.set(signed(reading.revision));
     }
 }

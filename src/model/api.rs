@@ -1,10 +1,11 @@
 //! Published operations, and the index that finds one by host, path and method.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ahash::AHashMap;
 
+use super::facts::{Fact, Facts};
 use super::id::{ApiName, OperationId, ProductName, Scope, UpstreamName};
 use super::shape::rules::Rules;
 use super::shape::{OperationShape, Shape};
@@ -83,9 +84,36 @@ pub struct Operation {
     pub template: Template,
     pub scopes: Box<[Scope]>,
     pub body_bytes_max: u64,
+    pub durability: Durability,
     pub shape: Option<Box<OperationShape>>,
     /// The products that contain it, in config order: the first that is granted is the record's.
     pub products: Box<[ProductName]>,
+    /// Made when it is first called.
+    pub facts: OnceLock<Facts>,
+}
+
+impl Operation {
+    /// Api, id and scopes, as records have them.
+    pub fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| {
+            let scopes: Vec<&str> = self.scopes.iter().map(Scope::as_str).collect();
+            Facts::of(&[
+                (Fact::Api, self.api.name.as_str()),
+                (Fact::Operation, self.id.as_str()),
+                (Fact::Scopes, &scopes.join(" ")),
+            ])
+        })
+    }
+}
+
+/// What of a call's record must be where before the call goes on: the operation's `audit`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Durability {
+    /// In memory that outlasts the gate, before the answer begins.
+    #[default]
+    Standard,
+    /// On the medium, before the upstream is called.
+    WriteAhead,
 }
 
 /// What an operation needs of its api without owning it.

@@ -1,9 +1,10 @@
 //! Clients, profiles and credentials as one request sees them: the inventory's rows, resolved.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 
+use super::facts::{Fact, Facts};
 use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use super::meter::Meter;
 use super::proof::Proof;
@@ -117,9 +118,23 @@ pub struct Credential {
     pub suspended_until: Option<UnixMicros>,
     /// The person who has it.
     pub holder: Option<Box<str>>,
+    /// Made when it is first used: there may be a million that are not.
+    pub facts: OnceLock<Facts>,
 }
 
 impl Credential {
+    /// Client, profile, id and holder, as records have them.
+    pub fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| {
+            Facts::of(&[
+                (Fact::Client, self.client.as_str()),
+                (Fact::Profile, self.profile.as_str()),
+                (Fact::Credential, self.id.as_str()),
+                (Fact::Holder, self.holder.as_deref().unwrap_or_default()),
+            ])
+        })
+    }
+
     /// As it is, but that its next request hashes its secret again.
     pub fn copy_of(old: &Self) -> Self {
         Self {
@@ -132,6 +147,7 @@ impl Credential {
             expires: old.expires,
             suspended_until: old.suspended_until,
             holder: old.holder.clone(),
+            facts: OnceLock::new(),
         }
     }
 }

@@ -114,6 +114,14 @@ impl Refusal {
         Self { denial, advice: Advice::Detail(ClientText(detail)), reason: Reason::fixed(detail) }
     }
 
+    /// The limit that refused.
+    pub const fn limit(&self) -> Option<&LimitName> {
+        match &self.advice {
+            Advice::Retry { limit, .. } => limit.as_ref(),
+            Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Scopes(_) => None,
+        }
+    }
+
     pub const fn advising(denial: Denial, advice: Advice, reason: &'static str) -> Self {
         Self { denial, advice, reason: Reason::fixed(reason) }
     }

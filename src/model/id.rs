@@ -250,8 +250,26 @@ pub struct RequestId([u8; 16]);
 impl RequestId {
     /// A UUIDv7 from Unix milliseconds and ten random bytes.
     pub fn from_parts(unix_ms: u64, random: [u8; 10]) -> Self {
-        let id = uuid::Builder::from_unix_timestamp_millis(unix_ms, &random);
-        Self(id.into_uuid().into_bytes())
+        let [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9] = random;
+        let [_, _, t0, t1, t2, t3, t4, t5] = unix_ms.to_be_bytes();
+        // Each request has one: `uuid` makes the same, but clears and sets its bits one by one.
+        let (version, variant) = (0x70 | (r0 & 0x0f), 0x80 | (r2 & 0x3f));
+        Self([t0, t1, t2, t3, t4, t5, version, r1, variant, r3, r4, r5, r6, r7, r8, r9])
+    }
+
+    /// Of an id that was made before.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// None unless the text is the hyphenated form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = uuid::Uuid::try_parse(text).ok()?;
+        (text.len() == 36).then(|| Self(id.into_bytes()))
     }
 
     /// The hyphenated form (RFC 9562, 4), ASCII.
@@ -287,6 +305,15 @@ impl fmt::Display for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_those_of_the_standard() {
+        for (unix_ms, random) in [(0, [0; 10]), (1 << 47, [0xff; 10]), (u64::MAX, [0xa5; 10])] {
+            let expected = uuid::Builder::from_unix_timestamp_millis(unix_ms, &random);
+            let expected = expected.into_uuid().into_bytes();
+            assert_eq!(RequestId::from_parts(unix_ms, random).to_bytes(), expected);
+        }
+    }
 
     #[test]
     fn names_are_checked() {

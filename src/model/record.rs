@@ -15,13 +15,6 @@ use super::id::{
 use super::time::UnixMicros;
 use super::upstream::Address;
 
-/// One line of the audit, before it has its sequence number.
-#[derive(Debug)]
-pub enum Entry {
-    Request(Box<RequestRecord>),
-    Act(Box<ActRecord>),
-}
-
 /// Everything the audit says of one request (INTERFACES.md 6).
 #[derive(Debug)]
 pub struct RequestRecord {
@@ -116,12 +109,15 @@ impl Caller {
 
 /// How the act arrived. Recorded; never a reason to decide differently.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
 pub enum Surface {
     Rest,
     Admin,
 }
 
 impl Surface {
+    pub const ALL: [Self; 2] = [Self::Rest, Self::Admin];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rest => "rest",

@@ -4,8 +4,10 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::{AHashMap, RandomState};
+use arc_swap::{ArcSwap, Guard};
 
 use super::client::{Client, Credential};
 use super::id::{ClientId, CredentialId};
@@ -29,6 +31,38 @@ impl Snapshot {
     /// How records name a snapshot, also one that is about to be.
     pub fn label(policy: &Policy, revision: u64) -> Arc<str> {
         format!("{}+{revision}", policy.digest).into()
+    }
+}
+
+/// The snapshot that runs. Requests load it; one registry stores it.
+#[derive(Debug)]
+pub struct Current {
+    snapshot: ArcSwap<Snapshot>,
+    changes: AtomicU64,
+}
+
+impl Current {
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot: ArcSwap::from_pointee(snapshot), changes: AtomicU64::new(0) }
+    }
+
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub fn load_full(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    pub fn store(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts what was stored. Whoever reads it, then loads, and later reads the same number, still has what
+    /// runs, and need not load again.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 }
 

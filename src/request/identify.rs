@@ -3,7 +3,7 @@
 //! The caller learns one thing, valid or not; the true reason goes to the record. Only this file
 //! makes an [`Identified`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::model::api::{Access, Api, CredentialLocation};
 use crate::model::client::{Client, Credential, Profile, Status};
@@ -175,6 +175,7 @@ pub fn assumed(
         expires: None,
         suspended_until: None,
         holder: None,
+        facts: OnceLock::new(),
     };
     admissible(snapshot, Arc::new(credential), now)
 }

@@ -48,6 +48,8 @@ impl LiveGauges {
             certificate_expiry: certificate_expiry(self.shared.doors.expiries(), clock::wall()),
             audit_records: audit.records_written(),
             audit_queue_bytes: audit.queued_bytes_estimate(),
+            audit_unsynced: [audit.exposure().last(), audit.exposure().max()],
+            audit_failing: audit.is_failing(),
             revision: snapshot.inventory.revision,
         }
     }

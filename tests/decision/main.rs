@@ -16,7 +16,7 @@ mod rules;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use onegate::config;
@@ -248,6 +248,7 @@ fn credential(key: &NewKey, client: &ClientId) -> Credential {
         expires: None,
         suspended_until: None,
         holder: None,
+        facts: OnceLock::new(),
     }
 }
 

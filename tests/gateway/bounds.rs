@@ -92,8 +92,9 @@ fn callers_below_the_least_rate_are_ended() {
         assert!(!quiet.hears_within(pause), "a quiet stream was ended");
         std::io::Read::read_exact(reader.stream(), &mut piece).expect("its stream goes on");
     }
-    let ended = gate.records_now(&["--path", "/open/source/1000000000"]);
-    assert!(ended.is_empty(), "a reader that keeps up was ended: {ended:?}");
+    let found = gate.records_now(&["--path", "/open/source/1000000000"]);
+    let goes_on = found.iter().all(|record| record["entry"] == "open");
+    assert!(goes_on, "a reader that keeps up was ended: {found:?}");
     upstream.release();
     assert!(quiet.hears_within(pause * 50));
 }

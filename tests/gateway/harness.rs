@@ -9,6 +9,7 @@ pub mod authority;
 pub mod bench;
 pub mod client;
 pub mod curl;
+pub mod faults;
 pub mod flow;
 pub mod folder;
 pub mod frames;

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::audit::line::Encoder;
-use crate::audit::tests::{act, bare, full};
+use crate::audit::tests::{Entry, act, bare, full};
 use crate::model::denial::{Denial, Failure};
-use crate::model::record::{Caller, Entry, Outcome, RequestRecord};
+use crate::model::record::{Caller, Outcome, RequestRecord};
 use crate::model::time::UnixMicros;
 
 fn matches(filter: &Filter, entry: &Entry) -> bool {
     let mut text = Vec::new();
-    Encoder::for_boot("node-1", UnixMicros(0), 7).encode(&mut text, 1, entry);
+    entry.encode(&mut Encoder::for_boot("node-1", UnixMicros(0), 7), &mut text, 1);
     filter.matches(&Line::parse(&text).expect("a line"))
 }
 

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::segment::SegmentName;
-use crate::audit::tests::{act, bare, full};
+use crate::audit::tests::{Entry, act, bare, full};
 use crate::model::denial::{Denial, Failure, Reason};
 use crate::model::id::{CredentialId, LimitName};
+use crate::model::record::{Caller, Outcome};
 
 fn encoder() -> Encoder {
     let name = SegmentName::parse("20261121T210748Z-1f2e3d4c-000001.jsonl").expect("a name");
@@ -15,7 +16,7 @@ fn encoder() -> Encoder {
 
 fn line(entry: &Entry) -> String {
     let mut out = Vec::new();
-    encoder().encode(&mut out, 7, entry);
+    entry.encode(&mut encoder(), &mut out, 7);
     let text = String::from_utf8(out).expect("UTF-8");
     let line = text.strip_suffix('\n').expect("a line").to_owned();
     assert!(!line.contains('\n'), "one line");

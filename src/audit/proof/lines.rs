@@ -78,6 +78,8 @@ pub struct Segment {
     /// Requests before it, by decision.
     pub allowed: u64,
     pub denied: u64,
+    /// The file of the boot that has the oldest entry of a call that had not ended; None for none.
+    pub open_since: Option<u32>,
     pub previous: Option<Previous>,
     pub key: Box<str>,
 }
@@ -128,6 +130,7 @@ impl Segment {
             chain: before.chain.0.to_string().into(),
             allowed: before.totals.allowed,
             denied: before.totals.denied,
+            open_since: None,
             previous,
             key: key.into(),
         }
@@ -177,6 +180,9 @@ pub struct Record<'a> {
     pub seq: u64,
     pub node: Cow<'a, str>,
     pub boot: Cow<'a, str>,
+    pub id: Cow<'a, str>,
+    /// `open`: the call had not ended.
+    pub entry: Option<Cow<'a, str>>,
     pub surface: Cow<'a, str>,
     pub decision: Option<Cow<'a, str>>,
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use openssl::error::ErrorStack;
 
 use crate::audit::segment::SegmentName;
-use crate::model::record::{Entry, Outcome};
 use crate::model::time::UnixMicros;
 
 use super::checkpoint::{Cause, Checkpoint, Totals};
@@ -25,6 +24,29 @@ pub struct Prover {
     batch: Vec<Hash>,
 }
 
+/// How a record counts in the totals.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Counted {
+    Allowed,
+    Denied,
+    /// It is of no request, or of one that has not ended.
+    Not,
+}
+
+impl Counted {
+    pub const fn with_denial(denial: &str) -> Self {
+        if denial.is_empty() { Self::Allowed } else { Self::Denied }
+    }
+}
+
+/// A place to which a prover can go back.
+#[derive(Debug)]
+pub struct Mark {
+    previous: Option<Previous>,
+    state: State,
+    batch: Vec<Hash>,
+}
+
 impl Prover {
     pub fn new(key: Arc<SigningKey>, node: &str, previous: Option<Previous>) -> Self {
         let state = State::default();
@@ -40,14 +62,25 @@ impl Prover {
         &self.state
     }
 
+    /// Where it is now, for [`Prover::restore`].
+    pub fn mark(&self) -> Mark {
+        let Self { previous, state, batch, .. } = self;
+        Mark { previous: previous.clone(), state: state.clone(), batch: batch.clone() }
+    }
+
+    /// Forgets what it took in since then: it was not written.
+    pub fn restore(&mut self, mark: Mark) {
+        let Mark { previous, state, batch } = mark;
+        (self.previous, self.state, self.batch) = (previous, state, batch);
+    }
+
     /// Takes in a record's line, without its line break.
-    pub fn record(&mut self, line: &[u8], entry: &Entry) {
-        if let Entry::Request(record) = entry {
-            let Totals { allowed, denied } = &mut self.state.totals;
-            match record.outcome {
-                Outcome::Allowed | Outcome::Failed(_) => *allowed += 1,
-                Outcome::Denied(_) => *denied += 1,
-            }
+    pub fn record(&mut self, line: &[u8], counted: Counted) {
+        let Totals { allowed, denied } = &mut self.state.totals;
+        match counted {
+            Counted::Allowed => *allowed += 1,
+            Counted::Denied => *denied += 1,
+            Counted::Not => {}
         }
         self.state.seq += 1;
         self.leaf(line);
@@ -59,12 +92,14 @@ impl Prover {
         self.batch.push(leaf);
     }
 
-    /// Appends the line that begins a file.
-    pub fn begin(&mut self, lines: &mut Vec<u8>, file: SegmentName) {
+    /// Appends the line that begins a file. The oldest entry of a call that has not ended is in the file
+    /// `open_since`.
+    pub fn begin(&mut self, lines: &mut Vec<u8>, file: SegmentName, open_since: Option<u32>) {
         let boot = file.boot.id().to_string();
         let previous = self.previous.take();
         let of = (&*self.node, &*boot, file.number);
-        let line = Segment::new(of, &self.state, previous, &self.key.public.to_string());
+        let mut line = Segment::new(of, &self.state, previous, &self.key.public.to_string());
+        line.open_since = open_since;
         let line = Control::Segment(Box::new(line)).to_line();
         self.leaf(line.as_bytes());
         push(lines, &line);

@@ -7,6 +7,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::audit::left::Left;
+use crate::audit::line::Encoder;
 use crate::audit::segment::SegmentName;
 use crate::model::time::UnixMicros;
 
@@ -20,10 +22,12 @@ use super::tree::Tree;
 /// How the boot before ended.
 #[derive(Debug)]
 pub struct Before {
-    /// For the first line of the next boot.
-    pub previous: Previous,
+    /// For the first line of the next boot; None for a log without proof.
+    pub previous: Option<Previous>,
     /// What had to be done; None after a stop in good order.
     pub recovered: Option<Recovered>,
+    /// Calls whose record that boot can take no more.
+    pub left: Vec<Box<[u8]>>,
 }
 
 /// What a killed gate had left.
@@ -34,21 +38,26 @@ pub struct Recovered {
     pub bytes_cut: u64,
     /// Whole lines that no checkpoint had signed: nothing but the file speaks for them.
     pub lines_unsigned: u64,
+    /// Calls that were answered, or open, and had no record of their end.
+    pub calls: u64,
     /// Where the file is not what it must be, so that it was left as it is: the line, from 1.
     pub damaged_at: Option<(u64, Fault)>,
 }
 
-/// Closes the last boot of a log with these files. None for a log without proof, and for none.
+/// Closes the last boot of a log with these files, whose journal is at `home`. None where there is none.
 pub fn close(
-    directory: &Path,
+    (directory, home): (&Path, &Path),
     files: &[SegmentName],
     key: &Arc<SigningKey>,
     now: UnixMicros,
 ) -> io::Result<Option<Before>> {
-    for file in files.iter().rev() {
+    for (at, file) in files.iter().enumerate().rev() {
         let path = file.path(directory);
         if has_lines(&path)? {
-            return close_file(directory, *file, key, now);
+            let earlier = files.get(..at).unwrap_or_default();
+            let earlier = earlier.iter().filter(|name| name.boot == file.boot).copied();
+            let last = Last { directory, home, earlier: earlier.collect(), file: *file, now };
+            return last.close(key).map(Some);
         }
         // Killed before it had a line: there is nothing in it to be kept or signed.
         log::warn!("audit: {file} has no whole line and is removed");
@@ -67,62 +76,118 @@ fn has_lines(path: &Path) -> io::Result<bool> {
 /// Far more than the line has that begins a file.
 const FIRST_LINE_BYTES_MAX: u64 = 64 * 1024;
 
-fn close_file(
-    directory: &Path,
+/// The last file of the last boot.
+struct Last<'a> {
+    directory: &'a Path,
+    /// Where the journal is.
+    home: &'a Path,
+    /// Of the same boot.
+    earlier: Vec<SegmentName>,
     file: SegmentName,
-    key: &Arc<SigningKey>,
     now: UnixMicros,
-) -> io::Result<Option<Before>> {
-    let path = file.path(directory);
-    if let Some(last) = last_word(&path, &key.public)? {
-        let previous = Previous::new(file, last.size, last.root);
-        // After a crash the next boot says so. It did not get that far, or this were not the last one.
-        let again = last.cause == Cause::Crash;
-        return Ok(Some(Before { previous, recovered: again.then(|| Recovered::of(file)) }));
-    }
-    let bytes = fs::read(&path)?;
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let (whole, torn) = bytes.split_at(whole);
-    let mut lines = whole.split(|byte| *byte == b'\n');
-    let first = lines.next().unwrap_or_default();
-    let mut recovered = Recovered { bytes_cut: torn.len() as u64, ..Recovered::of(file) };
-    let (mut replay, segment) = match Replay::begin(&key.public, file, first) {
-        Ok(begun) => begun,
-        // A log of the time before there were proofs.
-        Err(_) if Kind::of(first) == Kind::Record => return Ok(None),
-        Err(fault) => {
-            recovered.damaged_at = Some((1, fault));
-            let previous = Previous::new(file, 0, Tree::default().root());
-            return Ok(Some(Before { previous, recovered: Some(recovered) }));
+}
+
+impl Last<'_> {
+    fn close(self, key: &Arc<SigningKey>) -> io::Result<Before> {
+        let path = self.file.path(self.directory);
+        let mut left = Left::in_journal(self.home, self.file.boot)?;
+        if let Some(last) = last_word(&path, &key.public)? {
+            if left.len() > 0 {
+                left.file(self.directory, self.file)?;
+            }
+            // After a crash the next boot says so. It did not get that far, or this were not the last one.
+            let again = last.cause == Cause::Crash || left.len() > 0;
+            let calls = left.len() as u64;
+            return Ok(Before {
+                previous: Some(Previous::new(self.file, last.size, last.root)),
+                recovered: again.then(|| Recovered { calls, ..Recovered::of(self.file) }),
+                left: left.into_openings().collect(),
+            });
         }
-    };
-    let mut open = 1;
-    for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.is_empty()) {
-        match replay.line(line) {
-            Ok(Seen::Record | Seen::Segment) => open += 1,
-            Ok(Seen::Commit) => {}
-            Ok(Seen::Checkpoint(_)) => open = 0,
+        let bytes = fs::read(&path)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (whole, torn) = bytes.split_at(whole);
+        let mut lines = whole.split(|byte| *byte == b'\n');
+        let first = lines.next().unwrap_or_default();
+        let mut recovered = Recovered { bytes_cut: torn.len() as u64, ..Recovered::of(self.file) };
+        let (mut replay, segment) = match Replay::begin(&key.public, self.file, first) {
+            Ok(begun) => begun,
+            // A log of the time before there were proofs.
+            Err(_) if Kind::of(first) == Kind::Record => {
+                return Ok(Before { previous: None, recovered: None, left: Vec::new() });
+            }
             Err(fault) => {
-                recovered.damaged_at = Some((number, fault));
-                break;
+                recovered.damaged_at = Some((1, fault));
+                return Ok(self.over(&Tree::default(), recovered, left));
+            }
+        };
+        self.look_back(segment.open_since, &mut left);
+        let mut open = 1;
+        for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.is_empty()) {
+            left.line(line);
+            if recovered.damaged_at.is_some() {
+                continue;
+            }
+            match replay.line(line) {
+                Ok(Seen::Record(_) | Seen::Open(_) | Seen::Segment) => open += 1,
+                Ok(Seen::Commit) => {}
+                Ok(Seen::Checkpoint(_)) => open = 0,
+                Err(fault) => recovered.damaged_at = Some((number, fault)),
             }
         }
-    }
-    recovered.lines_unsigned = open;
-    // Neither a commit nor a checkpoint is a leaf.
-    let tree = &replay.state().tree;
-    let previous = Previous::new(file, tree.size(), tree.root());
-    if recovered.damaged_at.is_none() {
+        recovered.lines_unsigned = open;
+        recovered.calls = left.len() as u64;
+        if recovered.damaged_at.is_some() {
+            return Ok(self.over(&replay.state().tree, recovered, left));
+        }
         let mut out = cut(&path, whole.len() as u64)?;
         if replay.ended.is_some() {
             out.sync_data()?;
-        } else {
-            let (state, batch) = replay.into_parts();
-            let prover = Prover::resume(Arc::clone(key), &segment.node, state, batch);
-            finish(&mut out, prover, file, now)?;
+            return Ok(self.over(&replay.state().tree, recovered, left));
+        }
+        let (state, batch) = replay.into_parts();
+        let prover = Prover::resume(Arc::clone(key), &segment.node, state, batch);
+        let previous = self.finish(&mut out, prover, &segment.node, &left)?;
+        Ok(Before { previous: Some(previous), recovered: Some(recovered), left: Vec::new() })
+    }
+
+    /// Nothing more goes into the file.
+    fn over(&self, tree: &Tree, recovered: Recovered, left: Left) -> Before {
+        // Neither a commit nor a checkpoint is a leaf.
+        let previous = Some(Previous::new(self.file, tree.size(), tree.root()));
+        Before { previous, recovered: Some(recovered), left: left.into_openings().collect() }
+    }
+
+    /// Calls may have been open for longer than this file.
+    fn look_back(&self, open_since: Option<u32>, left: &mut Left) {
+        let Some(first) = open_since else { return };
+        for name in self.earlier.iter().filter(|name| name.number >= first) {
+            if let Err(error) = left.file(self.directory, *name) {
+                log::error!("audit: {name} is not looked at for open calls: {error}");
+            }
         }
     }
-    Ok(Some(Before { previous, recovered: Some(recovered) }))
+
+    /// Writes the records that are lacking, commits what is whole, and says the last word.
+    fn finish(
+        &self,
+        out: &mut File,
+        mut prover: Prover,
+        node: &str,
+        left: &Left,
+    ) -> io::Result<Previous> {
+        let mut lines = Vec::new();
+        let mut encoder = Encoder::new(node, self.file.boot);
+        left.write(&mut lines, &mut encoder, &mut prover);
+        prover.commit(&mut lines);
+        write(out, &lines)?;
+        lines.clear();
+        let made = prover.checkpoint(&mut lines, self.file, Cause::Crash, self.now);
+        made.map_err(io::Error::other)?;
+        write(out, &lines)?;
+        let tree = &prover.state().tree;
+        Ok(Previous::new(self.file, tree.size(), tree.root()))
+    }
 }
 
 /// The checkpoint that a boot ended with, if it did.
@@ -142,21 +207,6 @@ fn last_word(path: &Path, key: &PublicKey) -> io::Result<Option<Checkpoint>> {
 /// Far more than a checkpoint's line has.
 const CHECKPOINT_BYTES_MAX: u64 = 8192;
 
-/// Commits what is whole, and says the last word.
-fn finish(
-    out: &mut File,
-    mut prover: Prover,
-    file: SegmentName,
-    now: UnixMicros,
-) -> io::Result<()> {
-    let mut lines = Vec::new();
-    prover.commit(&mut lines);
-    write(out, &lines)?;
-    lines.clear();
-    prover.checkpoint(&mut lines, file, Cause::Crash, now).map_err(io::Error::other)?;
-    write(out, &lines)
-}
-
 /// A file without what comes after its whole lines.
 fn cut(path: &Path, whole_bytes: u64) -> io::Result<File> {
     let file = OpenOptions::new().append(true).open(path)?;
@@ -171,20 +221,20 @@ fn write(file: &mut File, lines: &[u8]) -> io::Result<()> {
 
 impl Recovered {
     const fn of(file: SegmentName) -> Self {
-        Self { file, bytes_cut: 0, lines_unsigned: 0, damaged_at: None }
+        Self { file, bytes_cut: 0, lines_unsigned: 0, calls: 0, damaged_at: None }
     }
 }
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, bytes_cut, lines_unsigned, damaged_at } = self;
+        let Self { file, bytes_cut, lines_unsigned, calls, damaged_at } = self;
         if let Some((line, fault)) = damaged_at {
             return write!(f, "{file}:{line}: {fault}; the file is left as it is");
         }
         write!(
             f,
             "the gate before did not stop in good order: {file} is closed, {bytes_cut} bytes of a torn line \
-             cut off, {lines_unsigned} whole lines signed that were not"
+             cut off, {lines_unsigned} whole lines signed that were not, {calls} calls recorded that had no end"
         )
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::model::id::RequestId;
 use crate::model::record::Surface;
 
 use super::checkpoint::{Cause, Checkpoint, NoteError, Totals};
@@ -31,7 +32,9 @@ pub struct Replay<'k> {
 /// What a line was.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Seen {
-    Record,
+    Record(RequestId),
+    /// A record of a call that had not ended.
+    Open(RequestId),
     Segment,
     Commit,
     /// The note.
@@ -64,9 +67,6 @@ impl<'k> Replay<'k> {
     /// Goes on with the first line of the next file of the boot.
     pub fn go_on(&mut self, file: SegmentName, line: &[u8]) -> Result<(), Fault> {
         let segment = segment(file, line)?;
-        if !self.batch.is_empty() {
-            return Err(Fault::Uncommitted);
-        }
         if file.number != self.file.number + 1 {
             return Err(Fault::FileMissing { expected: self.file.number + 1 });
         }
@@ -117,7 +117,9 @@ impl<'k> Replay<'k> {
         if record.v != 1 || record.node != *self.node || record.boot != *self.boot {
             return Err(Fault::ElsewhereRecord);
         }
-        if record.surface != Surface::Admin.as_str() {
+        let id = RequestId::parse(&record.id).ok_or(Fault::Unreadable)?;
+        let is_open = record.entry.is_some();
+        if record.surface != Surface::Admin.as_str() && !is_open {
             let Totals { allowed, denied } = &mut self.state.totals;
             match record.decision.as_deref() {
                 Some("allowed") => *allowed += 1,
@@ -127,7 +129,7 @@ impl<'k> Replay<'k> {
         }
         self.state.seq = next;
         self.leaf(line);
-        Ok(Seen::Record)
+        Ok(if is_open { Seen::Open(id) } else { Seen::Record(id) })
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<Seen, Fault> {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -10,14 +11,15 @@ use super::*;
 use crate::audit::filter::tests::{any_records, asked_filter, expected};
 use crate::audit::line::Encoder;
 use crate::audit::segment::{Boot, SegmentWriter};
-use crate::audit::tests::{Directory, act, bare, request};
-use crate::model::record::{ActRecord, Entry, JsonText, RequestRecord};
+use crate::audit::tests::{Directory, Entry, act, bare, request};
+use crate::model::record::{ActRecord, JsonText, RequestRecord};
 
 /// Writes one boot by hand: each inner slice is a file, each entry a line, numbered on.
 fn write_boot(directory: &Directory, started: u32, files: Vec<Vec<Entry>>) -> Vec<SegmentName> {
     let boot = Boot::new(UnixMicros::from_seconds(started.into()), started, &[]);
     let mut encoder = Encoder::for_boot("node-1", UnixMicros::from_seconds(started.into()), 0);
-    let mut writer = SegmentWriter::begin(directory.path(), boot, 1).expect("a file");
+    let mut writer =
+        SegmentWriter::begin(directory.path(), boot, 1, &Arc::default()).expect("a file");
     let mut seq = 0;
     for entries in files {
         if seq > 0 {
@@ -26,7 +28,7 @@ fn write_boot(directory: &Directory, started: u32, files: Vec<Vec<Entry>>) -> Ve
         let mut lines = Vec::new();
         for entry in entries {
             seq += 1;
-            encoder.encode(&mut lines, seq, &entry);
+            entry.encode(&mut encoder, &mut lines, seq);
         }
         writer.append(&lines).expect("appends");
     }
@@ -36,7 +38,7 @@ fn write_boot(directory: &Directory, started: u32, files: Vec<Vec<Entry>>) -> Ve
 }
 
 fn requests(numbers: std::ops::Range<u64>) -> Vec<Entry> {
-    numbers.map(request).collect()
+    numbers.map(|n| Entry::Request(request(n))).collect()
 }
 
 fn all(directory: &Directory, filter: &Filter, limit: Option<u64>) -> (Vec<String>, Completeness) {
@@ -171,7 +173,7 @@ fn refused_requests_count_towards_completeness() {
         let after = Some(JsonText(format!("{{\"refused\":{count}}}").into()));
         Entry::Act(Box::new(ActRecord { after, ..act(count, GAP_ACTION) }))
     };
-    write_boot(&directory, 1000, vec![vec![gap(40), request(1), gap(2)]]);
+    write_boot(&directory, 1000, vec![vec![gap(40), Entry::Request(request(1)), gap(2)]]);
     let (_, completeness) = all(&directory, &Filter::default(), None);
     assert_eq!(completeness.refused, 42);
     let nothing = Period { from: None, to: Some(UnixMicros(0)) };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::super::names::Names;
 use super::super::section::{Named, Section, Text};
@@ -11,7 +11,7 @@ use super::super::source::Place;
 use super::super::suggest;
 use super::super::unit::Bytes;
 use super::shape;
-use crate::model::api::{ApiFacts, Methods, Operation};
+use crate::model::api::{ApiFacts, Durability, Methods, Operation};
 use crate::model::id::{ApiName, OperationId, ProductName, Scope, kind};
 use crate::model::shape::OperationShape;
 use crate::model::template::{Segment, Template};
@@ -27,6 +27,9 @@ pub(super) const BODY_BYTES: RangeInclusive<Bytes> = Bytes(0)..=Bytes::tib(1);
 /// The methods that `"*"` stands for in an `Allow` header.
 pub(super) const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
+const DURABILITIES: [(&str, Durability); 2] =
+    [("standard", Durability::Standard), ("write-ahead", Durability::WriteAhead)];
+
 /// An operation that does not know its api yet.
 pub(super) struct Draft {
     pub(super) id: OperationId,
@@ -36,6 +39,7 @@ pub(super) struct Draft {
     scopes: Box<[Scope]>,
     /// None: the api's.
     body_bytes_max: Option<u64>,
+    durability: Durability,
     shape: Option<Box<OperationShape>>,
     /// Not answered by the gate itself, were it with a fault.
     pub(super) is_forwarded: bool,
@@ -55,8 +59,10 @@ impl Draft {
             template: self.template,
             scopes: self.scopes,
             body_bytes_max: self.body_bytes_max.unwrap_or(body_bytes_max),
+            durability: self.durability,
             shape: self.shape,
             products: products.into(),
+            facts: OnceLock::new(),
         }
     }
 }
@@ -101,6 +107,7 @@ fn operation(
     let scopes = scopes(&mut section);
     let body_bytes_max = section.quantity("body_bytes_max", BODY_BYTES);
     let body_bytes_max = body_bytes_max.map(|bytes| bytes.0);
+    let durability = section.choice("audit", &DURABILITIES).unwrap_or_default();
     let is_forwarded = section.place("redirect").or(section.place("respond")).is_none();
     let shape = shape::of_operation(&mut section, template.as_ref(), folder).boxed();
     section.finish();
@@ -111,6 +118,7 @@ fn operation(
         template: template?,
         scopes,
         body_bytes_max,
+        durability,
         shape,
         is_forwarded,
     })

@@ -47,7 +47,7 @@ pub(super) fn audit(mut section: Section<'_>, server: &ServerPart) -> AuditSetti
         queue_records_max: section.integer("queue_records_max", 16..=10_000_000).unwrap_or(65_536),
         flush_interval: section
             .quantity("flush_interval", MILLISECOND..=Duration::from_millis(100))
-            .unwrap_or(Duration::from_millis(20)),
+            .unwrap_or(Duration::from_millis(8)),
         segment_bytes_max: section
             .quantity("segment_bytes_max", Bytes::mib(1)..=Bytes::gib(16))
             .unwrap_or(Bytes::mib(256))

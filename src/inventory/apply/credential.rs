@@ -1,6 +1,6 @@
 //! Credentials: a key is made here or known by its hash. A secret leaves only in the outcome.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{CREDENTIALS_MAX, Draft, at_most};
 use crate::inventory::change::{IssuedKey, KeySource, Line, NewCredential};
@@ -51,6 +51,7 @@ impl Draft<'_> {
             expires: new.expires,
             suspended_until: None,
             holder: new.holder.as_ref().map(|holder| Line::as_str(holder).into()),
+            facts: OnceLock::new(),
         });
         if self.tables.insert_credential(&credential, self.asked.at)? == Inserted::Taken {
             let (what, name) = (Thing::Credential, id.to_string());

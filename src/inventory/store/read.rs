@@ -2,7 +2,7 @@
 //! does not parse is an error, never a client with fewer limits.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, Row, Statement};
 
@@ -244,6 +244,7 @@ fn credential(row: &Row<'_>, client: &Client) -> Result<Credential, StoreError> 
         expires: time(row, 5)?,
         holder: optional_text(row, 6, table)?.map(Into::into),
         suspended_until: time(row, 7)?,
+        facts: OnceLock::new(),
     })
 }
 

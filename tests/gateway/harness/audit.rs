@@ -12,10 +12,14 @@ impl Gate {
         self.json(&[&["audit", "query"], filters].concat())
     }
 
-    /// Records that match the filters, once `enough` of them are written.
+    /// Records of calls that have ended, once `enough` of them are written.
     pub fn records(&self, filters: &[&str], enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let fact = format!("records of {filters:?}");
-        poll::until(&fact, || Some(self.records_now(filters)).filter(|records| enough(records)))
+        poll::until(&fact, || {
+            let mut records = self.records_now(filters);
+            records.retain(|record| record["entry"].is_null());
+            Some(records).filter(|records| enough(records))
+        })
     }
 
     /// The one record of a response.

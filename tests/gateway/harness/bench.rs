@@ -27,7 +27,14 @@ pub struct Bench {
 
 impl Bench {
     pub fn start(setup: &Setup) -> Self {
-        let gate = Gate::start(setup);
+        Self::start_with(setup, &[])
+    }
+
+    /// With variables in the gate's environment.
+    pub fn start_with(setup: &Setup, environment: &[(&str, String)]) -> Self {
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let gate = Gate::start_with(setup, &environment);
         let read = ["--no-expiry", "--product", "lab", "--scope", "lab:read"];
         Self {
             key: gate.add_lab_client("full"),

@@ -173,10 +173,8 @@ impl Gate {
         tools::run(Command::new("kill").args(["-s", name, &pid]), b"").expect_success();
     }
 
-    /// Ends the process at once. What was answered before is recorded first: until the audit writes
-    /// ahead, the last records may be lost.
+    /// Ends the process at once.
     pub fn kill9(&mut self) {
-        self.settle();
         self.process = None;
     }
 

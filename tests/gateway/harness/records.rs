@@ -5,7 +5,7 @@ use std::time::Duration;
 use onegate::audit::AuditLog;
 use onegate::model::denial::Denial;
 use onegate::model::id::RequestId;
-use onegate::model::record::{ActRecord, Caller, End, Entry, Outcome, RequestRecord, Surface};
+use onegate::model::record::{ActRecord, Caller, End, Outcome, RequestRecord, Surface};
 use onegate::model::time::UnixMicros;
 
 /// Records of requests, allowed and denied, and of acts, in several batches.
@@ -29,10 +29,10 @@ fn id(n: u64) -> RequestId {
     RequestId::from_parts(1_772_366_400_000, random)
 }
 
-fn request(n: u64) -> Entry {
+fn request(n: u64) -> Box<RequestRecord> {
     let outcome =
         if n.is_multiple_of(3) { Outcome::Denied(Denial::NotFound) } else { Outcome::Allowed };
-    Entry::Request(Box::new(RequestRecord {
+    Box::new(RequestRecord {
         id: id(n),
         time: UnixMicros(1_772_366_400_000_000),
         surface: Surface::Rest,
@@ -61,7 +61,7 @@ fn request(n: u64) -> Entry {
         trace_id: [0; 16],
         parent_request_id: None,
         access: None,
-    }))
+    })
 }
 
 fn act(n: u64) -> ActRecord {

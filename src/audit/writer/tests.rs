@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::audit::GAP_ACTION;
+use crate::audit::journal::Slots;
 use crate::audit::proof::key::SigningKey;
+use crate::audit::recorder::may_end;
 use crate::audit::segment::Boot;
 use crate::audit::tests::{Directory, act, request};
 use crate::audit::{AuditLog, AuditSettings};
@@ -22,17 +24,20 @@ fn at(millis: u64) -> Now {
 
 fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(&RequestRecord)>) {
     let boot = Boot::new(UnixMicros(0), 7, &[]);
-    let log = AuditLog::new(settings.queue_records_max);
+    let records_max = settings.queue_records_max;
+    let (slots, keeper) = Slots::anonymous(u32::try_from(records_max).expect("few"));
+    let log = AuditLog::new(records_max, slots);
+    let exposure = log.queue().exposure();
     let segments =
-        SegmentWriter::begin(directory.path(), boot, settings.segment_bytes_max).expect("a file");
+        SegmentWriter::begin(directory.path(), boot, settings.segment_bytes_max, exposure);
     let encoder = Encoder::new("node-1", boot);
     let observer: fn(&RequestRecord) = |_| ();
     let key = SigningKey::in_directory(directory.path(), "node-1").expect("a key");
     let prover = Prover::new(Arc::new(key), "node-1", None);
-    let interval = settings.flush_interval;
-    let mut writer = Writer::new(log.queue(), segments, prover, encoder, interval, observer);
-    // What begins the file.
-    assert_eq!(writer.turn(Now { mono: MonoNs(0), ..at(0) }), Turn::Wrote);
+    let pace = Pace { flush_interval: settings.flush_interval };
+    let segments = segments.expect("a file");
+    let mut writer = Writer::new((log.queue(), keeper), segments, prover, encoder, pace, observer);
+    writer.begin(at(0)).expect("a line");
     (log, writer)
 }
 
@@ -76,8 +81,8 @@ fn a_failing_disk_fills_the_queue_and_loses_nothing() {
         log.refused();
     }
     assert_eq!(writer.turn(at(2)), Turn::Stuck);
-    assert!(!writer.may_end(Turn::Stuck, at(2).mono));
-    assert!(writer.may_end(Turn::Stuck, at(2001).mono));
+    assert!(!may_end(&writer, Turn::Stuck, at(2).mono));
+    assert!(may_end(&writer, Turn::Stuck, at(2001).mono));
     assert_eq!(log.queued_records(), 4);
 
     std::fs::rename(&hidden, directory.path()).expect("renames");

@@ -1,0 +1,181 @@
+//! The journal: where the records of answered calls stand until their lines are in the log.
+//!
+//! `DATA_DIR/audit.journal` is mapped into memory. A worker stores what is known of a call before its
+//! answer begins: from then on the kernel has it, and killing the gate does not lose it. The recorder closes the
+//! slot when the line is written. What a killed gate has left open its next start finds here.
+//!
+//! The file is never synced: what must outlast a power cut is in the log by then. Found after the machine was
+//! started anew, it says nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::segment::Boot;
+
+mod slots;
+
+use slots::{CONTENT_BYTES, HEADER_BYTES, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, bytes};
+pub use slots::{Keeper, Place, Slots, Stands};
+
+fn path(directory: &Path) -> PathBuf {
+    directory.join("audit.journal")
+}
+
+/// Makes the journal of a boot, with room for `records` at once, in place of the one before.
+pub fn create(directory: &Path, boot: Boot, records: usize) -> io::Result<(Arc<Slots>, Keeper)> {
+    // Some are longer than a slot.
+    let count = u32::try_from(records + records / 4 + 16);
+    let count = count.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let (new, path) = (directory.join("audit.journal.new"), path(directory));
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
+    allocate(&file, bytes(count))?;
+    file.write_all(header(&boot.to_string()).as_bytes())?;
+    let slots = Slots::over(&file, count)?;
+    fs::rename(new, path)?;
+    Ok(slots)
+}
+
+/// All of the file's room at once: a mapped file that finds no room later would end the process.
+fn allocate(file: &File, bytes: usize) -> io::Result<()> {
+    let allocated =
+        rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes as u64);
+    match allocated {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            let mut file = file;
+            io::copy(&mut io::Read::take(io::repeat(0), bytes as u64), &mut file)?;
+            io::Seek::rewind(&mut file)
+        }
+        allocated => Ok(allocated?),
+    }
+}
+
+/// Texts, so that whoever looks at the file knows what it is.
+fn header(boot: &str) -> String {
+    format!("{MAGIC}\nslot {SLOT_BYTES}\nboot {boot}\nmachine {}\n", machine())
+}
+
+const MAGIC: &str = "onegate journal 1";
+
+/// Which start of the machine this is: memory does not outlast it.
+fn machine() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// What stands open in the journal of a boot, in no order. Nothing where the machine was started anew since, or
+/// the journal is another boot's.
+pub fn left_open(directory: &Path, boot: Boot) -> io::Result<Vec<Vec<u8>>> {
+    let bytes = match fs::read(path(directory)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let Some((found, slots)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(Vec::new()) };
+    let expected = header(&boot.to_string());
+    if !found.starts_with(expected.as_bytes()) || machine().is_empty() {
+        return Ok(Vec::new());
+    }
+    let slots = slots.as_chunks::<SLOT_BYTES>().0;
+    let open = slots.iter().filter(|slot| word(slot, 0) == OPEN);
+    Ok(open.map(|slot| content(slots, slot)).collect())
+}
+
+fn content(slots: &[[u8; SLOT_BYTES]], first: &[u8; SLOT_BYTES]) -> Vec<u8> {
+    let mut content = Vec::new();
+    let mut slot = Some(first);
+    while let Some(part) = slot.filter(|_| content.len() <= CONTENT_BYTES_MAX) {
+        let length = (word(part, 8) as usize).min(CONTENT_BYTES);
+        content.extend(part.iter().skip(SLOT_HEADER_BYTES).take(length));
+        slot = (word(part, 4) as usize).checked_sub(1).and_then(|next| slots.get(next));
+    }
+    content
+}
+
+/// Far more than any record has: it only bounds what a damaged file can ask for.
+const CONTENT_BYTES_MAX: usize = 1 << 20;
+
+fn word(slot: &[u8; SLOT_BYTES], at: usize) -> u32 {
+    let word = slot.get(at..at + 4).and_then(|word| word.try_into().ok());
+    u32::from_le_bytes(word.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::Directory;
+    use crate::model::time::UnixMicros;
+
+    fn left(directory: &Directory, boot: Boot) -> Vec<Vec<u8>> {
+        let mut left = left_open(directory.path(), boot).expect("reads");
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn what_is_open_is_found_and_nothing_else() {
+        let directory = Directory::new();
+        let boot = Boot::new(UnixMicros(0), 7, &[]);
+        assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
+        let (slots, mut keeper) = create(directory.path(), boot, 64).expect("a journal");
+        let [mut a, mut b, mut c, _d] = [(); 4].map(|()| slots.take().expect("a place"));
+        let long = b"long".repeat(1000);
+        slots.store(&mut a, b"short", Stands::Final);
+        slots.store(&mut b, &long, Stands::Draft);
+        slots.store(&mut c, b"done", Stands::Final);
+        keeper.close(c);
+        assert_eq!(left(&directory, boot), [long.clone(), b"short".to_vec()]);
+        slots.store(&mut b, b"shorter", Stands::Final);
+        assert_eq!(left(&directory, boot), [b"short".to_vec(), b"shorter".to_vec()]);
+        let other = Boot::new(UnixMicros(0), 8, &[]);
+        assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new(), "another boot's");
+
+        let (_slots, _keeper) = create(directory.path(), other, 64).expect("a journal");
+        assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new());
+        assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn what_the_machine_forgot_is_not_believed() {
+        let directory = Directory::new();
+        let boot = Boot::new(UnixMicros(0), 7, &[]);
+        let (slots, _keeper) = create(directory.path(), boot, 64).expect("a journal");
+        let mut place = slots.take().expect("a place");
+        slots.store(&mut place, b"short", Stands::Final);
+        let path = path(directory.path());
+        let mut bytes = fs::read(&path).expect("reads");
+        let at = header(&boot.to_string()).len() - 2;
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).expect("writes");
+        assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn any_file_is_read_without_harm() {
+        let directory = Directory::new();
+        let boot = Boot::new(UnixMicros(0), 7, &[]);
+        let check = |bytes: &[u8], expected: usize| {
+            fs::write(path(directory.path()), bytes).expect("writes");
+            assert_eq!(left(&directory, boot).len(), expected);
+        };
+        check(b"", 0);
+        check(b"short", 0);
+        let mut bytes = header(&boot.to_string()).into_bytes();
+        bytes.resize(HEADER_BYTES, 0);
+        check(&bytes, 0);
+        // A slot that names itself as its next part.
+        let mut slot = [0; SLOT_BYTES];
+        (slot[0], slot[4], slot[8]) = (1, 1, 255);
+        bytes.extend(slot);
+        check(&bytes, 1);
+        bytes.extend(&slot[..100]);
+        check(&bytes, 1);
+    }
+}

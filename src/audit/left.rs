@@ -1,0 +1,103 @@
+//! The calls that a killed gate had not recorded to their end: from its journal, and from lines of the log
+//! that say a call was open. Each gets the record that it still lacks, with the end `crash`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use memchr::memmem;
+
+use crate::model::id::RequestId;
+
+use super::journal;
+use super::line::{Encoder, OPEN_MEMBER};
+use super::opening::Opening;
+use super::proof::lines::{Kind, Record};
+use super::proof::prover::{Counted, Prover};
+use super::reader::{LineReader, Step};
+use super::segment::{Boot, SegmentName};
+
+/// By id, so that they are always written in the same order: that of their beginnings.
+#[derive(Debug)]
+pub struct Left {
+    calls: BTreeMap<[u8; 16], Call>,
+}
+
+#[derive(Debug)]
+enum Call {
+    /// An encoded [`Opening`].
+    InJournal(Vec<u8>),
+    /// The line that says it is open.
+    InLog(Vec<u8>),
+}
+
+impl Left {
+    /// What stands in the journal of a boot.
+    pub fn in_journal(home: &Path, boot: Boot) -> io::Result<Self> {
+        let open = journal::left_open(home, boot)?.into_iter().filter_map(|encoded| {
+            let id = Opening::decode(&encoded)?.id.to_bytes();
+            Some((id, Call::InJournal(encoded)))
+        });
+        Ok(Self { calls: open.collect() })
+    }
+
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Looks at the next line of the boot.
+    pub fn line(&mut self, line: &[u8]) {
+        let is_open = memmem::find(line, OPEN_MEMBER.as_bytes()).is_some();
+        if (self.calls.is_empty() && !is_open) || Kind::of(line) != Kind::Record {
+            return;
+        }
+        let id = Record::parse(line).and_then(|record| RequestId::parse(&record.id));
+        let Some(id) = id.map(RequestId::to_bytes) else { return };
+        if is_open {
+            self.calls.entry(id).or_insert_with(|| Call::InLog(line.into()));
+        } else {
+            self.calls.remove(&id);
+        }
+    }
+
+    /// Looks at all whole lines of a file.
+    pub fn file(&mut self, directory: &Path, name: SegmentName) -> io::Result<()> {
+        let mut reader = LineReader::open(&name.path(directory))?;
+        loop {
+            match reader.step()? {
+                Step::Line(line) => self.line(line),
+                Step::TooLong => {}
+                Step::End | Step::Torn => return Ok(()),
+            }
+        }
+    }
+
+    /// Appends the records that are lacking, as the next of their boot.
+    pub fn write(&self, lines: &mut Vec<u8>, encoder: &mut Encoder, prover: &mut Prover) {
+        for call in self.calls.values() {
+            let (start, seq) = (lines.len(), prover.state().seq + 1);
+            let counted = match call {
+                Call::InJournal(encoded) => {
+                    let Some(opening) = Opening::decode(encoded) else { continue };
+                    encoder.crashed(lines, seq, &opening);
+                    Counted::with_denial(opening.denial)
+                }
+                Call::InLog(line) => {
+                    encoder.crashed_again(lines, seq, line);
+                    let denied = memmem::find(line, br#","decision":"denied""#).is_some();
+                    if denied { Counted::Denied } else { Counted::Allowed }
+                }
+            };
+            let line = lines.get(start..).unwrap_or_default();
+            prover.record(line.strip_suffix(b"\n").unwrap_or(line), counted);
+        }
+    }
+
+    /// What of it the journal has, for a boot that can take no more lines.
+    pub fn into_openings(self) -> impl Iterator<Item = Box<[u8]>> {
+        self.calls.into_values().filter_map(|call| match call {
+            Call::InJournal(encoded) => Some(encoded.into()),
+            Call::InLog(_) => None,
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! The one writer of the log: it turns queued items into lines and what proves them.
+//!
+//! It gives each record its number, shows requests to the observer (metrics are a fold over the
+//! records) and appends pieces. A piece that the disk refuses is undone and made again later, in the next file
+//! where this one cannot be trusted any more; so nothing is lost while the process lives. Meanwhile the queue
+//! fills and the gate refuses.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+
+use crate::model::id::RequestId;
+use crate::model::record::RequestRecord;
+use crate::model::time::{MonoNs, Now};
+
+use super::acts;
+use super::journal::Keeper;
+use super::line::Encoder;
+use super::proof::checkpoint::Cause;
+use super::proof::prover::Prover;
+use super::queue::{Failing, Item, Queue};
+use super::segment::SegmentWriter;
+use super::sync::{Waited, Waiter};
+
+mod piece;
+
+/// What the thread owns. One [`turn`](Writer::turn) is all it ever does.
+pub struct Writer<Observer> {
+    queue: Arc<Queue>,
+    keeper: Keeper,
+    segments: SegmentWriter,
+    prover: Prover,
+    encoder: Encoder,
+    observer: Observer,
+    flush_interval: Duration,
+    /// Lines are written in pieces of about this size. There is room for two where one is written: what
+    /// ends and proves it, and the checkpoint that ends the file, need some.
+    piece_bytes: usize,
+    /// Taken from the queue, not yet in the file. The observer has seen the first `observed`.
+    batch: VecDeque<Item>,
+    observed: usize,
+    /// The piece that is being written, and its lines.
+    piece: Vec<Item>,
+    lines: Vec<u8>,
+    file: FileIs,
+    seq: u64,
+    /// Calls with a line that says they are open, and the file that has it.
+    open: AHashMap<RequestId, u32>,
+    /// Those who wait until what is in the file is on the medium.
+    waiters: Vec<Waiter>,
+    /// Leaves that the last checkpoint is about.
+    signed: u64,
+    times: Times,
+}
+
+/// When things were done last.
+#[derive(Debug, Default)]
+struct Times {
+    took: Option<MonoNs>,
+    looked: Option<MonoNs>,
+    wrote: Option<MonoNs>,
+    committed: Option<MonoNs>,
+    checked: Option<MonoNs>,
+    told_gap: Option<MonoNs>,
+    complained: Option<MonoNs>,
+    failing_since: Option<MonoNs>,
+}
+
+/// How far the file is that is being written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum FileIs {
+    /// It has not the line that begins it.
+    New,
+    /// It has no record.
+    Begun,
+    Used,
+    /// Its last checkpoint is written: the next file is due.
+    Ended,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// There was nothing to write.
+    Idle,
+    Wrote,
+    /// The disk refused; the entries are kept.
+    Stuck,
+}
+
+/// How a writer goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub flush_interval: Duration,
+}
+
+impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
+    pub fn new(
+        (queue, keeper): (&Arc<Queue>, Keeper),
+        segments: SegmentWriter,
+        prover: Prover,
+        encoder: Encoder,
+        pace: Pace,
+        observer: Observer,
+    ) -> Self {
+        let piece_bytes = usize::try_from(segments.bytes_max()).unwrap_or(usize::MAX);
+        Self {
+            queue: Arc::clone(queue),
+            keeper,
+            segments,
+            prover,
+            encoder,
+            observer,
+            flush_interval: pace.flush_interval,
+            piece_bytes: (piece_bytes / PIECES_IN_A_FILE_MIN).clamp(1, PIECE_BYTES),
+            batch: VecDeque::new(),
+            observed: 0,
+            piece: Vec::new(),
+            lines: Vec::new(),
+            file: FileIs::New,
+            seq: 0,
+            open: AHashMap::new(),
+            waiters: Vec::new(),
+            signed: 0,
+            times: Times::default(),
+        }
+    }
+
+    pub const fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    pub const fn flush_interval(&self) -> Duration {
+        self.flush_interval
+    }
+
+    pub const fn failing_since(&self) -> Option<MonoNs> {
+        self.times.failing_since
+    }
+
+    /// Whether nothing was written for so long, and nothing open waits to be.
+    pub fn is_silent(&self, time: Duration, now: MonoNs) -> bool {
+        due(self.times.wrote, time, now) && !self.keeper.has_unseen()
+    }
+
+    /// Writes the line that begins the first file.
+    pub fn begin(&mut self, now: Now) -> io::Result<()> {
+        self.begin_file(now)
+    }
+
+    /// Writes all that waits.
+    pub fn turn(&mut self, now: Now) -> Turn {
+        // What is taken now was not there when the last turn took.
+        let since = self.times.took.unwrap_or(now.mono);
+        if self.batch.is_empty() {
+            self.queue.take(&mut self.batch);
+            self.times.took = Some(now.mono);
+            self.look_for_lasting(now.mono);
+        }
+        if let Err(error) = self.segments.look() {
+            self.complain(&error, now.mono);
+        }
+        let turn = self.write(now);
+        self.segments.sync_soon(since, &mut self.waiters);
+        if turn != Turn::Stuck
+            && due(self.times.checked, CHECKPOINT_INTERVAL, now.mono)
+            && self.prover.state().tree.size() > self.signed
+        {
+            let last = self.times.checked.replace(now.mono);
+            // On a slow disk most of the time is for the records.
+            let patience = last.map_or(CHECKPOINT_INTERVAL, |last| now.mono.since(last)) / 4;
+            match self.check(Cause::Interval, now, patience) {
+                Ok(Waited::Done) => {}
+                Ok(Waited::InVain) => self.times.checked = last,
+                Err(error) => self.complain(&error, now.mono),
+            }
+        }
+        turn
+    }
+
+    fn write(&mut self, now: Now) -> Turn {
+        let mut turn = Turn::Idle;
+        loop {
+            match self.write_piece(now) {
+                Ok(Turn::Idle) => return turn,
+                Ok(done) => turn = done,
+                Err(error) => {
+                    self.times.failing_since.get_or_insert(now.mono);
+                    self.queue.set_failing(Failing::Now);
+                    self.complain(&error, now.mono);
+                    return Turn::Stuck;
+                }
+            }
+        }
+    }
+
+    /// Says the last word, unless the disk still refuses what is before it.
+    pub fn end(&mut self, now: Now) {
+        let begun = match self.file {
+            FileIs::Begun | FileIs::Used if !self.segments.is_spent() => Ok(()),
+            FileIs::New | FileIs::Begun | FileIs::Used | FileIs::Ended => self.begin_file(now),
+        };
+        let ended = begun.and_then(|()| self.check(Cause::Stop, now, LONG));
+        if let Err(error) = ended.and_then(|_| self.segments.sync()) {
+            self.complain(&error, now.mono);
+        }
+    }
+
+    /// Calls that are answered, and not over at the second look, get a line that says so: their
+    /// record must not wait for their end.
+    fn look_for_lasting(&mut self, now: MonoNs) {
+        if self.batch.len() < BEHIND && due(self.times.looked, self.flush_interval, now) {
+            self.times.looked = Some(now);
+            let batch = &mut self.batch;
+            self.keeper.show_lasting(|opening| batch.push_back(Item::Lasting(opening.into())));
+        }
+    }
+
+    /// Writes the next piece, in the next file where this one is full.
+    fn write_piece(&mut self, now: Now) -> io::Result<Turn> {
+        self.add_gap(now);
+        if self.file == FileIs::New || !self.batch.is_empty() || self.segments.is_spent() {
+            self.begin_file(now)?;
+        }
+        let mark = (self.prover.mark(), self.seq);
+        self.encode_piece();
+        let is_due = due(self.times.committed, COMMIT_INTERVAL, now.mono);
+        if self.lines.len() >= COMMIT_BYTES || is_due {
+            self.prover.commit(&mut self.lines);
+            self.times.committed = Some(now.mono);
+        }
+        if self.lines.is_empty() && self.piece.is_empty() {
+            return Ok(Turn::Idle);
+        }
+        let has_entries = !self.piece.is_empty();
+        if let Err(error) = self.append() {
+            self.prover.restore(mark.0);
+            self.seq = mark.1;
+            self.undo();
+            return Err(error);
+        }
+        self.settle();
+        if has_entries {
+            self.times.wrote = Some(now.mono);
+            self.file = FileIs::Used;
+        }
+        if let Some(since) = self.times.failing_since.take() {
+            self.queue.set_failing(Failing::Not);
+            log::warn!("audit: writing again after {:?}", now.mono.since(since));
+        }
+        Ok(if has_entries { Turn::Wrote } else { Turn::Idle })
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let appended =
+            if self.lines.is_empty() { Ok(()) } else { self.segments.append(&self.lines) };
+        self.lines.clear();
+        appended
+    }
+
+    /// Sees to it that there is a file to write to, with the line that begins it.
+    fn begin_file(&mut self, now: Now) -> io::Result<()> {
+        let room = (self.piece_bytes * 2) as u64;
+        let is_spent = self.segments.is_spent();
+        if self.file == FileIs::Used && self.segments.is_full_for(room) && !is_spent {
+            self.check(Cause::Segment, now, LONG)?;
+            // Its last checkpoint too, or a power cut could tear the end of a file that is over.
+            self.segments.sync()?;
+            self.file = FileIs::Ended;
+        }
+        if self.file == FileIs::Ended || (is_spent && self.file != FileIs::New) {
+            self.segments.begin_next()?;
+            self.file = FileIs::New;
+        }
+        if self.file == FileIs::New {
+            let mark = self.prover.mark();
+            let open_since = self.open.values().min().copied();
+            self.prover.begin(&mut self.lines, self.segments.name(), open_since);
+            if let Err(error) = self.append() {
+                self.prover.restore(mark);
+                return Err(error);
+            }
+            self.file = FileIs::Begun;
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint of everything that is written, once that is on the medium.
+    fn check(&mut self, cause: Cause, now: Now, patience: Duration) -> io::Result<Waited> {
+        let mark = self.prover.mark();
+        self.prover.commit(&mut self.lines);
+        if let Err(error) = self.append() {
+            self.prover.restore(mark);
+            return Err(error);
+        }
+        if self.segments.sync_within(patience)? == Waited::InVain {
+            return Ok(Waited::InVain);
+        }
+        let made = self.prover.checkpoint(&mut self.lines, self.segments.name(), cause, now.wall);
+        made.map_err(io::Error::other)?;
+        self.append()?;
+        self.signed = self.prover.state().tree.size();
+        Ok(Waited::Done)
+    }
+
+    /// Requests that were refused because they could not be recorded get a record of their count.
+    fn add_gap(&mut self, now: Now) {
+        let is_due = due(self.times.told_gap, GAP_INTERVAL, now.mono) || self.queue.is_closing();
+        if self.batch.is_empty()
+            && is_due
+            && let Some(refused) = self.queue.take_refused()
+        {
+            self.times.told_gap = Some(now.mono);
+            self.batch.push_back(Item::Gap(Box::new(acts::gap(refused, now.wall))));
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error, now: MonoNs) {
+        if due(self.times.complained, COMPLAINT_INTERVAL, now) {
+            self.times.complained = Some(now);
+            log::error!("audit: {}: {error}", self.segments.path().display());
+        }
+    }
+}
+
+fn due(last: Option<MonoNs>, interval: Duration, now: MonoNs) -> bool {
+    last.is_none_or(|last| now.since(last) >= interval)
+}
+
+const PIECE_BYTES: usize = 256 * 1024;
+const PIECES_IN_A_FILE_MIN: usize = 8;
+/// So much is committed by itself; less waits for more, but not longer than the interval.
+const COMMIT_BYTES: usize = 32 * 1024;
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+/// From so many waiting entries on there are no breaks.
+const BEHIND: usize = 128;
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+const GAP_INTERVAL: Duration = Duration::from_secs(1);
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+/// For what cannot go on without the disk.
+const LONG: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests;
