@@ -18,7 +18,7 @@ use onegate::model::id::{
     ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
     UpstreamName,
 };
-use onegate::model::policy::AuditSettings;
+use onegate::model::policy::{AuditSettings, OnFailure};
 use onegate::model::proof::Proof;
 use onegate::model::record::{Caller, End, Outcome, RequestRecord, Surface};
 use onegate::model::template::Template;
@@ -136,6 +136,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 1 << 20,
     flush_interval: Duration::from_millis(20),
     segment_bytes_max: 64 << 20,
+    on_failure: OnFailure::Gap,
 };
 
 /// What all sample records share, as requests share a snapshot.

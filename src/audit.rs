@@ -25,6 +25,7 @@ pub mod proof;
 mod queue;
 mod reader;
 mod recorder;
+mod reserve;
 mod segment;
 mod sync;
 mod writer;
@@ -50,6 +51,7 @@ use line::Encoder;
 use proof::key::{KeyError, SigningKey};
 use proof::prover::Prover;
 use proof::recovery;
+use reserve::{Growth, Reserve};
 use segment::{Boot, SegmentName, SegmentWriter};
 use writer::{Pace, Writer};
 
@@ -77,6 +79,7 @@ pub fn open(
     let before = recovery::close((directory, home), &known, &key, now).map_err(failed)?;
     let boot = Boot::new(now, rand::random(), &known);
     let records_max = settings.queue_records_max;
+    let unrecorded = journal::left_unrecorded(home).map_err(failed)?;
     let (slots, keeper) = journal::create(home, boot, records_max).map_err(failed)?;
     let log = AuditLog::new(records_max, slots);
     let queue = log.queue();
@@ -89,9 +92,11 @@ pub fn open(
     };
     let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
     let pace = Pace { flush_interval: settings.flush_interval };
-    let mut writer = Writer::new((queue, keeper), segments, prover, encoder, pace, observer);
+    let room = (Reserve::at(home).map_err(failed)?, Growth::of(directory));
+    let mut writer =
+        Writer::new((queue, keeper), (segments, room), prover, encoder, pace, observer);
     queue.begin(
-        left,
+        (left, unrecorded),
         recovered.map(|recovered| {
             log::warn!("audit: {recovered}");
             acts::recovered(&recovered, now)

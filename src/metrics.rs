@@ -64,6 +64,9 @@ pub struct Reading {
     pub audit_unsynced: [Duration; 2],
     /// The disk refuses records.
     pub audit_failing: bool,
+    /// Requests that were served without a record.
+    pub audit_unrecorded: u64,
+    pub audit_disk_seconds_left: f64,
     pub revision: u64,
 }
 

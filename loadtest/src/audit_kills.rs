@@ -38,6 +38,10 @@ pub struct Options {
     /// What was not synced is lost at each kill.
     #[arg(long)]
     power_loss: bool,
+    /// Call an operation that does not write ahead: with `--power-loss` its records may be lost, which shows that
+    /// the layer forgets.
+    #[arg(long)]
+    standard: bool,
     /// The gate; by default `onegate` beside this program.
     #[arg(long, value_name = "FILE")]
     gate: Option<PathBuf>,
@@ -99,8 +103,15 @@ fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
     let environment = environment.as_ref().map_or(&[][..], |variables| variables);
     let answered = Ledger::default();
     let mut outcome = Outcome::default();
-    let calls: Calls = if options.power_loss { &[("POST", "/ahead")] } else { &MIXED };
+    let calls: Calls = match (options.power_loss, options.standard) {
+        (_, true) => &[("GET", "/plain")],
+        (true, false) => &[("POST", "/ahead")],
+        (false, false) => &MIXED,
+    };
     for kill in 1..=options.times {
+        if let Some(layer) = &layer {
+            layer.begin()?;
+        }
         let gate = place.start_with(environment)?;
         let mut callers = Vec::new();
         for _ in 0..HTTP1_CALLERS {

@@ -106,7 +106,9 @@ pub fn output(mut command: Command) -> Result<String> {
         .output()
         .map_err(Error::while_doing(format!("cannot run {name}")))?;
     if !done.status.success() {
-        let log = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        // Some tell on standard output what is wrong.
+        let said = [&done.stdout[..], &done.stderr].concat();
+        let log = String::from_utf8_lossy(&said).trim().to_owned();
         return Err(Error::Child { name, problem: format!("ended with {}", done.status), log });
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())

@@ -7,6 +7,7 @@ use crate::model::record::{ActRecord, JsonText};
 use crate::model::time::UnixMicros;
 
 use super::proof::recovery::Recovered;
+use super::queue::Unrecorded;
 
 /// The action of the record of requests that have none.
 pub const GAP_ACTION: &str = "audit.gap";
@@ -14,9 +15,10 @@ pub const GAP_ACTION: &str = "audit.gap";
 pub const RECOVERED_ACTION: &str = "audit.recovered";
 
 /// The record of requests that have none.
-pub fn gap(refused: u64, time: UnixMicros) -> ActRecord {
-    let after = JsonText(format!("{{\"refused\":{refused}}}").into());
-    of_the_log(GAP_ACTION, "", after, time)
+pub fn gap(unrecorded: Unrecorded, time: UnixMicros) -> ActRecord {
+    let Unrecorded { refused, served } = unrecorded;
+    let after = json!({ "refused": refused, "served": served });
+    of_the_log(GAP_ACTION, "", JsonText(after.to_string().into()), time)
 }
 
 /// The record of a boot that nobody had closed.

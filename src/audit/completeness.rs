@@ -26,6 +26,8 @@ pub struct Completeness {
     /// Requests refused because they could not be recorded, by the `audit.gap` records in the
     /// period.
     pub refused: u64,
+    /// Requests served without a record, by the same records.
+    pub served_unrecorded: u64,
     /// In the order of their files.
     pub boots: Vec<BootNumbers>,
     /// The scan ended at its limit: there may be more.
@@ -156,6 +158,10 @@ impl fmt::Display for Completeness {
             let refused = counted(self.refused, "request");
             write!(f, "; {refused} refused unrecorded while the log had no room")?;
         }
+        if self.served_unrecorded > 0 {
+            let served = counted(self.served_unrecorded, "request");
+            write!(f, "; {served} served without a record while the disk failed")?;
+        }
         if self.is_sound() {
             f.write_str("; no number is missing")?;
         }
@@ -237,13 +243,14 @@ mod tests {
                 unreadable: 1,
                 unreadable_at: Some((file(10, 2), 5)),
                 refused: 40,
+                served_unrecorded: 3,
                 ..follow(&[(file(10, 1), &[1, 4, 4])])
             },
             "Found 2 among 9 records, in 2 files of 1 boot (7 outside the period not read); stopped \
              at --limit, there may be more; 2 numbers missing in boot 0000000a, first 2 to 3; \
              1 number repeated; 1 unreadable line, first 20261121T210710Z-0000000a-000002.jsonl:5; \
              1 last line torn by a crash or still being written; 40 requests refused unrecorded \
-             while the log had no room.",
+             while the log had no room; 3 requests served without a record while the disk failed.",
         );
     }
 }

@@ -17,7 +17,7 @@ use super::segment::Boot;
 
 mod slots;
 
-use slots::{CONTENT_BYTES, HEADER_BYTES, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, bytes};
+use slots::{CONTENT_BYTES, COUNTERS_AT, HEADER_BYTES, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, bytes};
 pub use slots::{Keeper, Place, Slots, Stands};
 
 fn path(directory: &Path) -> PathBuf {
@@ -68,6 +68,29 @@ const MAGIC: &str = "onegate journal 1";
 /// Which start of the machine this is: memory does not outlast it.
 fn machine() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Requests of the gate before that have no record and are in no gap record: refused ones, and served ones.
+pub fn left_unrecorded(directory: &Path) -> io::Result<[u64; 2]> {
+    let bytes = match fs::read(path(directory)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([0; 2]),
+        Err(error) => return Err(error),
+    };
+    let is_known = bytes.starts_with(MAGIC.as_bytes()) && is_of_this_machine(&bytes);
+    let count = |at: usize| {
+        let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        u64::from_le_bytes(bytes.filter(|_| is_known).unwrap_or_default())
+    };
+    Ok(COUNTERS_AT.map(count))
+}
+
+/// Whether the machine was not started anew since the journal was made.
+fn is_of_this_machine(bytes: &[u8]) -> bool {
+    let expected = format!("\nmachine {}\n", machine());
+    let header = bytes.get(..HEADER_BYTES.min(bytes.len())).unwrap_or_default();
+    !machine().is_empty()
+        && header.windows(expected.len()).any(|window| window == expected.as_bytes())
 }
 
 /// What stands open in the journal of a boot, in no order. Nothing where the machine was started anew since, or
@@ -133,6 +156,11 @@ mod tests {
         keeper.close(c);
         assert_eq!(left(&directory, boot), [long.clone(), b"short".to_vec()]);
         slots.store(&mut b, b"shorter", Stands::Final);
+        let unrecorded = || left_unrecorded(directory.path()).expect("reads");
+        assert_eq!(unrecorded(), [0, 0]);
+        slots.counter(0).fetch_add(7, std::sync::atomic::Ordering::Relaxed);
+        slots.counter(1).fetch_add(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(unrecorded(), [7, u64::MAX]);
         assert_eq!(left(&directory, boot), [b"short".to_vec(), b"shorter".to_vec()]);
         let other = Boot::new(UnixMicros(0), 8, &[]);
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new(), "another boot's");

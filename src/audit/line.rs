@@ -265,8 +265,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The count in an `audit.gap` record: requests that were refused because none could be recorded.
-pub fn refused_count(gap_line: &[u8]) -> Option<u64> {
+/// The counts in an `audit.gap` record: requests that could not be recorded, refused ones and served ones.
+pub fn gap_counts(gap_line: &[u8]) -> Option<(u64, u64)> {
     #[derive(Deserialize)]
     struct Gap {
         after: After,
@@ -274,8 +274,10 @@ pub fn refused_count(gap_line: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct After {
         refused: u64,
+        #[serde(default)]
+        served: u64,
     }
-    serde_json::from_slice(gap_line).ok().map(|gap: Gap| gap.after.refused)
+    serde_json::from_slice(gap_line).ok().map(|gap: Gap| (gap.after.refused, gap.after.served))
 }
 
 /// A text of a line. A type of its own, because serde borrows a `Cow` inside an `Option` only

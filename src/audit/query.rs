@@ -120,7 +120,9 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
     fn show(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), ScanError> {
         self.completeness.records += 1;
         if line.action.as_deref() == Some(GAP_ACTION) && self.filter.period.contains(line.time) {
-            self.completeness.refused += line::refused_count(bytes).unwrap_or_default();
+            let (refused, served) = line::gap_counts(bytes).unwrap_or_default();
+            self.completeness.refused += refused;
+            self.completeness.served_unrecorded += served;
         }
         if self.filter.matches(line) {
             self.completeness.matched += 1;

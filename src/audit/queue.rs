@@ -12,15 +12,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
+use crate::clock;
 use crate::model::facts::Writer;
 use crate::model::record::{ActRecord, RequestRecord};
+use crate::model::time::MonoNs;
 
 use super::journal::{Place, Slots, Stands};
 use super::sync::Exposure;
 
 mod slot;
 
-pub use slot::{Item, Slot};
+pub use slot::{Item, Slot, Unrecorded};
 
 /// The way into the log; cheap to clone.
 #[derive(Clone)]
@@ -53,7 +55,23 @@ impl AuditLog {
     /// Counts a request that was refused because it could not be recorded. The count itself is
     /// recorded, as `audit.gap`, when there is room again.
     pub fn refused(&self) {
-        self.queue.refused.fetch_add(1, Ordering::Relaxed);
+        self.queue.slots.counter(REFUSED).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was served and has no record, because the disk refuses. Likewise.
+    pub fn unrecorded(&self) {
+        self.queue.slots.counter(UNRECORDED).fetch_add(1, Ordering::Relaxed);
+        self.queue.unrecorded_ever.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that were served without a record, since the log was opened.
+    pub fn unrecorded_ever(&self) -> u64 {
+        self.queue.unrecorded_ever.load(Ordering::Relaxed)
+    }
+
+    /// How long the room on the disk lasts, in seconds.
+    pub fn disk_seconds_left(&self) -> f64 {
+        f64::from_bits(self.queue.disk_seconds_left.load(Ordering::Relaxed))
     }
 
     /// Waits until every entry that was completed before this call is in the file.
@@ -82,9 +100,12 @@ impl AuditLog {
         self.queue.seq.load(Ordering::Relaxed)
     }
 
-    /// Whether the disk refuses at present.
+    /// Whether the disk refuses at present, or takes very long.
     pub fn is_failing(&self) -> bool {
-        self.queue.failing.load(Ordering::Relaxed)
+        self.queue.is_failing() || {
+            let alive_at = MonoNs(self.queue.alive_at.load(Ordering::Relaxed));
+            clock::mono().since(alive_at) >= STALLED_AFTER
+        }
     }
 
     /// What a power cut would have cost.
@@ -105,6 +126,12 @@ pub struct QueueFull;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeout;
 
+/// Which of the journal's counters.
+const REFUSED: usize = 0;
+const UNRECORDED: usize = 1;
+/// A recorder that has not been seen for so long waits for the disk. It rests shorter than that.
+const STALLED_AFTER: Duration = Duration::from_secs(3);
+
 /// Whether the disk refuses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failing {
@@ -119,7 +146,11 @@ pub struct Queue {
     exposure: Arc<Exposure>,
     /// Room that is promised, waiting or being written: never more than `capacity`.
     held: AtomicUsize,
-    refused: AtomicU64,
+    unrecorded_ever: AtomicU64,
+    /// The bits of an `f64`.
+    disk_seconds_left: AtomicU64,
+    /// When the recorder was last seen to go on, in nanoseconds of the monotonic clock.
+    alive_at: AtomicU64,
     waiting: Mutex<Waiting>,
     /// How many of the completed entries are in the file.
     written: Mutex<u64>,
@@ -148,7 +179,9 @@ impl Queue {
             slots,
             exposure: Arc::default(),
             held: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
+            unrecorded_ever: AtomicU64::new(0),
+            disk_seconds_left: AtomicU64::new(f64::INFINITY.to_bits()),
+            alive_at: AtomicU64::new(clock::mono().0),
             waiting: Mutex::default(),
             written: Mutex::default(),
             advanced: Condvar::new(),
@@ -165,8 +198,12 @@ impl Queue {
         self.recorder.get_or_init(|| recorder);
     }
 
-    /// What is written before all else: calls of the boot before, and what the log says of itself.
-    pub fn begin(&self, left: Vec<Box<[u8]>>, act: Option<ActRecord>) {
+    /// What is written before all else: calls of the boot before, what the log says of itself, and the
+    /// counts of requests without a record that the gate before did not come to tell.
+    pub fn begin(&self, (left, counts): (Vec<Box<[u8]>>, [u64; 2]), act: Option<ActRecord>) {
+        for (which, count) in [REFUSED, UNRECORDED].into_iter().zip(counts) {
+            self.slots.counter(which).fetch_add(count, Ordering::Relaxed);
+        }
         left.into_iter().for_each(|opening| self.push(Item::Crashed(opening)));
         if let Some(act) = act {
             // The queue is empty: there is room.
@@ -193,15 +230,32 @@ impl Queue {
         self.advanced.notify_all();
     }
 
-    /// The refused requests to record now: those counted so far, once there is room again.
-    pub fn take_refused(&self) -> Option<u64> {
-        if self.refused.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let room = self.held() < self.capacity;
-        (room || self.is_closing())
-            .then(|| self.refused.swap(0, Ordering::Relaxed))
-            .filter(|count| *count > 0)
+    /// The requests without a record to tell of now: those counted so far, once there is room again.
+    pub fn unrecorded(&self) -> Option<Unrecorded> {
+        let count = |which| self.slots.counter(which).load(Ordering::Relaxed);
+        let unrecorded = Unrecorded { refused: count(REFUSED), served: count(UNRECORDED) };
+        let is_due = self.held() < self.capacity || self.is_closing() || self.is_failing();
+        (is_due && unrecorded != Unrecorded::default()).then_some(unrecorded)
+    }
+
+    /// So many of them are told, in the file.
+    pub fn told(&self, unrecorded: Unrecorded) {
+        let Unrecorded { refused, served } = unrecorded;
+        self.slots.counter(REFUSED).fetch_sub(refused, Ordering::Relaxed);
+        self.slots.counter(UNRECORDED).fetch_sub(served, Ordering::Relaxed);
+    }
+
+    pub fn set_disk_seconds_left(&self, seconds: f64) {
+        self.disk_seconds_left.store(seconds.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The recorder goes on.
+    pub fn is_alive(&self, now: MonoNs) {
+        self.alive_at.store(now.0, Ordering::Relaxed);
+    }
+
+    fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// True when nothing waits: then the next entry, or answer, wakes the recorder.

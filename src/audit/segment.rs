@@ -230,6 +230,11 @@ impl SegmentWriter {
     }
 }
 
+/// Whether there is no room, so that waiting may help.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// How long it waits for a disk where it cannot go on without.
 const SYNC_PATIENCE: Duration = Duration::from_mins(1);
 

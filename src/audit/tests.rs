@@ -17,6 +17,7 @@ use crate::model::id::{
     ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
     UpstreamName,
 };
+use crate::model::policy::OnFailure;
 use crate::model::proof::Proof;
 use crate::model::record::{ActRecord, Caller, End, JsonText, Outcome, Surface};
 use crate::model::template::Template;
@@ -207,6 +208,7 @@ pub const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 10_000,
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 1 << 20,
+    on_failure: OnFailure::Gap,
 };
 
 /// Opens the log in a directory, whose key is there too.

@@ -16,22 +16,27 @@ use crate::model::id::RequestId;
 use crate::model::record::RequestRecord;
 use crate::model::time::{MonoNs, Now};
 
-use super::acts;
 use super::journal::Keeper;
 use super::line::Encoder;
 use super::proof::checkpoint::Cause;
 use super::proof::prover::Prover;
-use super::queue::{Failing, Item, Queue};
+use super::queue::{Item, Queue};
+use super::reserve::{Growth, Reserve};
 use super::segment::SegmentWriter;
 use super::sync::{Waited, Waiter};
 
 mod piece;
+mod trouble;
 
 /// What the thread owns. One [`turn`](Writer::turn) is all it ever does.
 pub struct Writer<Observer> {
     queue: Arc<Queue>,
     keeper: Keeper,
     segments: SegmentWriter,
+    reserve: Reserve,
+    growth: Growth,
+    /// Gap records that were written to what was reserved.
+    gaps_of_full_disk: u32,
     prover: Prover,
     encoder: Encoder,
     observer: Observer,
@@ -67,6 +72,7 @@ struct Times {
     told_gap: Option<MonoNs>,
     complained: Option<MonoNs>,
     failing_since: Option<MonoNs>,
+    refused: Option<MonoNs>,
 }
 
 /// How far the file is that is being written.
@@ -100,7 +106,7 @@ pub struct Pace {
 impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     pub fn new(
         (queue, keeper): (&Arc<Queue>, Keeper),
-        segments: SegmentWriter,
+        (segments, (reserve, growth)): (SegmentWriter, (Reserve, Growth)),
         prover: Prover,
         encoder: Encoder,
         pace: Pace,
@@ -111,6 +117,9 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             queue: Arc::clone(queue),
             keeper,
             segments,
+            reserve,
+            growth,
+            gaps_of_full_disk: 0,
             prover,
             encoder,
             observer,
@@ -164,6 +173,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             self.complain(&error, now.mono);
         }
         let turn = self.write(now);
+        self.look_at_disk(turn, now.mono);
         self.segments.sync_soon(since, &mut self.waiters);
         if turn != Turn::Stuck
             && due(self.times.checked, CHECKPOINT_INTERVAL, now.mono)
@@ -185,12 +195,13 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         let mut turn = Turn::Idle;
         loop {
             match self.write_piece(now) {
-                Ok(Turn::Idle) => return turn,
+                Ok(Turn::Idle) => {
+                    self.disk_works(now.mono);
+                    return turn;
+                }
                 Ok(done) => turn = done,
                 Err(error) => {
-                    self.times.failing_since.get_or_insert(now.mono);
-                    self.queue.set_failing(Failing::Now);
-                    self.complain(&error, now.mono);
+                    self.disk_refuses(&error, now);
                     return Turn::Stuck;
                 }
             }
@@ -247,16 +258,13 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             self.times.wrote = Some(now.mono);
             self.file = FileIs::Used;
         }
-        if let Some(since) = self.times.failing_since.take() {
-            self.queue.set_failing(Failing::Not);
-            log::warn!("audit: writing again after {:?}", now.mono.since(since));
-        }
         Ok(if has_entries { Turn::Wrote } else { Turn::Idle })
     }
 
     fn append(&mut self) -> io::Result<()> {
         let appended =
             if self.lines.is_empty() { Ok(()) } else { self.segments.append(&self.lines) };
+        self.growth.wrote(self.lines.len() as u64);
         self.lines.clear();
         appended
     }
@@ -305,25 +313,6 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         self.signed = self.prover.state().tree.size();
         Ok(Waited::Done)
     }
-
-    /// Requests that were refused because they could not be recorded get a record of their count.
-    fn add_gap(&mut self, now: Now) {
-        let is_due = due(self.times.told_gap, GAP_INTERVAL, now.mono) || self.queue.is_closing();
-        if self.batch.is_empty()
-            && is_due
-            && let Some(refused) = self.queue.take_refused()
-        {
-            self.times.told_gap = Some(now.mono);
-            self.batch.push_back(Item::Gap(Box::new(acts::gap(refused, now.wall))));
-        }
-    }
-
-    fn complain(&mut self, error: &io::Error, now: MonoNs) {
-        if due(self.times.complained, COMPLAINT_INTERVAL, now) {
-            self.times.complained = Some(now);
-            log::error!("audit: {}: {error}", self.segments.path().display());
-        }
-    }
 }
 
 fn due(last: Option<MonoNs>, interval: Duration, now: MonoNs) -> bool {
@@ -338,8 +327,6 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// From so many waiting entries on there are no breaks.
 const BEHIND: usize = 128;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
-const GAP_INTERVAL: Duration = Duration::from_secs(1);
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
 /// For what cannot go on without the disk.
 const LONG: Duration = Duration::from_mins(1);
 

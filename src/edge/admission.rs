@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 use crate::clock;
 use crate::model::denial::{Denial, Refusal};
 use crate::model::meter::Wanted;
+use crate::model::policy::OnFailure;
 use crate::model::record::Caller;
 use crate::model::time::Now;
 use crate::request::limit::Admitted;
@@ -33,6 +34,10 @@ enum Held {
 pub async fn decide(session: &mut Session, ctx: &mut Ctx) -> Result<Stage, Fault> {
     let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
     let started = request.started;
+    if request.slot.is_none() && !may_go_unrecorded(&ctx.shared, request) {
+        let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
+        return Err(Fault::Denied(refusal));
+    }
     let mut verdict = match judge(session, request, started) {
         Ok(stage) => Ok(stage),
         Err(Held::Fault(fault)) => Err(fault),
@@ -47,6 +52,11 @@ pub async fn decide(session: &mut Session, ctx: &mut Ctx) -> Result<Stage, Fault
         verdict = shield(&ctx.shared, request, verdict);
     }
     verdict
+}
+
+/// Whether it may be served though it can have no record: not for want of room alone.
+fn may_go_unrecorded(shared: &Shared, request: &Request) -> bool {
+    request.snapshot.policy.audit.on_failure == OnFailure::Gap && shared.audit.is_failing()
 }
 
 /// Asks the ledger, then decides once more, until there is a verdict: while many callers ask for the
@@ -114,10 +124,6 @@ const UNITS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Everything that must hold before a request is judged, then `request::decide`.
 fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage, Held> {
-    if request.slot.is_none() {
-        let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
-        return Err(Held::Fault(Fault::Denied(refusal)));
-    }
     if let Some(fault) = request.fault.take() {
         return Err(Held::Fault(fault));
     }

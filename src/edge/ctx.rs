@@ -13,7 +13,7 @@ use tokio::sync::oneshot::Receiver;
 use crate::audit::{NotDurable, Slot, opening};
 use crate::clock;
 use crate::model::api::{Api, Durability};
-use crate::model::denial::{Failure, Reason};
+use crate::model::denial::{Denial, Failure, Reason};
 use crate::model::facts::{Fact, Writer};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
@@ -308,9 +308,11 @@ impl Ctx {
         let (slot, record) = request.into_record(end, clock::mono());
         if let Some(slot) = slot {
             slot.complete(record);
-        } else {
+        } else if record.outcome == Outcome::Denied(Denial::AuditUnavailable) {
             self.shared.audit.refused();
             self.shared.unrecorded.inc();
+        } else {
+            self.shared.audit.unrecorded();
         }
     }
 }

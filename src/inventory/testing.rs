@@ -19,7 +19,9 @@ use crate::model::client::ClientKind;
 use crate::model::id::{ClientId, Name, Scope};
 use crate::model::key::Environment;
 use crate::model::plan::Plan;
-use crate::model::policy::{AuditSettings, Bounds, MetricsSettings, Policy, Product, Server};
+use crate::model::policy::{
+    AuditSettings, Bounds, MetricsSettings, OnFailure, Policy, Product, Server,
+};
 use crate::model::record::ActRecord;
 use crate::model::time::UnixMicros;
 
@@ -134,7 +136,12 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
         },
         trusted_proxies: [].into(),
         access_log: None,
-        audit: AuditSettings { queue_records_max: 1, flush_interval: second, segment_bytes_max: 1 },
+        audit: AuditSettings {
+            queue_records_max: 1,
+            flush_interval: second,
+            segment_bytes_max: 1,
+            on_failure: OnFailure::Gap,
+        },
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),
         apis: [].into(),

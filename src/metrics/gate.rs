@@ -15,6 +15,8 @@ pub struct GateSeries {
     audit_unsynced: Gauge,
     audit_unsynced_max: Gauge,
     audit_failing: IntGauge,
+    audit_unrecorded: IntCounter,
+    audit_disk_seconds_left: Gauge,
     revision: IntGauge,
     pub access_log_dropped: IntCounter,
     pub refused_before_request: IntCounterVec,
@@ -50,6 +52,14 @@ impl GateSeries {
                 "onegate_audit_failing",
                 "1 while the disk refuses records of the audit, else 0.",
             )?,
+            audit_unrecorded: IntCounter::new(
+                "onegate_audit_unrecorded_total",
+                "Calls that were served without a record, because the disk refused it.",
+            )?,
+            audit_disk_seconds_left: Gauge::new(
+                "onegate_audit_disk_seconds_left",
+                "How long the room on the audit's disk lasts at the pace of the last minutes.",
+            )?,
             revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
             access_log_dropped: IntCounter::new(
                 "onegate_access_log_dropped_total",
@@ -68,7 +78,7 @@ impl GateSeries {
         })
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 11] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 13] {
         [
             Box::new(self.connections.clone()),
             Box::new(self.certificate_expiry.clone()),
@@ -77,6 +87,8 @@ impl GateSeries {
             Box::new(self.audit_unsynced.clone()),
             Box::new(self.audit_unsynced_max.clone()),
             Box::new(self.audit_failing.clone()),
+            Box::new(self.audit_unrecorded.clone()),
+            Box::new(self.audit_disk_seconds_left.clone()),
             Box::new(self.revision.clone()),
             Box::new(self.access_log_dropped.clone()),
             Box::new(self.refused_before_request.clone()),
@@ -101,6 +113,9 @@ impl GateSeries {
         self.audit_unsynced.set(last);
         self.audit_unsynced_max.set(longest);
         self.audit_failing.set(i64::from(reading.audit_failing));
+        let behind = reading.audit_unrecorded.saturating_sub(self.audit_unrecorded.get());
+        self.audit_unrecorded.inc_by(behind);
+        self.audit_disk_seconds_left.set(reading.audit_disk_seconds_left);
         self.revision.set(signed(reading.revision));
     }
 }

@@ -140,6 +140,18 @@ pub struct AuditSettings {
     pub flush_interval: Duration,
     /// A file is closed and the next begun at this size.
     pub segment_bytes_max: u64,
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of calls while the disk refuses their records and the queue is full. Operations that write
+/// ahead are refused whatever it says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnFailure {
+    /// They are served and counted, and a record tells how many there were.
+    #[default]
+    Gap,
+    /// They are refused: `audit_unavailable`.
+    Refuse,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -50,6 +50,8 @@ impl LiveGauges {
             audit_queue_bytes: audit.queued_bytes_estimate(),
             audit_unsynced: [audit.exposure().last(), audit.exposure().max()],
             audit_failing: audit.is_failing(),
+            audit_unrecorded: audit.unrecorded_ever(),
+            audit_disk_seconds_left: audit.disk_seconds_left(),
             revision: snapshot.inventory.revision,
         }
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use onegate::audit::{self, AuditLog, Recorder};
-use onegate::model::policy::AuditSettings;
+use onegate::model::policy::{AuditSettings, OnFailure};
 use serde_json::Value;
 
 use super::harness::bench::Bench;
@@ -22,6 +22,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 10_000,
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 3000,
+    on_failure: OnFailure::Gap,
 };
 
 /// A data directory with a log, made by the gate's own code.

@@ -16,16 +16,14 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Compiles the layer; what is in `data` now is on the medium.
+    /// Compiles the layer.
     pub fn under(data: PathBuf, scratch: &Scratch) -> Result<Self> {
         let source = scratch.write("layer.c", include_str!("layer.c"))?;
         let library = scratch.file("layer.so");
         let mut cc = Command::new("cc");
         cc.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-lpthread");
         process::output(cc)?;
-        let layer = Self { library, image: scratch.file("image"), data };
-        layer.copy(&layer.data, &layer.image)?;
-        Ok(layer)
+        Ok(Self { library, image: scratch.file("image"), data })
     }
 
     pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
@@ -36,10 +34,14 @@ impl Layer {
         ]
     }
 
+    /// What is in the directory now is on the medium.
+    pub fn begin(&self) -> Result<()> {
+        self.copy(&self.data, &self.image)
+    }
+
     /// The power is gone: what was not synced is lost.
     pub fn cut(&self) -> Result<()> {
-        self.copy(&self.image, &self.data)?;
-        self.copy(&self.data, &self.image)
+        self.copy(&self.image, &self.data)
     }
 
     fn copy(&self, from: &Path, to: &Path) -> Result<()> {

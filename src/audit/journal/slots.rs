@@ -25,6 +25,8 @@ use memmap2::{MmapOptions, MmapRaw};
 pub const SLOT_BYTES: usize = 512;
 /// Before the first slot.
 pub const HEADER_BYTES: usize = 4096;
+/// In the header, each of 8 bytes, least significant first.
+pub const COUNTERS_AT: [usize; 2] = [2048, 2056];
 pub const SLOT_HEADER_BYTES: usize = 16;
 pub const CONTENT_BYTES: usize = SLOT_BYTES - SLOT_HEADER_BYTES;
 /// States of a slot in the file. A part belongs to the slot that names it.
@@ -111,6 +113,14 @@ impl Slots {
         });
         let keeper = Keeper { slots: Arc::clone(&slots), has_unseen: false };
         Ok((slots, keeper))
+    }
+
+    /// A number that outlasts the process like a slot does; the first or the second.
+    pub fn counter(&self, which: usize) -> &AtomicU64 {
+        let at = COUNTERS_AT[usize::from(which > 0)];
+        // SAFETY: the map has its header, which is aligned to a page, and `at` to 8 bytes. The numbers are only
+        // reached like this. Every machine that we build for has the least significant byte first.
+        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(at).cast()) }
     }
 
     /// The place that was given back last, so that few pages are in use. None when all are taken.

@@ -86,9 +86,17 @@ pub enum Item {
     /// [`Opening`].
     Crashed(Box<[u8]>),
     /// The recorder's own count of requests that have no record.
-    Gap(Box<ActRecord>),
+    Gap(Box<ActRecord>, Unrecorded),
     /// A place that was used, and whose call has no record.
     Left(Place),
+}
+
+/// Requests without a record.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unrecorded {
+    /// They were not made.
+    pub refused: u64,
+    pub served: u64,
 }
 
 impl fmt::Debug for Slot {

@@ -96,8 +96,12 @@ fn refused_requests_are_told_once_there_is_room() {
     let slot = log.reserve();
     log.refused();
     log.refused();
-    assert_eq!(log.queue.take_refused(), None);
+    assert_eq!(log.queue.unrecorded(), None);
     drop(slot);
-    assert_eq!(log.queue.take_refused(), Some(2));
-    assert_eq!(log.queue.take_refused(), None);
+    let told = Unrecorded { refused: 2, served: 0 };
+    assert_eq!(log.queue.unrecorded(), Some(told));
+    log.unrecorded();
+    log.queue.told(told);
+    assert_eq!(log.queue.unrecorded(), Some(Unrecorded { refused: 0, served: 1 }));
+    assert_eq!(log.unrecorded_ever(), 1);
 }

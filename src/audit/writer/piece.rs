@@ -42,7 +42,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                     Outcome::Denied(_) => Counted::Denied,
                 }
             }
-            Item::Act(record) | Item::Gap(record) => {
+            Item::Act(record) | Item::Gap(record, _) => {
                 encoder.act(lines, seq, record);
                 Counted::Not
             }
@@ -104,7 +104,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                     promises += 1;
                 }
                 Item::Crashed(_) => {}
-                Item::Gap(_) => continue,
+                Item::Gap(_, unrecorded) => {
+                    self.queue.told(unrecorded);
+                    continue;
+                }
             }
             entries += 1;
         }

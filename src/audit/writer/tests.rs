@@ -7,15 +7,18 @@ use crate::audit::GAP_ACTION;
 use crate::audit::journal::Slots;
 use crate::audit::proof::key::SigningKey;
 use crate::audit::recorder::may_end;
+use crate::audit::reserve::{Growth, Reserve};
 use crate::audit::segment::Boot;
 use crate::audit::tests::{Directory, act, request};
 use crate::audit::{AuditLog, AuditSettings};
-use crate::model::time::UnixMicros;
+use crate::model::policy::OnFailure;
+use crate::model::time::{MonoNs, UnixMicros};
 
 const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 4,
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 1 << 20,
+    on_failure: OnFailure::Gap,
 };
 
 fn at(millis: u64) -> Now {
@@ -36,7 +39,9 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
     let prover = Prover::new(Arc::new(key), "node-1", None);
     let pace = Pace { flush_interval: settings.flush_interval };
     let segments = segments.expect("a file");
-    let mut writer = Writer::new((log.queue(), keeper), segments, prover, encoder, pace, observer);
+    let room = (Reserve::at(directory.path()).expect("a file"), Growth::of(directory.path()));
+    let mut writer =
+        Writer::new((log.queue(), keeper), (segments, room), prover, encoder, pace, observer);
     writer.begin(at(0)).expect("a line");
     (log, writer)
 }

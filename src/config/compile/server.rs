@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::super::section::{Section, Text};
 use super::super::source::Place;
 use super::super::unit::Bytes;
-use crate::model::policy::{AuditSettings, Bounds, MetricsSettings, Server};
+use crate::model::policy::{AuditSettings, Bounds, MetricsSettings, OnFailure, Server};
 
 /// What `[server]` says.
 pub(super) struct ServerPart {
@@ -42,6 +42,8 @@ pub(super) fn server(mut section: Section<'_>, folder: &Path) -> ServerPart {
     ServerPart { server, bounds, requests_max_at, trusted_proxies }
 }
 
+const ON_FAILURE: [(&str, OnFailure); 2] = [("gap", OnFailure::Gap), ("refuse", OnFailure::Refuse)];
+
 pub(super) fn audit(mut section: Section<'_>, server: &ServerPart) -> AuditSettings {
     let settings = AuditSettings {
         queue_records_max: section.integer("queue_records_max", 16..=10_000_000).unwrap_or(65_536),
@@ -52,6 +54,7 @@ pub(super) fn audit(mut section: Section<'_>, server: &ServerPart) -> AuditSetti
             .quantity("segment_bytes_max", Bytes::mib(1)..=Bytes::gib(16))
             .unwrap_or(Bytes::mib(256))
             .0,
+        on_failure: section.choice("on_failure", &ON_FAILURE).unwrap_or_default(),
     };
     compare_queue(settings.queue_records_max, server, &section);
     section.finish();

@@ -48,10 +48,25 @@ impl Gate {
         Self::start_with(setup, &[])
     }
 
+    /// A gate whose folder is made ready first.
+    pub fn start_after<T>(setup: &Setup, make_ready: impl FnOnce(&Folder) -> T) -> (Self, T) {
+        let mut gate = Self::in_its_folder(setup, &[]);
+        let made = make_ready(&gate.folder);
+        gate.run();
+        (gate, made)
+    }
+
     /// A gate with variables in its environment; its commands have them too.
     pub fn start_with(setup: &Setup, environment: &[(&str, &str)]) -> Self {
+        let mut gate = Self::in_its_folder(setup, environment);
+        gate.run();
+        gate
+    }
+
+    /// Not running yet.
+    fn in_its_folder(setup: &Setup, environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let mut gate = Self {
+        let gate = Self {
             process: None,
             environment: environment.iter().map(own).collect(),
             address: address::free(),
@@ -60,7 +75,6 @@ impl Gate {
             witness: Witness::default(),
         };
         gate.write_config(setup);
-        gate.run();
         gate
     }
 

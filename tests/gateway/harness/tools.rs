@@ -29,6 +29,15 @@ pub fn run(command: &mut Command, input: &[u8]) -> Said {
     Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
+/// Runs a program as root, as `ci/setup` does: directly, or by `sudo`.
+pub fn as_root(words: &[&str]) {
+    let user = run(Command::new("id").arg("-u"), b"").expect_success();
+    let sudo = (user.trim() != "0").then_some("sudo");
+    let words: Vec<&str> = sudo.into_iter().chain(words.iter().copied()).collect();
+    let [program, arguments @ ..] = words.as_slice() else { panic!("no program") };
+    run(Command::new(program).args(arguments), b"").expect_success();
+}
+
 impl Said {
     /// Its standard output, given that it did well.
     pub fn expect_success(self) -> String {
