@@ -137,6 +137,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     flush_interval: Duration::from_millis(20),
     segment_bytes_max: 64 << 20,
     on_failure: OnFailure::Gap,
+    denials_per_source: 1_000_000,
 };
 
 /// What all sample records share, as requests share a snapshot.

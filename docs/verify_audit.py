@@ -225,7 +225,9 @@ class Boot:
             self.log.open.pop(found.get("id"), None)
         if found.get("surface") != "admin" and not is_open:
             need(found.get("decision") in ["allowed", "denied"], "the request is neither allowed nor denied")
-            self.totals[found["decision"]] += 1
+            count = found.get("count", 1)
+            need(type(count) is int and 0 < count < 2**64, "the count of calls is no number")
+            self.totals[found["decision"]] += count
         self.seq += 1
         self.log.records += 1
 

@@ -17,6 +17,7 @@ use crate::model::record::RequestRecord;
 
 // How JSON is written; the access log writes its lines with it too.
 mod acts;
+mod crowd;
 mod journal;
 pub mod json;
 mod left;
@@ -47,6 +48,7 @@ pub use queue::{AuditLog, QueueFull, Slot, Timeout};
 pub use recorder::{PATIENCE, Recorder, Unwritten};
 pub use sync::{Exposure, NotDurable};
 
+use crowd::Crowd;
 use line::Encoder;
 use proof::key::{KeyError, SigningKey};
 use proof::prover::Prover;
@@ -91,7 +93,8 @@ pub fn open(
         None => (None, None, Vec::new()),
     };
     let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
-    let pace = Pace { flush_interval: settings.flush_interval };
+    let crowd = Crowd::new(settings.denials_per_source, records_max);
+    let pace = Pace { flush_interval: settings.flush_interval, crowd };
     let room = (Reserve::at(home).map_err(failed)?, Growth::of(directory));
     let mut writer =
         Writer::new((queue, keeper), (segments, room), prover, encoder, pace, observer);

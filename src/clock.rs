@@ -18,8 +18,9 @@ pub fn mono() -> MonoNs {
     static START: OnceLock<u64> = OnceLock::new();
     let read = || {
         let now = clock_gettime(ClockId::Monotonic);
-        // The machine's clock is never negative, and 584 years fit.
-        (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+        // 584 years fit.
+        let nanos = now.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec);
+        nanos.cast_unsigned()
     };
     let start = *START.get_or_init(read);
     MonoNs(read().wrapping_sub(start))

@@ -201,6 +201,8 @@ const LOAD_WITHIN: Duration = Duration::from_mins(1);
 const CONFIG: &str = r#"
 [server]
 drain_deadline = "0s"
+[audit]
+denials_per_source = 1000000
 [metrics]
 address = "METRICS"
 [[listener]]

@@ -77,15 +77,15 @@ impl Left {
         for call in self.calls.values() {
             let (start, seq) = (lines.len(), prover.state().seq + 1);
             let counted = match call {
-                Call::InJournal(encoded) => {
-                    let Some(opening) = Opening::decode(encoded) else { continue };
+                Call::InJournal(stored) => {
+                    let Some(opening) = Opening::decode(stored) else { continue };
                     encoder.crashed(lines, seq, &opening);
                     Counted::with_denial(opening.denial)
                 }
                 Call::InLog(line) => {
                     encoder.crashed_again(lines, seq, line);
-                    let denied = memmem::find(line, br#","decision":"denied""#).is_some();
-                    if denied { Counted::Denied } else { Counted::Allowed }
+                    let is_refusal = memmem::find(line, br#","decision":"denied""#).is_some();
+                    if is_refusal { Counted::Denied(1) } else { Counted::Allowed }
                 }
             };
             let line = lines.get(start..).unwrap_or_default();

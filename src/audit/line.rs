@@ -16,6 +16,7 @@ use crate::model::id::RequestId;
 use crate::model::record::{ActRecord, RequestRecord, Surface};
 use crate::model::time::UnixMicros;
 
+use super::crowd::Summary;
 use super::json::{Object, second_text};
 use super::opening::Opening;
 use super::segment::Boot;
@@ -83,6 +84,20 @@ impl Encoder {
         out.extend_from_slice(before);
         out.extend_from_slice(format!(r#","end":"{CRASH}""#).as_bytes());
         out.extend_from_slice(after);
+        out.push(b'\n');
+    }
+
+    /// Appends the line of many calls that were denied.
+    pub fn summary(&mut self, out: &mut Vec<u8>, seq: u64, summary: &Summary) {
+        let mut line = self.begin(out, seq, summary.id, summary.time);
+        line.name("surface", summary.surface.as_str());
+        if let Some(address) = summary.source_ip {
+            line.address("source_ip", address);
+        }
+        line.name("decision", "denied");
+        line.name("denial", summary.denial);
+        line.number("count", summary.count);
+        line.close();
         out.push(b'\n');
     }
 
@@ -233,6 +248,8 @@ pub struct Line<'a> {
     #[serde(borrow)]
     pub failure: Option<Text<'a>>,
     pub status: Option<u16>,
+    /// The calls that it stands for; None for one.
+    pub count: Option<u64>,
     #[serde(borrow)]
     pub upstream: Option<Text<'a>>,
     pub duration_us: Option<u64>,

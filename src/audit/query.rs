@@ -126,6 +126,7 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
         }
         if self.filter.matches(line) {
             self.completeness.matched += 1;
+            self.completeness.summed += line.count.unwrap_or_default();
             (self.visit)(line, bytes).map_err(ScanError::Visit)?;
             self.completeness.limited = self.limit == Some(self.completeness.matched);
         }

@@ -204,7 +204,9 @@ impl Queue {
         for (which, count) in [REFUSED, UNRECORDED].into_iter().zip(counts) {
             self.slots.counter(which).fetch_add(count, Ordering::Relaxed);
         }
-        left.into_iter().for_each(|opening| self.push(Item::Crashed(opening)));
+        for opening in left {
+            self.push(Item::Crashed(opening));
+        }
         if let Some(act) = act {
             // The queue is empty: there is room.
             self.promise();
@@ -307,7 +309,7 @@ impl Queue {
         let in_place = |room: &mut [u8]| {
             let mut writer = Writer::over(room);
             encode(&mut writer);
-            writer.written().map(|written| written.len())
+            writer.written().map(<[u8]>::len)
         };
         if stands == Stands::Final && self.slots.store_in_place(place, stands, in_place) {
             return Box::default();

@@ -61,10 +61,17 @@ fn what(line: &Line<'_>) -> String {
             let by = text(&line.actor).map(|actor| format!("by {actor}"));
             [text(&line.action), text(&line.target), by]
         }
-        None => [text(&line.method), text(&line.path), None],
+        None => [text(&line.method), text(&line.path), folded(line)],
     };
     let words: Vec<String> = words.into_iter().flatten().collect();
     if words.is_empty() { "-".into() } else { words.join(" ") }
+}
+
+/// Of a summary, or of a call that has not ended.
+fn folded(line: &Line<'_>) -> Option<String> {
+    let from = line.source_ip.map_or_else(|| "others".to_owned(), |ip| ip.to_string());
+    let count = line.count.map(|count| format!("{count} calls of {from}"));
+    count.or_else(|| line.is_open().then(|| "(open)".to_owned()))
 }
 
 fn duration(micros: u64) -> String {

@@ -209,6 +209,7 @@ pub const SETTINGS: AuditSettings = AuditSettings {
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 1 << 20,
     on_failure: OnFailure::Gap,
+    denials_per_source: 1_000_000,
 };
 
 /// Opens the log in a directory, whose key is there too.

@@ -16,6 +16,7 @@ use crate::model::id::RequestId;
 use crate::model::record::RequestRecord;
 use crate::model::time::{MonoNs, Now};
 
+use super::crowd::Crowd;
 use super::journal::Keeper;
 use super::line::Encoder;
 use super::proof::checkpoint::Cause;
@@ -41,6 +42,7 @@ pub struct Writer<Observer> {
     encoder: Encoder,
     observer: Observer,
     flush_interval: Duration,
+    crowd: Crowd,
     /// Lines are written in pieces of about this size. There is room for two where one is written: what
     /// ends and proves it, and the checkpoint that ends the file, need some.
     piece_bytes: usize,
@@ -98,9 +100,10 @@ pub enum Turn {
 }
 
 /// How a writer goes about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Pace {
     pub flush_interval: Duration,
+    pub crowd: Crowd,
 }
 
 impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
@@ -124,6 +127,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             encoder,
             observer,
             flush_interval: pace.flush_interval,
+            crowd: pace.crowd,
             piece_bytes: (piece_bytes / PIECES_IN_A_FILE_MIN).clamp(1, PIECE_BYTES),
             batch: VecDeque::new(),
             observed: 0,
@@ -152,7 +156,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
 
     /// Whether nothing was written for so long, and nothing open waits to be.
     pub fn is_silent(&self, time: Duration, now: MonoNs) -> bool {
-        due(self.times.wrote, time, now) && !self.keeper.has_unseen()
+        due(self.times.wrote, time, now) && !self.keeper.has_unseen() && !self.crowd.holds()
     }
 
     /// Writes the line that begins the first file.
@@ -167,6 +171,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         if self.batch.is_empty() {
             self.queue.take(&mut self.batch);
             self.times.took = Some(now.mono);
+            self.fold_strangers(now.mono);
             self.look_for_lasting(now.mono);
         }
         if let Err(error) = self.segments.look() {

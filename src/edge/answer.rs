@@ -243,10 +243,10 @@ fn add(text: &mut Writer<'_>, item: &str, remaining: u64, more_after_seconds: Op
 }
 
 fn add_number(text: &mut Writer<'_>, number: u64) {
-    match number {
-        0..10 => text.push_raw(&[b'0' + number as u8]),
-        10..100 => text.push_raw(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]),
-        _ => text.push_raw(itoa::Buffer::new().format(number).as_bytes()),
+    match u8::try_from(number) {
+        Ok(digit @ 0..10) => text.push_raw(&[b'0' + digit]),
+        Ok(number @ 10..100) => text.push_raw(&[b'0' + number / 10, b'0' + number % 10]),
+        Ok(_) | Err(_) => text.push_raw(itoa::Buffer::new().format(number).as_bytes()),
     }
 }
 

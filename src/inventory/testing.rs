@@ -141,6 +141,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             flush_interval: second,
             segment_bytes_max: 1,
             on_failure: OnFailure::Gap,
+            denials_per_source: 1,
         },
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),

@@ -98,8 +98,9 @@ impl<'a> Writer<'a> {
     /// Nothing that the gate takes in is longer than a fact's length can say; but then its beginning says more
     /// than nothing.
     pub fn push(&mut self, fact: Fact, bytes: &[u8]) {
-        let bytes = bytes.get(..usize::from(u16::MAX)).unwrap_or(bytes);
-        let [low, high] = (bytes.len() as u16).to_le_bytes();
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        let bytes = bytes.get(..usize::from(length)).unwrap_or_default();
+        let [low, high] = length.to_le_bytes();
         if let Some((head, text)) = self.take(HEAD_BYTES + bytes.len()).split_first_chunk_mut() {
             *head = [fact as u8, low, high];
             text.copy_from_slice(bytes);
@@ -131,15 +132,12 @@ impl<'a> Writer<'a> {
     /// Nothing where there is too little.
     fn take(&mut self, bytes: usize) -> &mut [u8] {
         let end = self.used + bytes;
-        match self.room.get_mut(self.used..end) {
-            Some(room) => {
-                self.used = end;
-                room
-            }
-            None => {
-                self.has_room = false;
-                &mut []
-            }
+        if let Some(room) = self.room.get_mut(self.used..end) {
+            self.used = end;
+            room
+        } else {
+            self.has_room = false;
+            &mut []
         }
     }
 }

@@ -141,6 +141,8 @@ pub struct AuditSettings {
     /// A file is closed and the next begun at this size.
     pub segment_bytes_max: u64,
     pub on_failure: OnFailure,
+    /// Records a second that the denials of one source without a valid credential have of their own.
+    pub denials_per_source: u32,
 }
 
 /// What becomes of calls while the disk refuses their records and the queue is full. Operations that write

@@ -23,6 +23,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 3000,
     on_failure: OnFailure::Gap,
+    denials_per_source: 1_000_000,
 };
 
 /// A data directory with a log, made by the gate's own code.

@@ -117,7 +117,8 @@ impl Slots {
 
     /// A number that outlasts the process like a slot does; the first or the second.
     pub fn counter(&self, which: usize) -> &AtomicU64 {
-        let at = COUNTERS_AT[usize::from(which > 0)];
+        let [first, second] = COUNTERS_AT;
+        let at = if which == 0 { first } else { second };
         // SAFETY: the map has its header, which is aligned to a page, and `at` to 8 bytes. The numbers are only
         // reached like this. Every machine that we build for has the least significant byte first.
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(at).cast()) }
@@ -131,7 +132,7 @@ impl Slots {
     fn take_number(&self) -> Option<u32> {
         let mut free = self.free.load(Ordering::Acquire);
         loop {
-            let number = free as u32;
+            let number = number_of(free);
             let next = self.next.get(index(number))?.load(Ordering::Relaxed);
             let changed = changes_after(free) | u64::from(next);
             match self.free.compare_exchange_weak(
@@ -155,7 +156,7 @@ impl Slots {
         let Some(next) = self.next.get(index(number)) else { return };
         let mut free = self.free.load(Ordering::Acquire);
         loop {
-            next.store(free as u32, Ordering::Relaxed);
+            next.store(number_of(free), Ordering::Relaxed);
             let changed = changes_after(free) | u64::from(number);
             match self.free.compare_exchange_weak(
                 free,
@@ -255,7 +256,7 @@ impl Slots {
         }
         if let Some(slot) = self.slot(before) {
             // SAFETY: the header has 16 bytes at `slot`, which is aligned to 512, and the slot is ours.
-            unsafe { slot.add(4).cast::<u32>().write(number.to_le()) };
+            unsafe { word(slot, NEXT).write(number.to_le()) };
         }
     }
 
@@ -275,14 +276,15 @@ impl Slots {
 
     /// Of a slot that is closed: its content is so long, and there is no next part yet.
     fn begin_slot(&self, number: u32, length: usize) {
+        let length = u32::try_from(length).unwrap_or_default();
         let Some(slot) = self.slot(number) else { return };
         if let Some(next) = self.next.get(index(number)) {
             next.store(0, Ordering::Relaxed);
         }
         // SAFETY: the header has 16 bytes at `slot`, which is aligned to 512, and the slot is ours.
         unsafe {
-            slot.add(4).cast::<u32>().write(0);
-            slot.add(8).cast::<u32>().write((length as u32).to_le());
+            word(slot, NEXT).write(0);
+            word(slot, LENGTH).write(length.to_le());
         }
     }
 
@@ -307,7 +309,7 @@ impl Slots {
         while let Some(slot) = self.slot(number) {
             // SAFETY: the content is final, and the keeper, who alone ends that, is who reads.
             let part = unsafe {
-                let length = u32::from_le(slot.add(8).cast::<u32>().read()) as usize;
+                let length = u32::from_le(word(slot, LENGTH).read()) as usize;
                 std::slice::from_raw_parts(slot.add(SLOT_HEADER_BYTES), length.min(CONTENT_BYTES))
             };
             out.extend_from_slice(part);
@@ -358,9 +360,26 @@ impl Keeper {
     }
 }
 
+/// Words of a slot's header.
+const NEXT: usize = 4;
+const LENGTH: usize = 8;
+
+/// # Safety
+///
+/// `slot` is where a slot begins.
+const unsafe fn word(slot: *mut u8, at: usize) -> *mut u32 {
+    // SAFETY: `at` is within the header of 16 bytes.
+    unsafe { slot.add(at).cast() }
+}
+
 /// Of a map of so many slots.
 pub const fn bytes(count: u32) -> usize {
     HEADER_BYTES + count as usize * SLOT_BYTES
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn number_of(free: u64) -> u32 {
+    free as u32
 }
 
 const fn changes_after(free: u64) -> u64 {

@@ -185,6 +185,8 @@ pub struct Record<'a> {
     pub entry: Option<Cow<'a, str>>,
     pub surface: Cow<'a, str>,
     pub decision: Option<Cow<'a, str>>,
+    /// The calls that it stands for; None for one.
+    pub count: Option<u64>,
 }
 
 impl<'a> Record<'a> {

@@ -28,14 +28,15 @@ pub struct Prover {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Counted {
     Allowed,
-    Denied,
+    /// So many of them.
+    Denied(u64),
     /// It is of no request, or of one that has not ended.
     Not,
 }
 
 impl Counted {
     pub const fn with_denial(denial: &str) -> Self {
-        if denial.is_empty() { Self::Allowed } else { Self::Denied }
+        if denial.is_empty() { Self::Allowed } else { Self::Denied(1) }
     }
 }
 
@@ -79,7 +80,7 @@ impl Prover {
         let Totals { allowed, denied } = &mut self.state.totals;
         match counted {
             Counted::Allowed => *allowed += 1,
-            Counted::Denied => *denied += 1,
+            Counted::Denied(count) => *denied += count,
             Counted::Not => {}
         }
         self.state.seq += 1;

@@ -122,8 +122,8 @@ impl<'k> Replay<'k> {
         if record.surface != Surface::Admin.as_str() && !is_open {
             let Totals { allowed, denied } = &mut self.state.totals;
             match record.decision.as_deref() {
-                Some("allowed") => *allowed += 1,
-                Some("denied") => *denied += 1,
+                Some("allowed") => *allowed += record.count.unwrap_or(1),
+                Some("denied") => *denied += record.count.unwrap_or(1),
                 _ => return Err(Fault::Unreadable),
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::audit::crowd::Summary;
 use crate::audit::journal::{Place, Stands};
 use crate::audit::opening::Opening;
 use crate::audit::sync::{NotDurable, Waiter};
@@ -85,6 +86,8 @@ pub enum Item {
     /// A call that a gate before left open, and whose record that one's boot can take no more: an encoded
     /// [`Opening`].
     Crashed(Box<[u8]>),
+    /// Many calls in one record: the recorder's own too.
+    Summary(Box<Summary>),
     /// The recorder's own count of requests that have no record.
     Gap(Box<ActRecord>, Unrecorded),
     /// A place that was used, and whose call has no record.

@@ -2,15 +2,33 @@
 
 use std::thread;
 
+use crate::audit::crowd::Wanted;
 use crate::audit::opening::Opening;
 use crate::audit::proof::prover::Counted;
 use crate::audit::queue::Item;
 use crate::audit::sync::NotDurable;
 use crate::model::record::{Outcome, RequestRecord};
+use crate::model::time::MonoNs;
 
 use super::{BEHIND, Writer};
 
 impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
+    /// Takes out of what was just taken what has no lines of its own, and adds the summaries that are due.
+    pub(super) fn fold_strangers(&mut self, now: MonoNs) {
+        for _ in 0..self.batch.len() {
+            match self.batch.pop_front() {
+                Some(Item::Request(record, place)) if self.crowd.wants(&record) => {
+                    (self.observer)(&record);
+                    self.crowd.fold(&record, place);
+                }
+                item => self.batch.extend(item),
+            }
+        }
+        let wanted = if self.queue.is_closing() { Wanted::All } else { Wanted::Due };
+        let due = self.crowd.due(now, wanted);
+        self.batch.extend(due.into_iter().map(|summary| Item::Summary(Box::new(summary))));
+    }
+
     /// Fills `piece` and `lines`.
     pub(super) fn encode_piece(&mut self) {
         while self.lines.len() < self.piece_bytes
@@ -39,7 +57,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 encoder.request(lines, seq, record);
                 match record.outcome {
                     Outcome::Allowed | Outcome::Failed(_) => Counted::Allowed,
-                    Outcome::Denied(_) => Counted::Denied,
+                    Outcome::Denied(_) => Counted::Denied(1),
                 }
             }
             Item::Act(record) | Item::Gap(record, _) => {
@@ -55,6 +73,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 let Some(opening) = Opening::decode(opening) else { return };
                 encoder.crashed(lines, seq, &opening);
                 Counted::with_denial(opening.denial)
+            }
+            Item::Summary(summary) => {
+                encoder.summary(lines, seq, summary);
+                Counted::Denied(summary.count)
             }
             Item::Left(_) => return,
         };
@@ -102,6 +124,13 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 Item::Left(place) => {
                     self.keeper.close(place);
                     promises += 1;
+                }
+                Item::Summary(summary) => {
+                    let calls = summary.places.len();
+                    summary.places.into_iter().for_each(|place| self.keeper.close(place));
+                    promises += calls;
+                    entries += calls;
+                    continue;
                 }
                 Item::Crashed(_) => {}
                 Item::Gap(_, unrecorded) => {

@@ -19,6 +19,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 1 << 20,
     on_failure: OnFailure::Gap,
+    denials_per_source: 1_000_000,
 };
 
 fn at(millis: u64) -> Now {
@@ -37,7 +38,8 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
     let observer: fn(&RequestRecord) = |_| ();
     let key = SigningKey::in_directory(directory.path(), "node-1").expect("a key");
     let prover = Prover::new(Arc::new(key), "node-1", None);
-    let pace = Pace { flush_interval: settings.flush_interval };
+    let crowd = Crowd::new(settings.denials_per_source, records_max);
+    let pace = Pace { flush_interval: settings.flush_interval, crowd };
     let segments = segments.expect("a file");
     let room = (Reserve::at(directory.path()).expect("a file"), Growth::of(directory.path()));
     let mut writer =

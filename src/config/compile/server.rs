@@ -54,6 +54,7 @@ pub(super) fn audit(mut section: Section<'_>, server: &ServerPart) -> AuditSetti
             .quantity("segment_bytes_max", Bytes::mib(1)..=Bytes::gib(16))
             .unwrap_or(Bytes::mib(256))
             .0,
+        denials_per_source: section.integer("denials_per_source", 0..=1_000_000).unwrap_or(10),
         on_failure: section.choice("on_failure", &ON_FAILURE).unwrap_or_default(),
     };
     compare_queue(settings.queue_records_max, server, &section);

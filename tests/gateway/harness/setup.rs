@@ -63,6 +63,9 @@ impl Setup {
         let Self { server, bounds, audit, metrics, endpoints, upstream, apis, plans, more, .. } =
             self;
         let keys = &self.listener;
+        // Tests look at denials one by one.
+        let all =
+            if audit.contains("denials_per_source") { "" } else { "denials_per_source = 1000000" };
         format!(
             r#"
 [server]
@@ -71,6 +74,7 @@ data_dir = "{data_dir}"
 [server.bounds]
 {bounds}
 [audit]
+{all}
 {audit}
 [metrics]
 address = "{metrics_at}"

@@ -100,10 +100,12 @@ fn what_lasts_is_shown_once() {
 #[test]
 fn no_place_is_given_to_two() {
     let (slots, keeper) = Slots::anonymous(16);
-    let (send, receive) = std::sync::mpsc::channel::<Place>();
+    let (send, receive) = std::sync::mpsc::sync_channel::<Place>(16);
     let closer = std::thread::spawn(move || {
         let mut keeper = keeper;
-        receive.into_iter().for_each(|place| keeper.close(place));
+        for place in receive {
+            keeper.close(place);
+        }
     });
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {
@@ -111,7 +113,8 @@ fn no_place_is_given_to_two() {
             scope.spawn(move || {
                 for round in 0..20_000_u32 {
                     let Some(mut place) = slots.take() else { continue };
-                    let letter = [thread, round as u8, (round >> 8) as u8].repeat(100);
+                    let [.., high, low] = round.to_be_bytes();
+                    let letter = [thread, high, low].repeat(100);
                     slots.store(&mut place, &letter, Stands::Draft);
                     assert_eq!(content(slots, &place), letter);
                     if round % 2 == 0 {
