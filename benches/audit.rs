@@ -25,7 +25,7 @@ use onegate::model::template::Template;
 use onegate::model::time::UnixMicros;
 use onegate::model::upstream::Address;
 
-criterion_group!(benches, encode, reserve_and_complete, scan);
+criterion_group!(benches, encode, reserve_and_complete, write, scan);
 criterion_main!(benches);
 
 fn encode(criterion: &mut Criterion) {
@@ -72,6 +72,30 @@ fn reserve_and_complete(criterion: &mut Criterion) {
         bencher.iter(|| drop(black_box(log.reserve())));
     });
     recorder.close().expect("a disk with room");
+}
+
+/// Entries from the queue to the file, with all that proves them: what the recorder's thread takes in.
+fn write(criterion: &mut Criterion) {
+    const ENTRIES: u64 = 50_000;
+    let directory = Directory::new("write");
+    let (log, recorder) =
+        audit::open(&directory.0, &directory.0, SETTINGS, "gate-1", |_| ()).expect("a log");
+    let sample = Sample::new();
+    let mut group = criterion.benchmark_group("audit");
+    group.throughput(Throughput::Elements(ENTRIES)).sample_size(10);
+    group.bench_function("write", |bencher| {
+        let entries = || (0..ENTRIES).map(|_| sample.entry()).collect::<Vec<_>>();
+        let write = |entries: Vec<Box<RequestRecord>>| {
+            for entry in entries {
+                log.reserve().expect("room").complete(entry);
+            }
+            log.flush(Duration::from_mins(1)).expect("written");
+        };
+        bencher.iter_batched(entries, write, BatchSize::PerIteration);
+    });
+    group.finish();
+    recorder.close().expect("a disk with room");
+    remove_full_files(&directory.0);
 }
 
 /// A question to a log of 100,000 records that none answers: every line is read and refused.

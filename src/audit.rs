@@ -39,6 +39,7 @@ pub mod filter;
 pub mod period;
 pub mod query;
 pub mod recent;
+pub mod reconcile;
 pub mod render;
 pub mod tail;
 pub mod verify;

@@ -14,6 +14,7 @@ mod made;
 mod offline;
 pub mod output;
 pub mod profile;
+mod reconcile;
 pub mod revoke;
 mod rows;
 pub mod run;

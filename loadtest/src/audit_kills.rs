@@ -2,9 +2,9 @@
 //! its record, and the log proves itself each time. With `--power-loss`, what was not synced is lost
 //! at each kill, and no call of a `write-ahead` operation reached the upstream without its record.
 
-mod callers;
+pub mod callers;
 mod layer;
-mod upstream;
+pub mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -198,7 +198,8 @@ const MIXED: [(&str, &str); 4] =
 /// Between two kills.
 const LOAD_WITHIN: Duration = Duration::from_mins(1);
 
-const CONFIG: &str = r#"
+/// Denials have records of their own: each is looked for.
+pub const CONFIG: &str = r#"
 [server]
 drain_deadline = "0s"
 [audit]

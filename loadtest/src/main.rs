@@ -3,6 +3,7 @@
 //! of the gate and decides nothing but its own exit code: 0 good, 1 above a limit, 2 usage, 3 no
 //! figure.
 
+mod audit_flood;
 mod audit_kills;
 mod ceiling;
 mod cpu;
@@ -11,6 +12,7 @@ mod idle;
 mod instructions;
 mod quota_kills;
 mod sweep;
+mod write_ahead;
 
 mod stub;
 
@@ -63,6 +65,10 @@ enum Command {
     QuotaKills(quota_kills::Options),
     /// Whether every answered call has its record while the gate is killed, or loses its power, again and again
     AuditKills(audit_kills::Options),
+    /// How much a flood of calls without a credential adds to the log, and whether it is counted exactly
+    AuditFlood(audit_flood::Options),
+    /// How long a call waits for its entry to be on the medium, beside a plain fdatasync
+    WriteAhead(write_ahead::Options),
     /// Throughput against latency by an open loop: a table, JSON and a page with curves
     Sweep(sweep::Options),
     /// A finished sweep again, from its JSON
@@ -80,7 +86,9 @@ fn main() -> ExitCode {
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
         Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),
+        Command::AuditFlood(options) => interrupt::run(move || audit_flood::run(&options)),
         Command::AuditKills(options) => interrupt::run(move || audit_kills::run(&options)),
+        Command::WriteAhead(options) => interrupt::run(move || write_ahead::run(&options)),
         Command::Sweep(options) => interrupt::run(move || sweep::run(&options)),
         Command::Report(options) => sweep::report(&options),
         Command::Ceiling(options) => interrupt::run(move || ceiling::run(&options)),

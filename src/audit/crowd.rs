@@ -13,6 +13,7 @@ use crate::model::record::{Caller, Outcome, RequestRecord, Surface};
 use crate::model::time::{MonoNs, UnixMicros};
 
 use super::journal::Place;
+use super::opening::Opening;
 
 /// What was folded in one second.
 #[derive(Debug)]
@@ -37,10 +38,25 @@ pub struct Summary {
     pub surface: Surface,
     /// None for the rest, where there are too many sources, and where it is unknown.
     pub source_ip: Option<IpAddr>,
-    pub denial: &'static str,
+    pub denial: Box<str>,
     pub count: u64,
     /// Where the calls stand until this is in the file.
     pub places: Vec<Place>,
+}
+
+impl Summary {
+    /// Of calls like this one.
+    pub fn of(opening: &Opening<'_>, count: u64) -> Self {
+        Self {
+            id: opening.id,
+            time: opening.time,
+            surface: opening.surface,
+            source_ip: opening.source_ip,
+            denial: opening.denial.into(),
+            count,
+            places: Vec::new(),
+        }
+    }
 }
 
 /// An address, or the /64 that one site or phone has.
@@ -112,7 +128,7 @@ impl Crowd {
             time: record.time,
             surface: record.surface,
             source_ip,
-            denial: denial.code(),
+            denial: denial.code().into(),
             count: 0,
             places: Vec::new(),
         });
@@ -209,7 +225,7 @@ mod tests {
         assert!(crowd.due(at(1), Wanted::Due).is_empty(), "the second is not over");
         let mut due = crowd.due(at(2), Wanted::Due);
         due.sort_by_key(|summary| summary.count);
-        let told = due.iter().map(|s| (s.denial, s.count, s.places.len(), s.source_ip));
+        let told = due.iter().map(|s| (&*s.denial, s.count, s.places.len(), s.source_ip));
         let ip = Some(IpAddr::from(a));
         let expected = [("credential_missing", 1, 1, ip), ("malformed_request", 3, 3, ip)];
         assert_eq!(told.collect::<Vec<_>>(), expected);

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use memchr::memmem;
 
 use crate::model::id::RequestId;
 
+use super::crowd::Summary;
 use super::journal;
 use super::line::{Encoder, OPEN_MEMBER};
 use super::opening::Opening;
@@ -30,6 +32,24 @@ enum Call {
     /// The line that says it is open.
     InLog(Vec<u8>),
 }
+
+/// Who was denied what.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Stranger {
+    client: Box<str>,
+    source_ip: Option<IpAddr>,
+    denial: Box<str>,
+}
+
+impl Stranger {
+    fn of(opening: &Opening<'_>) -> Self {
+        let Opening { client, source_ip, denial, .. } = opening;
+        Self { client: (*client).into(), source_ip: *source_ip, denial: (*denial).into() }
+    }
+}
+
+/// So many of one stranger have records of their own.
+const OWN_MAX: u64 = 10;
 
 impl Left {
     /// What stands in the journal of a boot.
@@ -72,15 +92,27 @@ impl Left {
         }
     }
 
-    /// Appends the records that are lacking, as the next of their boot.
+    /// Appends the records that are lacking, as the next of their boot. Many denials of one stranger are one.
     pub fn write(&self, lines: &mut Vec<u8>, encoder: &mut Encoder, prover: &mut Prover) {
-        for call in self.calls.values() {
+        let strangers = self.strangers();
+        for (id, call) in &self.calls {
             let (start, seq) = (lines.len(), prover.state().seq + 1);
             let counted = match call {
                 Call::InJournal(stored) => {
                     let Some(opening) = Opening::decode(stored) else { continue };
-                    encoder.crashed(lines, seq, &opening);
-                    Counted::with_denial(opening.denial)
+                    match strangers.get(&Stranger::of(&opening)) {
+                        Some((count, first)) if *count > OWN_MAX => {
+                            if first != id {
+                                continue;
+                            }
+                            encoder.summary(lines, seq, &Summary::of(&opening, *count));
+                            Counted::Denied(*count)
+                        }
+                        Some(_) | None => {
+                            encoder.crashed(lines, seq, &opening);
+                            Counted::with_denial(opening.denial)
+                        }
+                    }
                 }
                 Call::InLog(line) => {
                     encoder.crashed_again(lines, seq, line);
@@ -91,6 +123,19 @@ impl Left {
             let line = lines.get(start..).unwrap_or_default();
             prover.record(line.strip_suffix(b"\n").unwrap_or(line), counted);
         }
+    }
+
+    /// Denials without a client, by source and denial: how many there are, and the id of the first.
+    fn strangers(&self) -> BTreeMap<Stranger, (u64, [u8; 16])> {
+        let mut strangers = BTreeMap::new();
+        for (id, call) in &self.calls {
+            let Call::InJournal(stored) = call else { continue };
+            let Some(opening) = Opening::decode(stored) else { continue };
+            if opening.client.is_empty() && !opening.denial.is_empty() {
+                strangers.entry(Stranger::of(&opening)).or_insert((0, *id)).0 += 1;
+            }
+        }
+        strangers
     }
 
     /// What of it the journal has, for a boot that can take no more lines.

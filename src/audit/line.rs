@@ -95,7 +95,7 @@ impl Encoder {
             line.address("source_ip", address);
         }
         line.name("decision", "denied");
-        line.name("denial", summary.denial);
+        line.name("denial", &summary.denial);
         line.number("count", summary.count);
         line.close();
         out.push(b'\n');

@@ -22,6 +22,7 @@ use crate::model::record::Surface;
 use crate::model::time::UnixMicros;
 
 use super::Exit;
+use super::reconcile::ReconcileArgs;
 use super::verify::VerifyArgs;
 
 #[derive(Debug, clap::Subcommand)]
@@ -32,6 +33,8 @@ pub enum Command {
     Tail(Conditions),
     /// Check the whole log against its proof, offline, and name every place that was changed
     Verify(VerifyArgs),
+    /// Compare an upstream's access log with the records, by X-Request-Id, both ways
+    Reconcile(ReconcileArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,6 +112,7 @@ pub fn run(
         Command::Query(conditions) => query(conditions, &directory, format, now, out),
         Command::Tail(conditions) => tail(conditions, &directory, format, now, out).map(|()| None),
         Command::Verify(args) => return args.run(data_dir, format, out, err),
+        Command::Reconcile(args) => return args.run(data_dir, format, out, err),
     };
     let (exit, told) = match ended {
         Ok(None) => return Exit::Done,

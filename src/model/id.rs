@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::hex;
+use super::time::UnixMicros;
 
 /// A checked name of one kind: lower-case letters, digits, `-`, `_` and `.`, 1 to 64 bytes,
 /// starting with a letter or a digit. Cheap to clone; compares, orders and hashes as its text.
@@ -264,6 +265,12 @@ impl RequestId {
 
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
+    }
+
+    /// The time within the id, to the millisecond (RFC 9562, 5.7).
+    pub fn made_at(self) -> UnixMicros {
+        let unix_ms = (u128::from_be_bytes(self.0) >> 80) as u64;
+        UnixMicros(unix_ms.cast_signed().saturating_mul(1000))
     }
 
     /// None unless the text is the hyphenated form.

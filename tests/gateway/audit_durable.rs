@@ -12,9 +12,11 @@ use onegate::model::denial::Denial;
 use serde_json::Value;
 
 use super::harness::bench::{Bench, expect_denial};
+use super::harness::client::Client;
 use super::harness::faults::Faults;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request};
+use super::harness::nginx::Nginx;
 use super::harness::poll;
 use super::harness::scripted::{Say, Scripted};
 use super::harness::setup::{LAB, Setup};
@@ -185,4 +187,56 @@ fn what_cannot_be_written_ahead_is_not_called() {
     });
     assert_eq!(bench.gate.record_of(&served)["end"], "complete");
     assert_eq!(bench.gate.record_of(&refused)["denial"], "audit_unavailable");
+}
+
+#[test]
+fn an_upstreams_log_and_ours_are_compared() {
+    let nginx = Nginx::start();
+    let gate = Gate::start(&Setup::before_address(nginx.address));
+    let mut client = gate.client();
+    let ids: Vec<String> =
+        (0..5).map(|_| client.call(&Request::get("/open/small")).id().to_owned()).collect();
+    gate.settle();
+    let reconcile = |log: &str| gate.cli(&["audit", "reconcile", "--upstream", log]);
+    let logged = || fs::read_to_string(nginx.access_log()).unwrap_or_default();
+    poll::until("nginx has logged all", || (logged().lines().count() >= 5).then_some(()));
+    let same = reconcile(&nginx.access_log());
+    assert_eq!((same.code, same.stdout.as_str()), (Some(0), ""), "{same:?}");
+    assert!(same.stderr.contains("5 calls of the upstream with 5 records"), "{}", same.stderr);
+
+    // Around the gate, with an id of its own making and without, and one that nginx has forgotten.
+    let mut direct = Client::connect(nginx.address, None);
+    direct.call(&Request::get("/small"));
+    let made_up = ids[0].replace(&ids[0][24..], "0123456789ab");
+    direct.call(&Request::get("/small").field("X-Request-Id", &made_up));
+    poll::until("nginx has logged all", || (logged().lines().count() >= 7).then_some(()));
+    let edited = gate.folder.at("edited.log");
+    let kept: Vec<String> =
+        logged().lines().filter(|line| !line.contains(&ids[2])).map(str::to_owned).collect();
+    fs::write(&edited, kept.join("\n") + "\n").expect("the folder is ours");
+    let said = reconcile(&edited);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let told: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("edited.log:5: a call without a request id"), "{told:?}");
+    assert!(told[1].contains(&format!("edited.log:6: no record has the id {made_up}")), "{told:?}");
+    assert!(
+        told[2].starts_with(&ids[2]) && told[2].ends_with("not in the upstream's log"),
+        "{told:?}"
+    );
+
+    // Apache's, with %{X-Request-Id}i in quotes.
+    let apache = gate.folder.at("apache.log");
+    let line = |id: &String| {
+        format!(
+            "127.0.0.1 - - [30/Nov/2026:12:00:00 +0000] \"GET /open/small HTTP/1.1\" 200 1024 \"{id}\"\n"
+        )
+    };
+    fs::write(&apache, ids.iter().map(line).collect::<String>()).expect("the folder is ours");
+    assert_eq!(reconcile(&apache).code, Some(0));
+    let rows = gate.cli(&["--json", "audit", "reconcile", "--upstream", &edited]).stdout;
+    let rows: Vec<Value> =
+        rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+    assert_eq!((&rows[0]["lacks"], &rows[2]["lacks"]), (&"record".into(), &"call".into()));
+    assert_eq!(reconcile("/nothing/here").code, Some(3));
 }

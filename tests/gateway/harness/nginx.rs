@@ -56,6 +56,11 @@ impl Nginx {
         fs::read(self.folder.at(&format!("www/up/{name}"))).expect("it was uploaded")
     }
 
+    /// The `combined` format, with the request's id at its end.
+    pub fn access_log(&self) -> String {
+        self.folder.at("tmp/access.log")
+    }
+
     pub fn large_file(&self) -> String {
         self.folder.at("www/large")
     }
@@ -84,7 +89,9 @@ worker_processes 1;
 pid {tmp}/pid;
 events {{ worker_connections 512; }}
 http {{
-    access_log off;
+    log_format combined_id '$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent '
+        '\"$http_referer\" \"$http_user_agent\" $http_x_request_id';
+    access_log {tmp}/access.log combined_id;
     client_body_temp_path {tmp}/body;
     proxy_temp_path {tmp}/proxy;
     fastcgi_temp_path {tmp}/fastcgi;
