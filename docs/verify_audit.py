@@ -21,8 +21,9 @@ FILE_NAME = re.compile(r"([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-([0-9]{6}|[1-9][0-9]{6
 KEY = re.compile(r"([^\s+]+)\+[0-9a-f]{8}\+([0-9A-Za-z+/]{44})")
 CHECKPOINT = re.compile(rb"((?:[^\n]+\n){9})\n\xe2\x80\x94 (\S+) (\S+)\n")
 KEPT = re.compile(rb"\n*((?:[^\n]+\n)+\n(?:\xe2\x80\x94 [^\n]+\n)+)\n*")
+IN_JSON = re.compile(rb'(\{"checkpoint":.*\})')
 TIME = re.compile(r"time [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
-CAUSES = ["cause interval", "cause segment", "cause stop", "cause crash"]
+CAUSES = ["cause interval", "cause segment", "cause reload", "cause stop", "cause crash"]
 FINAL = ["cause stop", "cause crash"]
 
 class Problem(ValueError):
@@ -189,6 +190,9 @@ class Boot:
             self.size += 1
 
     def check_segment(self, found):
+        if self.batch:  # the file before failed: its last lines are committed by this line's chain
+            self.chain = sha256(b"\x02", self.chain, len(self.batch).to_bytes(8, "big"), *self.batch)
+            self.batch = []
         if self.number == 1:
             self.node = str(found.get("node"))
         self.log.key = self.log.key or Key(found.get("key"))
@@ -282,7 +286,10 @@ class Log:
         with open(path, "rb") as file:
             data = file.read()
         name, end, line = os.path.basename(path), 0, 1
-        while end < len(data) or end == 0:
+        found = [(number, at[1]) for number, text in enumerate(data.split(b"\n"), 1) if (at := IN_JSON.search(text))]
+        for line, text in found:  # as the log has them, whatever a logger wrote before
+            self.kept[parse(text)["checkpoint"].encode()] = (name, line)
+        while not found and (end < len(data) or end == 0):
             match = KEPT.match(data, end)
             if not match:
                 return self.problem(name, line, "here is no checkpoint")

@@ -21,6 +21,7 @@ mod crowd;
 mod journal;
 pub mod json;
 mod left;
+mod notary;
 pub mod opening;
 pub mod proof;
 mod queue;
@@ -81,8 +82,12 @@ pub fn open(
     let key = Arc::new(SigningKey::in_directory(home, node).map_err(AuditError::Key)?);
     let before = recovery::close((directory, home), &known, &key, now).map_err(failed)?;
     let boot = Boot::new(now, rand::random(), &known);
-    let records_max = settings.queue_records_max;
     let unrecorded = journal::left_unrecorded(home).map_err(failed)?;
+    if before.as_ref().is_none_or(|before| before.left.is_empty()) && unrecorded == [0; 2] {
+        // Also where the next steps fail: what it told is in the log.
+        journal::retire(home).map_err(failed)?;
+    }
+    let records_max = settings.queue_records_max;
     let (slots, keeper) = journal::create(home, boot, records_max).map_err(failed)?;
     let log = AuditLog::new(records_max, slots);
     let queue = log.queue();
@@ -106,6 +111,7 @@ pub fn open(
             acts::recovered(&recovered, now)
         }),
     );
+    journal::take_over(home).map_err(failed)?;
     // A file that has a line is looked at by the next start, and with it the journal.
     writer.begin(clock::now()).map_err(failed)?;
     let recorder = Recorder::start(writer).map_err(AuditError::Thread)?;

@@ -67,6 +67,8 @@ pub struct Reading {
     /// Requests that were served without a record.
     pub audit_unrecorded: u64,
     pub audit_disk_seconds_left: f64,
+    /// Checkpoints that did not reach where they were sent.
+    pub audit_checkpoints_failed: u64,
     pub revision: u64,
 }
 

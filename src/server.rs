@@ -41,7 +41,7 @@ use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::Store;
 use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
-use crate::model::policy::Policy;
+use crate::model::policy::{Checkpoints, Policy};
 use crate::model::record::ActRecord;
 use crate::model::snapshot::Current;
 use crate::request;
@@ -187,11 +187,14 @@ fn open_audit(
     let mut fold = metrics.fold(policy.metrics.clients_max);
     let directory = audit::directory(&policy.server.data_dir);
     let keys = &policy.server.data_dir;
-    audit::open(&directory, keys, policy.audit, &node(), move |record| {
+    let opened = audit::open(&directory, keys, policy.audit, &node(), move |record| {
         fold.count(record);
         feed.show(record);
-    })
-    .map_err(StartError::Audit)
+    });
+    let (log, mut recorder) = opened.map_err(StartError::Audit)?;
+    let Checkpoints { to, every } = policy.checkpoints.clone();
+    recorder.send_checkpoints(to, every).map_err(StartError::Thread)?;
+    Ok((log, recorder))
 }
 
 /// The host's name, as records say it.

@@ -12,7 +12,7 @@ use crate::model::id::RequestId;
 use crate::model::record::{Caller, Outcome, RequestRecord, Surface};
 use crate::model::time::{MonoNs, UnixMicros};
 
-use super::journal::Place;
+use super::journal::{CONTENT_BYTES, Place};
 use super::opening::Opening;
 
 /// What was folded in one second.
@@ -134,7 +134,8 @@ impl Crowd {
         });
         summary.count += 1;
         summary.places.push(place);
-        self.held += 1;
+        // About the slots that it takes.
+        self.held += 1 + (record.path.len() + record.host.len()) / CONTENT_BYTES;
     }
 
     /// The summaries that are due: of a second that is over, or when no more may be held.

@@ -17,19 +17,20 @@ use super::segment::Boot;
 
 mod slots;
 
-use slots::{CONTENT_BYTES, COUNTERS_AT, HEADER_BYTES, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, bytes};
-pub use slots::{Keeper, Place, Slots, Stands};
+pub use slots::{CONTENT_BYTES, Keeper, Place, Slots, Stands};
+use slots::{COUNTERS_AT, HEADER_BYTES, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, bytes};
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("audit.journal")
 }
 
-/// Makes the journal of a boot, with room for `records` at once, in place of the one before.
+/// Makes the journal of a boot, with room for `records` at once. It takes the place of the one before when
+/// [`take_over`] says so: by then it must have what that one still tells.
 pub fn create(directory: &Path, boot: Boot, records: usize) -> io::Result<(Arc<Slots>, Keeper)> {
     // Some are longer than a slot.
     let count = u32::try_from(records + records / 4 + 16);
     let count = count.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let (new, path) = (directory.join("audit.journal.new"), path(directory));
+    let new = directory.join("audit.journal.new");
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -39,9 +40,20 @@ pub fn create(directory: &Path, boot: Boot, records: usize) -> io::Result<(Arc<S
         .open(&new)?;
     allocate(&file, bytes(count))?;
     file.write_all(header(&boot.to_string()).as_bytes())?;
-    let slots = Slots::over(&file, count)?;
-    fs::rename(new, path)?;
-    Ok(slots)
+    Slots::over(&file, count)
+}
+
+/// The new journal is the journal.
+pub fn take_over(directory: &Path) -> io::Result<()> {
+    fs::rename(directory.join("audit.journal.new"), path(directory))
+}
+
+/// Nothing of the journal is to be told any more: all of it is in the log.
+pub fn retire(directory: &Path) -> io::Result<()> {
+    match fs::remove_file(path(directory)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// All of the file's room at once: a mapped file that finds no room later would end the process.
@@ -93,22 +105,31 @@ fn is_of_this_machine(bytes: &[u8]) -> bool {
         && header.windows(expected.len()).any(|window| window == expected.as_bytes())
 }
 
-/// What stands open in the journal of a boot, in no order. Nothing where the machine was started anew since, or
-/// the journal is another boot's.
-pub fn left_open(directory: &Path, boot: Boot) -> io::Result<Vec<Vec<u8>>> {
+/// What stands open in the journal, in no order, and whether it is of this boot: a start that was killed has put what it
+/// found into its own journal. Nothing where the machine was started anew since.
+pub fn left_open(directory: &Path, boot: Boot) -> io::Result<(Vec<Vec<u8>>, OfBoot)> {
+    let nothing = (Vec::new(), OfBoot::This);
     let bytes = match fs::read(path(directory)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
         Err(error) => return Err(error),
     };
-    let Some((found, slots)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(Vec::new()) };
-    let expected = header(&boot.to_string());
-    if !found.starts_with(expected.as_bytes()) || machine().is_empty() {
-        return Ok(Vec::new());
+    let Some((found, slots)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(nothing) };
+    if !found.starts_with(MAGIC.as_bytes()) || !is_of_this_machine(found) {
+        return Ok(nothing);
     }
+    let is_this = found.starts_with(header(&boot.to_string()).as_bytes());
     let slots = slots.as_chunks::<SLOT_BYTES>().0;
     let open = slots.iter().filter(|slot| word(slot, 0) == OPEN);
-    Ok(open.map(|slot| content(slots, slot)).collect())
+    let of = if is_this { OfBoot::This } else { OfBoot::Another };
+    Ok((open.map(|slot| content(slots, slot)).collect(), of))
+}
+
+/// Whose journal it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OfBoot {
+    This,
+    Another,
 }
 
 fn content(slots: &[[u8; SLOT_BYTES]], first: &[u8; SLOT_BYTES]) -> Vec<u8> {
@@ -137,9 +158,9 @@ mod tests {
     use crate::model::time::UnixMicros;
 
     fn left(directory: &Directory, boot: Boot) -> Vec<Vec<u8>> {
-        let mut left = left_open(directory.path(), boot).expect("reads");
+        let (mut left, of) = left_open(directory.path(), boot).expect("reads");
         left.sort();
-        left
+        if of == OfBoot::This { left } else { Vec::new() }
     }
 
     #[test]
@@ -148,6 +169,7 @@ mod tests {
         let boot = Boot::new(UnixMicros(0), 7, &[]);
         assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
         let (slots, mut keeper) = create(directory.path(), boot, 64).expect("a journal");
+        take_over(directory.path()).expect("renames");
         let [mut a, mut b, mut c, _d] = [(); 4].map(|()| slots.take().expect("a place"));
         let long = b"long".repeat(1000);
         slots.store(&mut a, b"short", Stands::Final);
@@ -166,6 +188,8 @@ mod tests {
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new(), "another boot's");
 
         let (_slots, _keeper) = create(directory.path(), other, 64).expect("a journal");
+        assert_eq!(left(&directory, boot).len(), 2, "the new one has not taken over");
+        take_over(directory.path()).expect("renames");
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new());
         assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
     }
@@ -175,6 +199,7 @@ mod tests {
         let directory = Directory::new();
         let boot = Boot::new(UnixMicros(0), 7, &[]);
         let (slots, _keeper) = create(directory.path(), boot, 64).expect("a journal");
+        take_over(directory.path()).expect("renames");
         let mut place = slots.take().expect("a place");
         slots.store(&mut place, b"short", Stands::Final);
         let path = path(directory.path());

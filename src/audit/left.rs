@@ -11,7 +11,7 @@ use memchr::memmem;
 use crate::model::id::RequestId;
 
 use super::crowd::Summary;
-use super::journal;
+use super::journal::{self, OfBoot};
 use super::line::{Encoder, OPEN_MEMBER};
 use super::opening::Opening;
 use super::proof::lines::{Kind, Record};
@@ -20,17 +20,23 @@ use super::reader::{LineReader, Step};
 use super::segment::{Boot, SegmentName};
 
 /// By id, so that they are always written in the same order: that of their beginnings.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Left {
     calls: BTreeMap<[u8; 16], Call>,
 }
 
 #[derive(Debug)]
 enum Call {
-    /// An encoded [`Opening`].
-    InJournal(Vec<u8>),
+    /// An encoded [`Opening`], and whether the log has an entry of it too.
+    InJournal(Vec<u8>, Entry),
     /// The line that says it is open.
     InLog(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Entry {
+    None,
+    InLog,
 }
 
 /// Who was denied what.
@@ -52,13 +58,14 @@ impl Stranger {
 const OWN_MAX: u64 = 10;
 
 impl Left {
-    /// What stands in the journal of a boot.
-    pub fn in_journal(home: &Path, boot: Boot) -> io::Result<Self> {
-        let open = journal::left_open(home, boot)?.into_iter().filter_map(|encoded| {
+    /// What stands in the journal, and whether that is this boot's.
+    pub fn in_journal(home: &Path, boot: Boot) -> io::Result<(Self, OfBoot)> {
+        let (open, of) = journal::left_open(home, boot)?;
+        let open = open.into_iter().filter_map(|encoded| {
             let id = Opening::decode(&encoded)?.id.to_bytes();
-            Some((id, Call::InJournal(encoded)))
+            Some((id, Call::InJournal(encoded, Entry::None)))
         });
-        Ok(Self { calls: open.collect() })
+        Ok((Self { calls: open.collect() }, of))
     }
 
     pub fn len(&self) -> usize {
@@ -74,7 +81,13 @@ impl Left {
         let id = Record::parse(line).and_then(|record| RequestId::parse(&record.id));
         let Some(id) = id.map(RequestId::to_bytes) else { return };
         if is_open {
-            self.calls.entry(id).or_insert_with(|| Call::InLog(line.into()));
+            match self.calls.get_mut(&id) {
+                Some(Call::InJournal(_, entry)) => *entry = Entry::InLog,
+                // The last says the most.
+                Some(Call::InLog(_)) | None => {
+                    self.calls.insert(id, Call::InLog(line.into()));
+                }
+            }
         } else {
             self.calls.remove(&id);
         }
@@ -98,10 +111,10 @@ impl Left {
         for (id, call) in &self.calls {
             let (start, seq) = (lines.len(), prover.state().seq + 1);
             let counted = match call {
-                Call::InJournal(stored) => {
+                Call::InJournal(stored, entry) => {
                     let Some(opening) = Opening::decode(stored) else { continue };
                     match strangers.get(&Stranger::of(&opening)) {
-                        Some((count, first)) if *count > OWN_MAX => {
+                        Some((count, first)) if *count > OWN_MAX && *entry == Entry::None => {
                             if first != id {
                                 continue;
                             }
@@ -120,7 +133,8 @@ impl Left {
                     if is_refusal { Counted::Denied(1) } else { Counted::Allowed }
                 }
             };
-            let line = lines.get(start..).unwrap_or_default();
+            let line = lines.get(start..).filter(|line| !line.is_empty());
+            let Some(line) = line else { continue };
             prover.record(line.strip_suffix(b"\n").unwrap_or(line), counted);
         }
     }
@@ -129,7 +143,7 @@ impl Left {
     fn strangers(&self) -> BTreeMap<Stranger, (u64, [u8; 16])> {
         let mut strangers = BTreeMap::new();
         for (id, call) in &self.calls {
-            let Call::InJournal(stored) = call else { continue };
+            let Call::InJournal(stored, Entry::None) = call else { continue };
             let Some(opening) = Opening::decode(stored) else { continue };
             if opening.client.is_empty() && !opening.denial.is_empty() {
                 strangers.entry(Stranger::of(&opening)).or_insert((0, *id)).0 += 1;
@@ -141,7 +155,7 @@ impl Left {
     /// What of it the journal has, for a boot that can take no more lines.
     pub fn into_openings(self) -> impl Iterator<Item = Box<[u8]>> {
         self.calls.into_values().filter_map(|call| match call {
-            Call::InJournal(encoded) => Some(encoded.into()),
+            Call::InJournal(encoded, _) => Some(encoded.into()),
             Call::InLog(_) => None,
         })
     }

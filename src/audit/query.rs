@@ -121,12 +121,14 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
         self.completeness.records += 1;
         if line.action.as_deref() == Some(GAP_ACTION) && self.filter.period.contains(line.time) {
             let (refused, served) = line::gap_counts(bytes).unwrap_or_default();
-            self.completeness.refused += refused;
-            self.completeness.served_unrecorded += served;
+            let Completeness { refused: all, served_unrecorded, .. } = &mut self.completeness;
+            *all = all.saturating_add(refused);
+            *served_unrecorded = served_unrecorded.saturating_add(served);
         }
         if self.filter.matches(line) {
             self.completeness.matched += 1;
-            self.completeness.summed += line.count.unwrap_or_default();
+            let summed = &mut self.completeness.summed;
+            *summed = summed.saturating_add(line.count.unwrap_or_default());
             (self.visit)(line, bytes).map_err(ScanError::Visit)?;
             self.completeness.limited = self.limit == Some(self.completeness.matched);
         }

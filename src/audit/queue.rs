@@ -14,13 +14,15 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::model::facts::Writer;
-use crate::model::record::{ActRecord, RequestRecord};
+use crate::model::record::ActRecord;
 use crate::model::time::MonoNs;
 
 use super::journal::{Place, Slots, Stands};
+use super::notary::Outbox;
 use super::sync::Exposure;
 
 mod slot;
+mod status;
 
 pub use slot::{Item, Slot, Unrecorded};
 
@@ -64,14 +66,10 @@ impl AuditLog {
         self.queue.unrecorded_ever.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests that were served without a record, since the log was opened.
-    pub fn unrecorded_ever(&self) -> u64 {
-        self.queue.unrecorded_ever.load(Ordering::Relaxed)
-    }
-
-    /// How long the room on the disk lasts, in seconds.
-    pub fn disk_seconds_left(&self) -> f64 {
-        f64::from_bits(self.queue.disk_seconds_left.load(Ordering::Relaxed))
+    /// Has the log signed soon: the config is another.
+    pub fn reloaded(&self) {
+        self.queue.set_reload();
+        self.queue.wake();
     }
 
     /// Waits until every entry that was completed before this call is in the file.
@@ -82,35 +80,6 @@ impl AuditLog {
         let waited = self.queue.advanced.wait_timeout_while(written, deadline, |w| *w < completed);
         let (_written, timer) = waited.unwrap_or_else(PoisonError::into_inner);
         if timer.timed_out() { Err(Timeout) } else { Ok(()) }
-    }
-
-    /// Entries that are complete and not yet in the file.
-    pub fn queued_records(&self) -> u64 {
-        let written = *self.queue.written.lock().unwrap_or_else(PoisonError::into_inner);
-        self.queue.lock().completed.saturating_sub(written)
-    }
-
-    /// About how much memory those entries take.
-    pub fn queued_bytes_estimate(&self) -> u64 {
-        self.queued_records().saturating_mul(ENTRY_BYTES_ESTIMATE)
-    }
-
-    /// Records in the files of this boot, the log's own included: the last `seq`.
-    pub fn records_written(&self) -> u64 {
-        self.queue.seq.load(Ordering::Relaxed)
-    }
-
-    /// Whether the disk refuses at present, or takes very long.
-    pub fn is_failing(&self) -> bool {
-        self.queue.is_failing() || {
-            let alive_at = MonoNs(self.queue.alive_at.load(Ordering::Relaxed));
-            clock::mono().since(alive_at) >= STALLED_AFTER
-        }
-    }
-
-    /// What a power cut would have cost.
-    pub fn exposure(&self) -> &Exposure {
-        &self.queue.exposure
     }
 
     pub(super) fn queue(&self) -> &Arc<Queue> {
@@ -159,6 +128,10 @@ pub struct Queue {
     closing: AtomicBool,
     /// The recorder sleeps long and wants to be woken by the next entry.
     asleep: AtomicBool,
+    /// A checkpoint is wanted.
+    reload: AtomicBool,
+    /// Where checkpoints go, and how often those of each second.
+    outbox: OnceLock<(Outbox, Duration)>,
     /// The disk refuses.
     failing: AtomicBool,
     recorder: OnceLock<Thread>,
@@ -188,6 +161,8 @@ impl Queue {
             seq: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
+            reload: AtomicBool::new(false),
+            outbox: OnceLock::new(),
             failing: AtomicBool::new(false),
             recorder: OnceLock::new(),
         }
@@ -205,7 +180,13 @@ impl Queue {
             self.slots.counter(which).fetch_add(count, Ordering::Relaxed);
         }
         for opening in left {
-            self.push(Item::Crashed(opening));
+            // It stands in the new journal before that takes the old one's place.
+            let mut place = self.slots.take();
+            if let Some(place) = &mut place {
+                self.slots.store(place, &opening, Stands::Final);
+                self.slots.hide(place);
+            }
+            self.push(Item::Crashed(opening, place));
         }
         if let Some(act) = act {
             // The queue is empty: there is room.
@@ -217,6 +198,22 @@ impl Queue {
     /// Swaps all waiting entries for the empty `batch`, whose room serves the next ones.
     pub fn take(&self, batch: &mut VecDeque<Item>) {
         std::mem::swap(&mut self.lock().entries, batch);
+    }
+
+    pub fn send_checkpoints_to(&self, outbox: Outbox, every: Duration) {
+        self.outbox.get_or_init(|| (outbox, every));
+    }
+
+    pub fn outbox(&self) -> Option<&(Outbox, Duration)> {
+        self.outbox.get()
+    }
+
+    pub fn set_reload(&self) {
+        self.reload.store(true, Ordering::Relaxed);
+    }
+
+    pub fn take_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::Relaxed)
     }
 
     pub const fn exposure(&self) -> &Arc<Exposure> {
@@ -243,8 +240,11 @@ impl Queue {
     /// So many of them are told, in the file.
     pub fn told(&self, unrecorded: Unrecorded) {
         let Unrecorded { refused, served } = unrecorded;
-        self.slots.counter(REFUSED).fetch_sub(refused, Ordering::Relaxed);
-        self.slots.counter(UNRECORDED).fetch_sub(served, Ordering::Relaxed);
+        for (which, count) in [(REFUSED, refused), (UNRECORDED, served)] {
+            let less = |counted: u64| Some(counted.saturating_sub(count));
+            let counter = self.slots.counter(which);
+            counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_default();
+        }
     }
 
     pub fn set_disk_seconds_left(&self, seconds: f64) {
@@ -366,9 +366,6 @@ thread_local! {
 
 /// Room for what is stored, at first.
 const ROOM_BYTES: usize = 2048;
-
-/// A record, the texts it owns and its place in the queue.
-const ENTRY_BYTES_ESTIMATE: u64 = (size_of::<Item>() + size_of::<RequestRecord>() + 128) as u64;
 
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

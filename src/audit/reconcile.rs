@@ -22,11 +22,21 @@ use super::reader::{LineReader, Step};
 /// Calls by an upstream's access logs.
 #[derive(Debug, Default)]
 pub struct Calls {
-    /// Where each is for the first time: the file, by position, and the line, from 1; and whether it has a record.
-    by_id: AHashMap<RequestId, (usize, u64, Known)>,
-    /// Lines that have no request id.
-    without_id: Vec<(usize, u64)>,
-    pub lines: u64,
+    /// Which line has an id; more than one may, and the first counts.
+    by_id: AHashMap<RequestId, usize>,
+    lines: Vec<Call>,
+}
+
+/// One line.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    /// By position.
+    file: usize,
+    /// From 1.
+    line: u64,
+    /// The last id that stands there, mostly the only one.
+    id: Option<RequestId>,
+    known: Known,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +61,7 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// Records that were forwarded in the time that the access logs tell of.
     pub records: u64,
-    /// From the first to the last call; None where no line has an id.
+    /// From the first to the last call that has a record; None where none has.
     pub span: Option<(UnixMicros, UnixMicros)>,
 }
 
@@ -60,21 +70,25 @@ impl Calls {
     pub fn add(&mut self, position: usize, path: &Path) -> io::Result<()> {
         let mut reader = LineReader::open(path)?;
         for number in 1.. {
-            let id = match reader.step()? {
+            let ids: Vec<RequestId> = match reader.step()? {
                 Step::Line([]) => continue,
-                Step::Line(line) => id_in(line),
-                Step::TooLong => None,
+                Step::Line(line) => ids_in(line).collect(),
+                Step::TooLong => Vec::new(),
                 Step::End | Step::Torn => break,
             };
-            self.lines += 1;
-            match id {
-                Some(id) => {
-                    self.by_id.entry(id).or_insert((position, number, Known::Not));
-                }
-                None => self.without_id.push((position, number)),
+            let is_again = ids.iter().any(|id| self.by_id.contains_key(id));
+            let known = if is_again { Known::Yes } else { Known::Not };
+            for id in &ids {
+                self.by_id.entry(*id).or_insert(self.lines.len());
             }
+            self.lines.push(Call { file: position, line: number, id: ids.last().copied(), known });
         }
         Ok(())
+    }
+
+    /// Lines that are calls.
+    pub fn count(&self) -> usize {
+        self.lines.len()
     }
 
     /// Compares them with the records of the log in `directory`; `name` is the upstream whose logs they are, where
@@ -84,36 +98,40 @@ impl Calls {
         directory: &Path,
         name: Option<&UpstreamName>,
     ) -> Result<Report, ScanError> {
-        let mut report = Report { span: self.span(), ..Report::default() };
-        let mut no_call = Vec::new();
-        if let Some((from, to)) = report.span {
+        let mut report = Report::default();
+        let mut unmatched = Vec::new();
+        if let Some((from, to)) = self.span() {
             let period = Period { from: Some(from), to: Some(UnixMicros(to.0 + 1000)) };
             let filter = Filter { period, ..Filter::default() };
             scan(directory, &filter, None, |record, _| {
                 let id = RequestId::parse(&record.id);
-                if let Some((_, _, known)) = id.and_then(|id| self.by_id.get_mut(&id)) {
-                    *known = Known::Yes;
+                let at = id.and_then(|id| self.by_id.get(&id).copied());
+                if let Some(call) = at.and_then(|at| self.lines.get_mut(at)) {
+                    call.known = Known::Yes;
                     report.records += 1;
+                    let (from, to) = report.span.unwrap_or((record.time, record.time));
+                    report.span = Some((from.min(record.time), to.max(record.time)));
                 } else if was_forwarded(record, name) {
-                    report.records += 1;
-                    no_call.push(Difference::of_record(record));
+                    unmatched.push(Difference::of_record(record));
                 }
                 Ok(())
             })?;
         }
-        let unknown = self.by_id.iter().filter(|(_, (_, _, known))| *known == Known::Not);
-        let mut no_record: Vec<(usize, u64, Option<RequestId>)> =
-            unknown.map(|(id, (file, line, _))| (*file, *line, Some(*id))).collect();
-        no_record.extend(self.without_id.iter().map(|(file, line)| (*file, *line, None)));
-        no_record.sort_unstable_by_key(|(file, line, _)| (*file, *line));
-        let no_record = no_record.into_iter();
-        report.differences =
-            no_record.map(|(file, line, id)| Difference::NoRecord { file, line, id }).collect();
+        for call in self.lines.iter().filter(|call| call.known == Known::Not) {
+            let Call { file, line, id, .. } = *call;
+            report.differences.push(Difference::NoRecord { file, line, id });
+        }
+        // Ids of others may be of any time: what the access logs tell of lies between the calls that are known.
+        let in_span = |difference: &Difference| {
+            let Difference::NoCall { time, .. } = difference else { return false };
+            report.span.is_some_and(|(from, to)| (from..=to).contains(time))
+        };
+        let no_call: Vec<Difference> = unmatched.into_iter().filter(in_span).collect();
+        report.records += no_call.len() as u64;
         report.differences.extend(no_call);
         Ok(report)
     }
 
-    /// By the times that the ids were made at.
     fn span(&self) -> Option<(UnixMicros, UnixMicros)> {
         let times = || self.by_id.keys().map(|id| id.made_at());
         Some((times().min()?, times().max()?))
@@ -140,11 +158,11 @@ impl Difference {
     }
 }
 
-/// The first request id in a line: the gate's are of UUID version 7, and others may stand there too.
-fn id_in(line: &[u8]) -> Option<RequestId> {
+/// What may be request ids in a line: they are of UUID version 7, and so may be ids of others.
+fn ids_in(line: &[u8]) -> impl Iterator<Item = RequestId> {
     line.windows(ID_BYTES)
         .filter(|window| window.get(8) == Some(&b'-') && window.get(14) == Some(&b'7'))
-        .find_map(|window| RequestId::parse(std::str::from_utf8(window).ok()?))
+        .filter_map(|window| RequestId::parse(std::str::from_utf8(window).ok()?))
 }
 
 const ID_BYTES: usize = 36;
@@ -158,7 +176,7 @@ mod tests {
     #[test]
     fn ids_are_found_wherever_they_stand() {
         let check = |line: &str, expected: Option<RequestId>| {
-            assert_eq!(id_in(line.as_bytes()), expected, "{line}");
+            assert_eq!(ids_in(line.as_bytes()).next(), expected, "{line}");
         };
         let seven = id(7).to_string();
         check(&seven, Some(id(7)));
@@ -196,11 +214,11 @@ mod tests {
         }
         recorder.close().expect("closes");
         let path = directory.path().join("access.log");
-        let lines = format!("a {one}\n\nb {} x\nno id\nc {five}\na {one}\n", id(9));
+        let lines = format!("/{} {one}\n\nb {} x\nno id\nc {five}\na {one}\n", id(8), id(9));
         std::fs::write(&path, lines).expect("writes");
         let mut calls = Calls::default();
         calls.add(0, &path).expect("reads");
-        assert_eq!(calls.lines, 5);
+        assert_eq!(calls.count(), 5);
         let report = calls.compare(directory.path(), None).expect("reads");
         let told: Vec<String> = report
             .differences

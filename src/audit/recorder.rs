@@ -7,9 +7,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock;
+use crate::model::policy::CheckpointTo;
 use crate::model::record::RequestRecord;
 use crate::model::time::MonoNs;
 
+use super::notary::Notary;
 use super::queue::Queue;
 use super::writer::{Turn, Writer};
 
@@ -18,6 +20,8 @@ use super::writer::{Turn, Writer};
 pub struct Recorder {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
+    /// After the thread has ended there is one more to send.
+    notary: Option<Notary>,
 }
 
 impl Recorder {
@@ -29,7 +33,21 @@ impl Recorder {
         let run = || run(writer);
         let thread = thread::Builder::new().name("onegate-audit".into()).spawn(run)?;
         queue.attach(thread.thread().clone());
-        Ok(Self { queue, thread: Some(thread) })
+        Ok(Self { queue, thread: Some(thread), notary: None })
+    }
+
+    /// Sends checkpoints out from now on; those of each second not more often than `every`.
+    pub fn send_checkpoints(
+        &mut self,
+        destinations: Box<[CheckpointTo]>,
+        every: Duration,
+    ) -> io::Result<()> {
+        if !destinations.is_empty() {
+            let (notary, outbox) = Notary::start(destinations)?;
+            self.queue.send_checkpoints_to(outbox, every);
+            self.notary = Some(notary);
+        }
+        Ok(())
     }
 
     /// Writes everything that is complete, syncs, and ends the thread. A disk that has been failing
@@ -49,6 +67,7 @@ impl Recorder {
                 log::error!("audit: the recorder panicked");
             }
         }
+        drop(self.notary.take());
     }
 }
 

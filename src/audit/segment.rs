@@ -214,6 +214,15 @@ impl SegmentWriter {
         self.spent
     }
 
+    /// Begins this file anew, which has no line.
+    pub fn begin_again(&mut self) -> io::Result<()> {
+        std::fs::remove_file(self.path())?;
+        self.file = Arc::new(create(&self.path())?);
+        sync_directory(&self.directory)?;
+        (self.len, self.torn, self.dirty, self.spent) = (0, false, false, false);
+        Ok(())
+    }
+
     /// Begins the next file.
     pub fn begin_next(&mut self) -> io::Result<()> {
         let next = self.name.next();

@@ -90,6 +90,12 @@ impl Syncer {
     /// `since`. The sync begins at once, or as soon as the one that is under way ends.
     pub fn ask(&self, file: &Arc<File>, since: MonoNs, waiters: &mut Vec<Waiter>) {
         let mut state = self.shared.lock();
+        if state.file.as_ref().is_some_and(|other| !Arc::ptr_eq(other, file)) {
+            // That one failed, or it would have been waited for.
+            for waiter in state.waiters.drain(..) {
+                waiter.send(Err(NotDurable)).unwrap_or_default();
+            }
+        }
         state.file = Some(Arc::clone(file));
         state.since.get_or_insert(since);
         state.waiters.append(waiters);

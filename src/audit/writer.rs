@@ -19,6 +19,7 @@ use crate::model::time::{MonoNs, Now};
 use super::crowd::Crowd;
 use super::journal::Keeper;
 use super::line::Encoder;
+use super::opening::Opening;
 use super::proof::checkpoint::Cause;
 use super::proof::prover::Prover;
 use super::queue::{Item, Queue};
@@ -27,7 +28,7 @@ use super::segment::SegmentWriter;
 use super::sync::{Waited, Waiter};
 
 mod piece;
-mod trouble;
+mod world;
 
 /// What the thread owns. One [`turn`](Writer::turn) is all it ever does.
 pub struct Writer<Observer> {
@@ -36,6 +37,8 @@ pub struct Writer<Observer> {
     segments: SegmentWriter,
     reserve: Reserve,
     growth: Growth,
+    /// Files that failed, one after the other.
+    spent_in_a_row: u32,
     /// Gap records that were written to what was reserved.
     gaps_of_full_disk: u32,
     prover: Prover,
@@ -71,8 +74,11 @@ struct Times {
     wrote: Option<MonoNs>,
     committed: Option<MonoNs>,
     checked: Option<MonoNs>,
+    tried: Option<MonoNs>,
+    rolled: Option<MonoNs>,
     told_gap: Option<MonoNs>,
     complained: Option<MonoNs>,
+    sent: Option<MonoNs>,
     failing_since: Option<MonoNs>,
     refused: Option<MonoNs>,
 }
@@ -122,6 +128,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             segments,
             reserve,
             growth,
+            spent_in_a_row: 0,
             gaps_of_full_disk: 0,
             prover,
             encoder,
@@ -175,25 +182,38 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             self.look_for_lasting(now.mono);
         }
         if let Err(error) = self.segments.look() {
-            self.complain(&error, now.mono);
+            self.disk_refuses(&error, now);
         }
         let turn = self.write(now);
         self.look_at_disk(turn, now.mono);
         self.segments.sync_soon(since, &mut self.waiters);
-        if turn != Turn::Stuck
-            && due(self.times.checked, CHECKPOINT_INTERVAL, now.mono)
-            && self.prover.state().tree.size() > self.signed
-        {
-            let last = self.times.checked.replace(now.mono);
-            // On a slow disk most of the time is for the records.
-            let patience = last.map_or(CHECKPOINT_INTERVAL, |last| now.mono.since(last)) / 4;
-            match self.check(Cause::Interval, now, patience) {
-                Ok(Waited::Done) => {}
-                Ok(Waited::InVain) => self.times.checked = last,
-                Err(error) => self.complain(&error, now.mono),
-            }
+        if turn != Turn::Stuck {
+            self.check_if_due(now);
         }
         turn
+    }
+
+    /// A checkpoint each second, and when the config was read again.
+    fn check_if_due(&mut self, now: Now) {
+        let is_due = due(self.times.tried, CHECKPOINT_INTERVAL, now.mono)
+            && self.prover.state().tree.size() > self.signed;
+        let reloaded = self.queue.take_reload();
+        if !is_due && !reloaded {
+            return;
+        }
+        self.times.tried = Some(now.mono);
+        let cause = if reloaded { Cause::Reload } else { Cause::Interval };
+        // On a slow disk most of the time is for the records.
+        let waited = self.times.checked.map_or(CHECKPOINT_INTERVAL, |last| now.mono.since(last));
+        let done = self.check(cause, now, (waited / 4).clamp(PATIENCE_MIN, CHECKPOINT_INTERVAL));
+        if reloaded && !matches!(done, Ok(Waited::Done)) {
+            self.queue.set_reload();
+        }
+        match done {
+            Ok(Waited::Done) => self.times.checked = Some(now.mono),
+            Ok(Waited::InVain) => {}
+            Err(error) => self.disk_refuses(&error, now),
+        }
     }
 
     fn write(&mut self, now: Now) -> Turn {
@@ -228,10 +248,19 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     /// Calls that are answered, and not over at the second look, get a line that says so: their
     /// record must not wait for their end.
     fn look_for_lasting(&mut self, now: MonoNs) {
-        if self.batch.len() < BEHIND && due(self.times.looked, self.flush_interval, now) {
+        let pause = if self.batch.len() < BEHIND { self.flush_interval } else { LOOK_INTERVAL };
+        if due(self.times.looked, pause, now) {
             self.times.looked = Some(now);
             let batch = &mut self.batch;
-            self.keeper.show_lasting(|opening| batch.push_back(Item::Lasting(opening.into())));
+            self.keeper.show_lasting(|stored| {
+                // Denials of strangers may be folded: then no line of theirs says how they ended.
+                let opening = Opening::decode(stored);
+                let is_stranger =
+                    |opening: &Opening<'_>| opening.client.is_empty() && !opening.denial.is_empty();
+                if !opening.is_some_and(|opening| is_stranger(&opening)) {
+                    batch.push_back(Item::Lasting(stored.into()));
+                }
+            });
         }
     }
 
@@ -284,7 +313,9 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             self.segments.sync()?;
             self.file = FileIs::Ended;
         }
-        if self.file == FileIs::Ended || (is_spent && self.file != FileIs::New) {
+        if is_spent {
+            self.leave_spent_file(now.mono)?;
+        } else if self.file == FileIs::Ended {
             self.segments.begin_next()?;
             self.file = FileIs::New;
         }
@@ -312,9 +343,11 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         if self.segments.sync_within(patience)? == Waited::InVain {
             return Ok(Waited::InVain);
         }
+        self.spent_in_a_row = 0;
         let made = self.prover.checkpoint(&mut self.lines, self.segments.name(), cause, now.wall);
-        made.map_err(io::Error::other)?;
+        let note = made.map_err(io::Error::other)?;
         self.append()?;
+        self.send_out(note, cause, now.mono);
         self.signed = self.prover.state().tree.size();
         Ok(Waited::Done)
     }
@@ -329,8 +362,11 @@ const PIECES_IN_A_FILE_MIN: usize = 8;
 /// So much is committed by itself; less waits for more, but not longer than the interval.
 const COMMIT_BYTES: usize = 32 * 1024;
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two looks for calls that last, while many entries wait.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// From so many waiting entries on there are no breaks.
 const BEHIND: usize = 128;
+const PATIENCE_MIN: Duration = Duration::from_millis(50);
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// For what cannot go on without the disk.
 const LONG: Duration = Duration::from_mins(1);

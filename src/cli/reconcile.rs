@@ -56,7 +56,7 @@ impl ReconcileArgs {
             let unread = |error| format!("cannot read {}: {error}", path.display());
             calls.add(position, path).map_err(unread)?;
         }
-        let lines = calls.lines;
+        let lines = calls.count() as u64;
         let report = calls.compare(&audit::directory(data_dir), self.name.as_ref());
         report.map(|report| (lines, report)).map_err(|error| error.to_string())
     }
@@ -102,7 +102,7 @@ fn sentence(lines: u64, report: &Report) -> String {
     let records = report.differences.len() as u64 - calls;
     let Some((from, to)) = report.span else {
         return format!(
-            "None of {} has a request id: does the upstream log X-Request-Id?",
+            "None of {} has the id of a record: does the upstream log X-Request-Id?",
             counted(lines, "line")
         );
     };

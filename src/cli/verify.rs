@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::audit;
 use crate::audit::completeness::counted;
 use crate::audit::proof::key::PublicKey;
+use crate::audit::proof::lines::Control;
 use crate::audit::verify::{Report, verify};
 
 use super::Exit;
@@ -81,8 +82,13 @@ fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-/// The notes in a text, one after the other: each ends with its signature. None when the last does not.
+/// The notes in a text, one after the other: each ends with its signature. Or in lines that hold one as the log has it,
+/// whatever a logger wrote before. None when the last does not end.
 fn notes(text: &str) -> Option<Vec<String>> {
+    let in_json: Vec<String> = text.lines().filter_map(note_in_json).collect();
+    if !in_json.is_empty() {
+        return Some(in_json);
+    }
     let mut notes = Vec::new();
     let mut note = String::new();
     for line in text.lines() {
@@ -96,6 +102,14 @@ fn notes(text: &str) -> Option<Vec<String>> {
         }
     }
     note.is_empty().then_some(notes)
+}
+
+fn note_in_json(line: &str) -> Option<String> {
+    let json = line.get(line.find("{\"checkpoint\":")?..)?;
+    match Control::parse(json.as_bytes())? {
+        Control::Checkpoint(note) => Some(note),
+        Control::Segment(_) | Control::Commit(_) => None,
+    }
 }
 
 fn human(key: &PublicKey, report: &Report) -> String {

@@ -10,6 +10,7 @@ use trust::TrustFiles;
 
 mod access_log;
 mod apis;
+mod audit;
 mod balancing;
 mod certificates;
 mod files;
@@ -34,7 +35,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let mut files = Files::open(&documents, problems, keys);
 
     let server = server::server(files.section("server"), sources.folder());
-    let audit = server::audit(files.section("audit"), &server);
+    let (audit, checkpoints) = audit::audit(files.section("audit"), &server, sources.folder());
     let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address, sources.folder());
@@ -65,6 +66,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
         bounds: server.bounds,
         trusted_proxies: server.trusted_proxies,
         audit,
+        checkpoints,
         access_log,
         metrics,
         hosts,

@@ -8,6 +8,8 @@ pub fn restart_needed(old: &Policy, new: &Policy) -> Vec<String> {
         ("server.threads", old.server.threads != new.server.threads),
         ("server.data_dir", old.server.data_dir != new.server.data_dir),
         ("audit.queue_records_max", old.audit.queue_records_max != new.audit.queue_records_max),
+        ("audit.checkpoints_every", old.checkpoints.every != new.checkpoints.every),
+        ("audit.checkpoints_to", old.checkpoints.to != new.checkpoints.to),
         ("audit.denials_per_source", old.audit.denials_per_source != new.audit.denials_per_source),
         ("audit.flush_interval", old.audit.flush_interval != new.audit.flush_interval),
         ("audit.segment_bytes_max", old.audit.segment_bytes_max != new.audit.segment_bytes_max),

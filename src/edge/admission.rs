@@ -97,9 +97,9 @@ pub fn again(shared: &Shared, admitted: &Admitted) -> Result<(), Refusal> {
 pub async fn write_ahead(ctx: &mut Ctx) -> Option<Answer> {
     ctx.flight.begin(&ctx.shared.flights, Phase::Upstream, DURABLE_WITHIN * 2);
     let request = ctx.request.as_mut()?;
-    let told = match request.write_ahead() {
-        Some(told) if !ctx.shared.audit.is_failing() => told,
-        Some(_) | None => return Some(refuse(request, "the audit log cannot be written")),
+    let told = (!ctx.shared.audit.is_failing()).then(|| request.write_ahead()).flatten();
+    let Some(told) = told else {
+        return Some(refuse(request, "the audit log cannot be written"));
     };
     match tokio::time::timeout(DURABLE_WITHIN, told).await {
         Ok(Ok(Ok(()))) => None,

@@ -308,9 +308,11 @@ impl Ctx {
         let (slot, record) = request.into_record(end, clock::mono());
         if let Some(slot) = slot {
             slot.complete(record);
-        } else if record.outcome == Outcome::Denied(Denial::AuditUnavailable) {
+        } else if let Outcome::Denied(denial) = record.outcome {
             self.shared.audit.refused();
-            self.shared.unrecorded.inc();
+            if denial == Denial::AuditUnavailable {
+                self.shared.unrecorded.inc();
+            }
         } else {
             self.shared.audit.unrecorded();
         }

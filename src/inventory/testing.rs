@@ -20,7 +20,7 @@ use crate::model::id::{ClientId, Name, Scope};
 use crate::model::key::Environment;
 use crate::model::plan::Plan;
 use crate::model::policy::{
-    AuditSettings, Bounds, MetricsSettings, OnFailure, Policy, Product, Server,
+    AuditSettings, Bounds, Checkpoints, MetricsSettings, OnFailure, Policy, Product, Server,
 };
 use crate::model::record::ActRecord;
 use crate::model::time::UnixMicros;
@@ -143,6 +143,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             on_failure: OnFailure::Gap,
             denials_per_source: 1,
         },
+        checkpoints: Checkpoints { to: [].into(), every: second },
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),
         apis: [].into(),

@@ -17,6 +17,7 @@ pub struct GateSeries {
     audit_failing: IntGauge,
     audit_unrecorded: IntCounter,
     audit_disk_seconds_left: Gauge,
+    audit_checkpoints_failed: IntCounter,
     revision: IntGauge,
     pub access_log_dropped: IntCounter,
     pub refused_before_request: IntCounterVec,
@@ -60,6 +61,10 @@ impl GateSeries {
                 "onegate_audit_disk_seconds_left",
                 "How long the room on the audit's disk lasts at the pace of the last minutes.",
             )?,
+            audit_checkpoints_failed: IntCounter::new(
+                "onegate_audit_checkpoints_failed_total",
+                "Checkpoints that did not reach one of checkpoints_to.",
+            )?,
             revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
             access_log_dropped: IntCounter::new(
                 "onegate_access_log_dropped_total",
@@ -78,7 +83,7 @@ impl GateSeries {
         })
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 13] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 14] {
         [
             Box::new(self.connections.clone()),
             Box::new(self.certificate_expiry.clone()),
@@ -89,6 +94,7 @@ impl GateSeries {
             Box::new(self.audit_failing.clone()),
             Box::new(self.audit_unrecorded.clone()),
             Box::new(self.audit_disk_seconds_left.clone()),
+            Box::new(self.audit_checkpoints_failed.clone()),
             Box::new(self.revision.clone()),
             Box::new(self.access_log_dropped.clone()),
             Box::new(self.refused_before_request.clone()),
@@ -116,6 +122,9 @@ impl GateSeries {
         let behind = reading.audit_unrecorded.saturating_sub(self.audit_unrecorded.get());
         self.audit_unrecorded.inc_by(behind);
         self.audit_disk_seconds_left.set(reading.audit_disk_seconds_left);
+        let failed = reading.audit_checkpoints_failed;
+        self.audit_checkpoints_failed
+            .inc_by(failed.saturating_sub(self.audit_checkpoints_failed.get()));
         self.revision.set(signed(reading.revision));
     }
 }

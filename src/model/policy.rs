@@ -1,6 +1,7 @@
 //! The compiled config: what every request is judged and forwarded by. Made only by
 //! `config::compile`; immutable.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub struct Policy {
     pub bounds: Bounds,
     pub trusted_proxies: Box<[IpNet]>,
     pub audit: AuditSettings,
+    pub checkpoints: Checkpoints,
     /// None: no access log.
     pub access_log: Option<AccessLogSettings>,
     pub metrics: MetricsSettings,
@@ -143,6 +145,35 @@ pub struct AuditSettings {
     pub on_failure: OnFailure,
     /// Records a second that the denials of one source without a valid credential have of their own.
     pub denials_per_source: u32,
+}
+
+/// Where checkpoints go, besides the log itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Checkpoints {
+    pub to: Box<[CheckpointTo]>,
+    /// Those of each second go out not more often.
+    pub every: Duration,
+}
+
+/// One destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CheckpointTo {
+    /// A line of JSON.
+    Stdout,
+    /// The same, to this socket.
+    Syslog(PathBuf),
+    /// The note, on the standard input of this program.
+    Command(PathBuf),
+}
+
+impl fmt::Display for CheckpointTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Syslog(socket) => write!(f, "syslog:{}", socket.display()),
+            Self::Command(program) => write!(f, "command:{}", program.display()),
+        }
+    }
 }
 
 /// What becomes of calls while the disk refuses their records and the queue is full. Operations that write

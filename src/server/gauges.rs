@@ -51,6 +51,7 @@ impl LiveGauges {
             audit_unsynced: [audit.exposure().last(), audit.exposure().max()],
             audit_failing: audit.is_failing(),
             audit_unrecorded: audit.unrecorded_ever(),
+            audit_checkpoints_failed: audit.checkpoints_failed(),
             audit_disk_seconds_left: audit.disk_seconds_left(),
             revision: snapshot.inventory.revision,
         }

@@ -88,6 +88,7 @@ impl Reloader {
         match self.registry.swap_policy(Arc::clone(&policy), clock::wall()) {
             Ok(ended) => {
                 self.rotation.adopt(certificates);
+                self.shared.audit.reloaded();
                 let mut done = loaded.warnings.to_string();
                 done += &format!(
                     "config {} is in force; {} live requests ended",

@@ -166,3 +166,33 @@ fn a_slow_disk_delays_only_those_who_wait_for_it() {
     });
     faults.are("");
 }
+
+/// What a file could not commit, the next one does; also where the gate is then killed.
+#[test]
+fn a_kill_after_a_failed_write_leaves_a_good_log() {
+    let upstream = Upstream::start();
+    let faults = Faults::none();
+    let mut bench = Bench::start_with(&Setup::before(&upstream), &faults.environment());
+    for round in 0..3 {
+        for n in 0..50 {
+            assert_eq!(bench.get(&format!("/lab/ok/{round}-{n}")).status, 200);
+        }
+        let fault = if round == 1 { "sync EIO" } else { "write EIO" };
+        faults.are(fault);
+        assert_eq!(bench.get(&format!("/lab/ok/{round}-failing")).status, 200);
+        poll::until("it is noticed", || {
+            bench.gate.metrics().contains("\nonegate_audit_failing 1\n").then_some(())
+        });
+        faults.are("");
+        for n in 0..50 {
+            assert_eq!(bench.get(&format!("/lab/ok/{round}-after-{n}")).status, 200);
+        }
+        bench.gate.kill9();
+        bench.gate.run();
+        bench.gate.cli(&["audit", "verify"]).expect_success();
+        let directory = bench.gate.folder.at("data/audit");
+        let python = Command::new("python3").args(["docs/verify_audit.py", &directory]).output();
+        let said = python.expect("Python is there");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    }
+}

@@ -4,187 +4,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use onegate::audit::{self, AuditLog, Recorder};
-use onegate::model::policy::{AuditSettings, OnFailure};
 use serde_json::Value;
 
 use super::harness::bench::Bench;
 use super::harness::folder::Folder;
-use super::harness::records::write;
+use super::harness::logs::{Log, RECORD, edit, name, position};
+use super::harness::poll;
 use super::harness::setup::Setup;
-use super::harness::tools::{self, Said};
+use super::harness::tools;
 use super::harness::upstream::Upstream;
-
-/// Small files, so that a boot has several.
-const SETTINGS: AuditSettings = AuditSettings {
-    queue_records_max: 10_000,
-    flush_interval: Duration::from_millis(1),
-    segment_bytes_max: 3000,
-    on_failure: OnFailure::Gap,
-    denials_per_source: 1_000_000,
-};
-
-/// A data directory with a log, made by the gate's own code.
-struct Log {
-    folder: Folder,
-}
-
-impl Log {
-    /// Three boots; the second was killed.
-    fn of_three_boots() -> Self {
-        let log = Self { folder: Folder::new() };
-        log.boot(30);
-        let killed = Self { folder: Folder::new() };
-        let (queue, recorder) = log.open();
-        write(&queue, 100..130);
-        // As a process leaves it that is killed: what was written, and a line that was being written.
-        killed.replace_by(&log);
-        drop((queue, recorder));
-        let last = killed.files().pop().expect("a file");
-        let mut bytes = fs::read(&last).expect("reads");
-        bytes.extend_from_slice(b"{\"v\":1,\"seq\":31,\"no");
-        fs::write(&last, bytes).expect("writes");
-        killed.boot(20);
-        killed
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn audit(&self) -> PathBuf {
-        self.path().join("audit")
-    }
-
-    fn open(&self) -> (AuditLog, Recorder) {
-        audit::open(&self.audit(), self.path(), SETTINGS, "gate-1", |_| ()).expect("opens")
-    }
-
-    fn boot(&self, records: u64) {
-        let (log, recorder) = self.open();
-        write(&log, 0..records);
-        recorder.close().expect("closes");
-    }
-
-    fn replace_by(&self, other: &Self) {
-        fs::remove_dir_all(self.path()).unwrap_or_default();
-        fs::create_dir_all(self.audit()).expect("makes");
-        for name in ["audit.key", "audit.pub"] {
-            fs::copy(other.path().join(name), self.path().join(name)).expect("copies");
-        }
-        for file in other.files() {
-            let name = file.file_name().expect("a file");
-            fs::copy(&file, self.audit().join(name)).expect("copies");
-        }
-    }
-
-    fn copy(&self) -> Self {
-        let copy = Self { folder: Folder::new() };
-        copy.replace_by(self);
-        copy
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.audit()).expect("lists");
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("lists").path()).collect();
-        files.sort();
-        files
-    }
-
-    /// Files by boot.
-    fn boots(&self) -> Vec<Vec<PathBuf>> {
-        let boot = |path: &PathBuf| name(path).get(..25).map(str::to_owned);
-        let files = self.files();
-        files.chunk_by(|a, b| boot(a) == boot(b)).map(<[_]>::to_vec).collect()
-    }
-
-    /// The last checkpoint, as somebody else would keep it.
-    fn last_checkpoint(&self) -> String {
-        let last = self.files().pop().expect("a file");
-        let text = fs::read_to_string(last).expect("reads");
-        let line = text.lines().rfind(|line| line.starts_with("{\"checkpoint\":"));
-        let line: Value = serde_json::from_str(line.expect("a checkpoint")).expect("JSON");
-        line["checkpoint"].as_str().expect("a note").to_owned()
-    }
-
-    /// Both verifiers, the gate's first.
-    fn verify(&self, checkpoints: &[&Path]) -> [Said; 2] {
-        let key = self.path().join("audit.pub");
-        let with = |command: &mut Command| {
-            for checkpoint in checkpoints {
-                command.arg("--checkpoint").arg(checkpoint);
-            }
-            tools::run(command, b"")
-        };
-        let mut ours = Command::new(env!("CARGO_BIN_EXE_onegate"));
-        let ours = with(ours.arg("--data-dir").arg(self.path()).args(["audit", "verify"]));
-        let mut theirs = Command::new(tools::python());
-        let theirs = theirs.arg("docs/verify_audit.py").arg(self.audit()).arg("--key").arg(&key);
-        let theirs = with(theirs);
-        [ours, theirs]
-    }
-
-    /// What both verifiers say; they must agree on the verdict and on the first place.
-    fn verdict(&self, checkpoints: &[&Path]) -> Verdict {
-        let [ours, theirs] = self.verify(checkpoints);
-        let (ours, theirs) = (Verdict::of(&ours), Verdict::of(&theirs));
-        if checkpoints.is_empty() {
-            assert_eq!(ours.place, theirs.place, "{}\n{}", ours.text, theirs.text);
-        } else {
-            // Where one names the end of the log, the other may name what is missing there.
-            let found = [&ours, &theirs].map(|verdict| verdict.place.is_some());
-            assert_eq!(found[0], found[1], "{}\n{}", ours.text, theirs.text);
-        }
-        ours
-    }
-}
-
-/// The first place, if there is a problem, and all that was said.
-#[derive(Debug)]
-struct Verdict {
-    place: Option<(String, u64)>,
-    text: String,
-}
-
-impl Verdict {
-    fn of(said: &Said) -> Self {
-        let text = format!("{}{}", said.stdout, said.stderr);
-        let place = match said.code {
-            Some(0) => None,
-            Some(1) => {
-                let problem = text.lines().find(|line| !line.starts_with("note: "));
-                let mut problem = problem.unwrap_or_default().splitn(3, ':');
-                let file = problem.next().unwrap_or_default().to_owned();
-                let line = problem.next().and_then(|line| line.parse().ok());
-                Some((file, line.unwrap_or_else(|| panic!("no place: {text}"))))
-            }
-            _ => panic!("not done: {text}"),
-        };
-        Self { place, text }
-    }
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned()
-}
-
-/// The lines of a file, to be changed.
-fn edit(path: &Path, change: impl FnOnce(&mut Vec<String>)) {
-    let text = fs::read_to_string(path).expect("reads");
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    change(&mut lines);
-    fs::write(path, lines.join("\n") + "\n").expect("writes");
-}
-
-/// The position of the `nth` line of a kind, from 0.
-fn position(lines: &[String], start: &str, nth: usize) -> usize {
-    let found = lines.iter().enumerate().filter(|(_, line)| line.starts_with(start));
-    found.map(|(at, _)| at).nth(nth).expect("as many lines")
-}
-
-const RECORD: &str = "{\"v\":";
 
 #[test]
 fn an_untouched_log_is_good_and_says_what_it_rests_on() {
@@ -378,4 +207,49 @@ fn a_killed_gate_is_found_out_and_loses_no_written_record() {
     bench.gate.settle();
     let running = bench.gate.json(&["audit", "verify"]);
     assert_eq!(running[0]["ok"], true, "{running:?}");
+}
+
+#[test]
+fn checkpoints_that_were_sent_out_find_a_cut() {
+    let upstream = Upstream::start();
+    let elsewhere = Folder::new();
+    let (kept, program) = (elsewhere.at("kept"), elsewhere.at("keep"));
+    fs::write(&program, format!("#!/bin/sh\ncat >> {kept}\n")).expect("writes");
+    tools::run(Command::new("chmod").args(["+x", &program]), b"").expect_success();
+    let to =
+        format!("checkpoints_to = [\"stdout\", \"command:{program}\"]\ncheckpoints_every = \"1s\"");
+    // A setup holds texts of the program; this one lives as long.
+    let audit = Box::leak(to.into_boxed_str());
+    let mut bench = Bench::start(&Setup { audit, ..Setup::before(&upstream) });
+    for n in 0..20 {
+        assert_eq!(bench.get(&format!("/lab/ok/{n}")).status, 200);
+    }
+    bench.gate.cli(&["reload"]).expect_success();
+    let stdout = bench.gate.folder.at("stdout.txt");
+    poll::until("the reload is signed and sent", || {
+        fs::read_to_string(&stdout).expect("reads").contains("cause reload").then_some(())
+    });
+    assert_eq!(bench.get("/lab/ok/after").status, 200);
+    assert!(bench.gate.terminate().success());
+    let sent = fs::read_to_string(&stdout).expect("reads");
+    assert!(sent.contains("cause stop"), "the last word goes out too: {sent}");
+
+    let log = Log { folder: Folder::new() };
+    log.take(&bench.gate.folder.path().join("data"));
+    for outside in [Path::new(&stdout), Path::new(&kept)] {
+        let verdict = log.verdict(&[outside]);
+        assert_eq!(verdict.place, None, "{}", verdict.text);
+        assert!(!verdict.text.contains("anchor: none"), "{}", verdict.text);
+    }
+    let cut = log.copy();
+    let file = cut.files().pop().expect("a file");
+    edit(&file, |lines| {
+        let reload = lines.iter().position(|line| line.contains("cause reload"));
+        lines.truncate(reload.expect("it was signed") + 1);
+    });
+    assert_eq!(cut.verdict(&[]).place, None, "without them nobody can tell");
+    for outside in [Path::new(&stdout), Path::new(&kept)] {
+        assert!(cut.verdict(&[outside]).place.is_some());
+    }
+    bench.gate.run();
 }

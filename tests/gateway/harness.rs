@@ -16,6 +16,7 @@ pub mod frames;
 pub mod gate;
 pub mod http;
 pub mod http2;
+pub mod logs;
 pub mod nginx;
 pub mod poll;
 pub mod python;

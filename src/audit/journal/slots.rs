@@ -329,7 +329,9 @@ impl Keeper {
     /// Closes the slot, whatever stands in it.
     pub fn close(&mut self, mut place: Place) {
         self.slots.hide(&place);
-        self.slots.clear(&mut place);
+        if place.stands != Stands::Nothing {
+            self.slots.clear(&mut place);
+        }
         self.slots.put_back(place.number);
     }
 

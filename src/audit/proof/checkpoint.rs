@@ -40,6 +40,8 @@ pub enum Cause {
     Interval,
     /// A file ends.
     Segment,
+    /// The config was read again.
+    Reload,
     /// The gate stopped in good order.
     Stop,
     /// It did not; the next boot says so.
@@ -47,12 +49,13 @@ pub enum Cause {
 }
 
 impl Cause {
-    const ALL: [Self; 4] = [Self::Interval, Self::Segment, Self::Stop, Self::Crash];
+    const ALL: [Self; 5] = [Self::Interval, Self::Segment, Self::Reload, Self::Stop, Self::Crash];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Interval => "interval",
             Self::Segment => "segment",
+            Self::Reload => "reload",
             Self::Stop => "stop",
             Self::Crash => "crash",
         }

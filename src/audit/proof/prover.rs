@@ -96,6 +96,11 @@ impl Prover {
     /// Appends the line that begins a file. The oldest entry of a call that has not ended is in the file
     /// `open_since`.
     pub fn begin(&mut self, lines: &mut Vec<u8>, file: SegmentName, open_since: Option<u32>) {
+        if !self.batch.is_empty() {
+            // The file before failed: what it could not commit, this line does, by its chain.
+            self.state.chain = self.state.chain.after(&self.batch);
+            self.batch.clear();
+        }
         let boot = file.boot.id().to_string();
         let previous = self.previous.take();
         let of = (&*self.node, &*boot, file.number);
@@ -115,14 +120,14 @@ impl Prover {
         }
     }
 
-    /// Appends a checkpoint. Everything before it must be committed and on the medium.
+    /// Appends a checkpoint, and gives its note. Everything before it must be committed and on the medium.
     pub fn checkpoint(
         &mut self,
         lines: &mut Vec<u8>,
         file: SegmentName,
         cause: Cause,
         time: UnixMicros,
-    ) -> Result<(), ErrorStack> {
+    ) -> Result<String, ErrorStack> {
         let State { seq, tree, chain, totals } = &self.state;
         let checkpoint = Checkpoint {
             origin: origin(&self.node, file).into(),
@@ -135,8 +140,8 @@ impl Prover {
             totals: *totals,
         };
         let note = checkpoint.sign(&self.key)?;
-        push(lines, &Control::Checkpoint(note).to_line());
-        Ok(())
+        push(lines, &Control::Checkpoint(note.clone()).to_line());
+        Ok(note)
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::audit::journal::OfBoot;
 use crate::audit::left::Left;
 use crate::audit::line::Encoder;
 use crate::audit::segment::SegmentName;
@@ -89,8 +90,18 @@ struct Last<'a> {
 
 impl Last<'_> {
     fn close(self, key: &Arc<SigningKey>) -> io::Result<Before> {
+        let (left, of) = Left::in_journal(self.home, self.file.boot)?;
+        if of == OfBoot::This {
+            return self.close_with(key, left);
+        }
+        // A start that was killed had found these, and had no line yet.
+        let mut before = self.close_with(key, Left::default())?;
+        before.left.extend(left.into_openings());
+        Ok(before)
+    }
+
+    fn close_with(&self, key: &Arc<SigningKey>, mut left: Left) -> io::Result<Before> {
         let path = self.file.path(self.directory);
-        let mut left = Left::in_journal(self.home, self.file.boot)?;
         if let Some(last) = last_word(&path, &key.public)? {
             if left.len() > 0 {
                 left.file(self.directory, self.file)?;

@@ -70,6 +70,9 @@ impl<'k> Replay<'k> {
         if file.number != self.file.number + 1 {
             return Err(Fault::FileMissing { expected: self.file.number + 1 });
         }
+        if !self.batch.is_empty() {
+            self.state.chain = self.state.chain.after(&std::mem::take(&mut self.batch));
+        }
         if segment.before().as_ref() != Some(&self.state) || segment.node != self.node {
             return Err(Fault::DoesNotFollow);
         }
@@ -118,12 +121,19 @@ impl<'k> Replay<'k> {
             return Err(Fault::ElsewhereRecord);
         }
         let id = RequestId::parse(&record.id).ok_or(Fault::Unreadable)?;
-        let is_open = record.entry.is_some();
+        let is_open = match record.entry.as_deref() {
+            None => false,
+            Some("open") => true,
+            Some(_) => return Err(Fault::Unreadable),
+        };
+        if record.count == Some(0) {
+            return Err(Fault::Unreadable);
+        }
         if record.surface != Surface::Admin.as_str() && !is_open {
             let Totals { allowed, denied } = &mut self.state.totals;
             match record.decision.as_deref() {
-                Some("allowed") => *allowed += record.count.unwrap_or(1),
-                Some("denied") => *denied += record.count.unwrap_or(1),
+                Some("allowed") => *allowed = allowed.saturating_add(record.count.unwrap_or(1)),
+                Some("denied") => *denied = denied.saturating_add(record.count.unwrap_or(1)),
                 _ => return Err(Fault::Unreadable),
             }
         }

@@ -69,7 +69,10 @@ impl Drop for Slot {
                 queue.give_back(1);
             }
             // Only the recorder may end what it may be looking at.
-            Stands::Draft | Stands::Final => queue.push(Item::Left(place)),
+            Stands::Draft | Stands::Final => {
+                queue.slots.hide(&place);
+                queue.push(Item::Left(place));
+            }
         }
     }
 }
@@ -85,7 +88,7 @@ pub enum Item {
     Lasting(Box<[u8]>),
     /// A call that a gate before left open, and whose record that one's boot can take no more: an encoded
     /// [`Opening`].
-    Crashed(Box<[u8]>),
+    Crashed(Box<[u8]>, Option<Place>),
     /// Many calls in one record: the recorder's own too.
     Summary(Box<Summary>),
     /// The recorder's own count of requests that have no record.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::audit::journal::{Keeper, Slots};
 use crate::audit::tests::request;
+use crate::model::record::RequestRecord;
 
 fn log_of(capacity: usize) -> AuditLog {
     log_and_keeper(capacity).0

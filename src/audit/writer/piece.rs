@@ -7,6 +7,7 @@ use crate::audit::opening::Opening;
 use crate::audit::proof::prover::Counted;
 use crate::audit::queue::Item;
 use crate::audit::sync::NotDurable;
+use crate::model::id::RequestId;
 use crate::model::record::{Outcome, RequestRecord};
 use crate::model::time::MonoNs;
 
@@ -15,9 +16,19 @@ use super::{BEHIND, Writer};
 impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     /// Takes out of what was just taken what has no lines of its own, and adds the summaries that are due.
     pub(super) fn fold_strangers(&mut self, now: MonoNs) {
+        let mut opened: Vec<RequestId> = Vec::new();
         for _ in 0..self.batch.len() {
-            match self.batch.pop_front() {
-                Some(Item::Request(record, place)) if self.crowd.wants(&record) => {
+            let item = self.batch.pop_front();
+            if let Some(Item::Opening(opening, _)) = &item {
+                opened.extend(Opening::decode(opening).map(|opening| opening.id));
+            }
+            match item {
+                // A call with an entry needs a line of its end.
+                Some(Item::Request(record, place))
+                    if !self.open.contains_key(&record.id)
+                        && !opened.contains(&record.id)
+                        && self.crowd.wants(&record) =>
+                {
                     (self.observer)(&record);
                     self.crowd.fold(&record, place);
                 }
@@ -69,7 +80,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 encoder.open(lines, seq, &opening);
                 Counted::Not
             }
-            Item::Crashed(opening) => {
+            Item::Crashed(opening, _) => {
                 let Some(opening) = Opening::decode(opening) else { return };
                 encoder.crashed(lines, seq, &opening);
                 Counted::with_denial(opening.denial)
@@ -87,8 +98,12 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
 
     /// Takes the piece back into the batch. Those who wait for it are told that it is not written.
     pub(super) fn undo(&mut self) {
-        self.observed += self.piece.len();
         for mut item in self.piece.drain(..).rev() {
+            if let Item::Gap(..) = item {
+                // It is counted still, and will be told again.
+                continue;
+            }
+            self.observed += 1;
             if let Item::Opening(_, waiter) = &mut item
                 && let Some(waiter) = waiter.take()
             {
@@ -132,7 +147,11 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                     entries += calls;
                     continue;
                 }
-                Item::Crashed(_) => {}
+                Item::Crashed(_, place) => {
+                    if let Some(place) = place {
+                        self.keeper.close(place);
+                    }
+                }
                 Item::Gap(_, unrecorded) => {
                     self.queue.told(unrecorded);
                     continue;

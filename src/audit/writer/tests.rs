@@ -126,3 +126,27 @@ fn refused_requests_are_counted_exactly_and_told_once_a_second() {
     log.queue().close();
     refuse(0, 9003, &[2, 4, 1, 7]);
 }
+
+/// A count that was to be told when the disk refused is told once.
+#[test]
+fn a_gap_that_is_undone_is_told_once() {
+    let directory = Directory::new();
+    let away = Directory::new();
+    let (log, mut writer) = open(&directory, AuditSettings { segment_bytes_max: 1, ..SETTINGS });
+    assert!(complete(&log));
+    assert_eq!(writer.turn(at(0)), Turn::Wrote);
+    (0..5).for_each(|_| log.refused());
+    let hidden = away.path().join("audit");
+    std::fs::rename(directory.path(), &hidden).expect("renames");
+    for millis in [2000, 4000, 6000] {
+        assert_eq!(writer.turn(at(millis)), Turn::Stuck);
+    }
+    std::fs::rename(&hidden, directory.path()).expect("renames");
+    for millis in [40_000, 41_000, 42_000] {
+        writer.turn(at(millis));
+    }
+    let lines = directory.lines();
+    let told: Vec<_> = lines.iter().filter_map(|line| line["after"]["refused"].as_u64()).collect();
+    assert_eq!(told, [5]);
+    assert_eq!(log.queue().unrecorded(), None);
+}

@@ -1,4 +1,4 @@
-//! `[server]`, `[server.bounds]`, `[audit]` and `[metrics]`: settings of the process. Every key
+//! `[server]`, `[server.bounds]` and `[metrics]`: settings of the process. Every key
 //! has a default, so these always have a value.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,14 +10,14 @@ use ipnet::IpNet;
 use super::super::section::{Section, Text};
 use super::super::source::Place;
 use super::super::unit::Bytes;
-use crate::model::policy::{AuditSettings, Bounds, MetricsSettings, OnFailure, Server};
+use crate::model::policy::{Bounds, MetricsSettings, Server};
 
 /// What `[server]` says.
 pub(super) struct ServerPart {
     pub(super) server: Server,
     pub(super) bounds: Bounds,
     /// None: no file sets it.
-    requests_max_at: Option<Place>,
+    pub(super) requests_max_at: Option<Place>,
     pub(super) trusted_proxies: Box<[IpNet]>,
 }
 
@@ -40,26 +40,6 @@ pub(super) fn server(mut section: Section<'_>, folder: &Path) -> ServerPart {
     let bounds = bounds(bounds_section);
     section.finish();
     ServerPart { server, bounds, requests_max_at, trusted_proxies }
-}
-
-const ON_FAILURE: [(&str, OnFailure); 2] = [("gap", OnFailure::Gap), ("refuse", OnFailure::Refuse)];
-
-pub(super) fn audit(mut section: Section<'_>, server: &ServerPart) -> AuditSettings {
-    let settings = AuditSettings {
-        queue_records_max: section.integer("queue_records_max", 16..=10_000_000).unwrap_or(65_536),
-        flush_interval: section
-            .quantity("flush_interval", MILLISECOND..=Duration::from_millis(100))
-            .unwrap_or(Duration::from_millis(8)),
-        segment_bytes_max: section
-            .quantity("segment_bytes_max", Bytes::mib(1)..=Bytes::gib(16))
-            .unwrap_or(Bytes::mib(256))
-            .0,
-        denials_per_source: section.integer("denials_per_source", 0..=1_000_000).unwrap_or(10),
-        on_failure: section.choice("on_failure", &ON_FAILURE).unwrap_or_default(),
-    };
-    compare_queue(settings.queue_records_max, server, &section);
-    section.finish();
-    settings
 }
 
 pub(super) fn metrics(mut section: Section<'_>) -> MetricsSettings {
@@ -85,22 +65,6 @@ pub(super) fn socket_address(text: Text<'_>, section: &Section<'_>) -> Option<So
         section.problems.error(text.at, message, fix);
     }
     address
-}
-
-/// A live request holds its place in the queue, so a queue that is not larger than all of them is
-/// the true bound, with the wrong denial. That works, and the defaults are not so: a warning.
-fn compare_queue(records_max: usize, server: &ServerPart, audit: &Section<'_>) {
-    let requests_max = server.bounds.requests_max;
-    let at = audit.place("queue_records_max").or(server.requests_max_at);
-    if let Some(at) = at.filter(|_| records_max <= requests_max) {
-        let message = format!(
-            "\"audit.queue_records_max\" ({records_max}) is not more than \
-             \"server.bounds.requests_max\" ({requests_max}): live requests alone can fill the \
-             queue, and more are then refused as audit_unavailable"
-        );
-        let fix = format!("set queue_records_max above {requests_max}, or requests_max lower");
-        audit.problems.warning(at, message, fix);
-    }
 }
 
 fn bounds(mut section: Section<'_>) -> Bounds {
@@ -166,7 +130,6 @@ pub(super) fn network(text: Text<'_>, section: &Section<'_>) -> Option<IpNet> {
     }
 }
 
-const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);

@@ -1,5 +1,5 @@
-//! What becomes of a disk that refuses or is full: counts of requests without a record are told, and kept room is
-//! used for that.
+//! The writer's side of the world: a disk that refuses or is full, whose counts of requests without a record are told
+//! in kept room, and those whom checkpoints are sent to.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +13,7 @@ use crate::audit::segment::is_full;
 use crate::model::record::RequestRecord;
 use crate::model::time::{MonoNs, Now};
 
-use super::{CHECKPOINT_INTERVAL, Turn, Writer, due};
+use super::{CHECKPOINT_INTERVAL, FileIs, Turn, Writer, due};
 
 impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     /// Nothing waits. A disk that is full takes a few bytes now and then: it works when it has not refused for a
@@ -72,6 +72,36 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         if let Err(error) = told.and_then(|_| self.check(Cause::Interval, now, CHECKPOINT_INTERVAL))
         {
             log::error!("audit: the disk is full, and that cannot be recorded: {error}");
+        }
+    }
+
+    /// Begins the next file after one that failed: at once, but more and more rarely where that one fails too.
+    pub(super) fn leave_spent_file(&mut self, now: MonoNs) -> io::Result<()> {
+        let pause = match self.spent_in_a_row {
+            0 => Duration::ZERO,
+            failed => GAP_INTERVAL * 2_u32.saturating_pow((failed - 1).min(5)),
+        };
+        if !due(self.times.rolled, pause, now) {
+            return Err(io::Error::other("files fail one after the other"));
+        }
+        self.times.rolled = Some(now);
+        self.spent_in_a_row = self.spent_in_a_row.saturating_add(1);
+        if self.file == FileIs::New {
+            // There is nothing in it.
+            self.segments.begin_again()?;
+        } else {
+            self.segments.begin_next()?;
+        }
+        self.file = FileIs::New;
+        Ok(())
+    }
+
+    /// Checkpoints of each second go out now and then, all others at once.
+    pub(super) fn send_out(&mut self, note: String, cause: Cause, now: MonoNs) {
+        let Some((outbox, every)) = self.queue.outbox() else { return };
+        if cause != Cause::Interval || due(self.times.sent, *every, now) {
+            self.times.sent = Some(now);
+            outbox.send(note);
         }
     }
 
