@@ -1,4 +1,5 @@
-//! What a record costs: on a worker thread (reserve and complete) and on the recorder's (encode).
+//! What a record costs: on a worker thread (reserve and complete), on the recorder's (encode, write), and those who read
+//! the log (scan, verify).
 #![allow(clippy::expect_used, reason = "a benchmark stops at a surprise")]
 
 use std::hint::black_box;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use onegate::audit::filter::Filter;
 use onegate::audit::line::Encoder;
+use onegate::audit::proof::key::PublicKey;
 use onegate::audit::query;
+use onegate::audit::verify;
 use onegate::audit::{self, AuditLog};
 use onegate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
 use onegate::model::client::{Credential, Status};
@@ -110,10 +113,18 @@ fn scan(criterion: &mut Criterion) {
     }
     recorder.close().expect("a disk with room");
     let files = std::fs::read_dir(directory).expect("our own directory");
-    let bytes = files.map(|file| file.and_then(|f| f.metadata()).map_or(0, |m| m.len())).sum();
+    let is_of_log =
+        |file: &std::fs::DirEntry| file.path().extension().is_some_and(|e| e == "jsonl");
+    let lines = files.flatten().filter(is_of_log).filter_map(|file| file.metadata().ok());
+    let bytes = lines.map(|about| about.len()).sum();
+    let key = std::fs::read_to_string(directory.join("audit.pub")).expect("our own directory");
+    let key = PublicKey::parse(key.trim()).expect("our own key");
     let filter = Filter { path: "/api/payments/7".parse().ok(), ..Filter::default() };
     let mut group = criterion.benchmark_group("audit");
     group.throughput(Throughput::Bytes(bytes)).sample_size(10);
+    group.bench_function("verify", |bencher| {
+        bencher.iter(|| verify::verify(directory, &key, &[]).expect("reads").records);
+    });
     group.bench_function("scan", |bencher| {
         bencher
             .iter(|| query::scan(directory, &filter, None, |_, _| Ok(())).expect("reads").records);
