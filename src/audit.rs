@@ -80,7 +80,15 @@ pub fn open(
     let known = SegmentName::list(directory).map_err(failed)?;
     let now = clock::wall();
     let key = Arc::new(SigningKey::in_directory(home, node).map_err(AuditError::Key)?);
-    let before = recovery::close((directory, home), &known, &key, now).map_err(failed)?;
+    let close = || recovery::close((directory, home), &known, &key, now);
+    let before = close().or_else(|error| {
+        if !segment::is_full(&error) {
+            return Err(error);
+        }
+        reserve::give_up(home);
+        close()
+    });
+    let before = before.map_err(failed)?;
     let boot = Boot::new(now, rand::random(), &known);
     let unrecorded = journal::left_unrecorded(home).map_err(failed)?;
     if before.as_ref().is_none_or(|before| before.left.is_empty()) && unrecorded == [0; 2] {

@@ -18,6 +18,8 @@ pub struct Completeness {
     pub matched: u64,
     /// Calls that summaries among the matching records stand for.
     pub summed: u64,
+    /// Calls in summaries of the period that do not match: of single calls they do not say a path, or a client.
+    pub summed_beside: u64,
     /// Files whose last line is not whole: it was being written when the gate was killed, or is
     /// right now.
     pub torn: u64,
@@ -160,6 +162,13 @@ impl fmt::Display for Completeness {
             let summed = counted(self.summed, "call");
             write!(f, "; summaries among them stand for {summed}")?;
         }
+        if self.summed_beside > 0 {
+            let summed = counted(self.summed_beside, "denied call");
+            write!(
+                f,
+                "; {summed} of strangers in the period are only counted (--denial shows them)"
+            )?;
+        }
         if self.refused > 0 {
             let refused = counted(self.refused, "request");
             write!(f, "; {refused} refused unrecorded while the log had no room")?;
@@ -251,13 +260,15 @@ mod tests {
                 refused: 40,
                 served_unrecorded: 3,
                 summed: 1000,
+                summed_beside: 7,
                 ..follow(&[(file(10, 1), &[1, 4, 4])])
             },
             "Found 2 among 9 records, in 2 files of 1 boot (7 outside the period not read); stopped \
              at --limit, there may be more; 2 numbers missing in boot 0000000a, first 2 to 3; \
              1 number repeated; 1 unreadable line, first 20261121T210710Z-0000000a-000002.jsonl:5; \
              1 last line torn by a crash or still being written; summaries among them stand for 1000 \
-             calls; 40 requests refused unrecorded while the log had no room; 3 requests served without a record while the disk failed.",
+             calls; 7 denied calls of strangers in the period are only counted (--denial shows them); \
+             40 requests refused unrecorded while the log had no room; 3 requests served without a record while the disk failed.",
         );
     }
 }

@@ -125,6 +125,13 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
             *all = all.saturating_add(refused);
             *served_unrecorded = served_unrecorded.saturating_add(served);
         }
+        if let Some(count) = line.count
+            && self.filter.period.contains(line.time)
+            && !self.filter.matches(line)
+        {
+            let beside = &mut self.completeness.summed_beside;
+            *beside = beside.saturating_add(count);
+        }
         if self.filter.matches(line) {
             self.completeness.matched += 1;
             let summed = &mut self.completeness.summed;

@@ -51,6 +51,13 @@ impl Reserve {
     }
 }
 
+/// For a start that has to close the log before on a full disk.
+pub fn give_up(home: &Path) {
+    if let Err(error) = std::fs::remove_file(home.join("audit.reserve")) {
+        log::warn!("audit: no room was kept: {error}");
+    }
+}
+
 const RESERVE_BYTES: u64 = 1 << 20;
 const RELEASE_BYTES: u64 = 32 * 1024;
 

@@ -9,6 +9,7 @@ use ahash::AHashMap;
 
 use crate::model::id::RequestId;
 
+use super::completeness::counted;
 use super::proof::checkpoint::{Checkpoint, NoteError};
 use super::proof::key::PublicKey;
 use super::proof::lines::{Kind, Previous};
@@ -276,7 +277,8 @@ impl<'a> Check<'a> {
         let (now, lost): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|(file, _)| Some(file.boot) == running);
         if !now.is_empty() {
-            self.report.notes.push(format!("{} calls had not ended", now.len()));
+            let calls = counted(now.len() as u64, "call");
+            self.report.notes.push(format!("{calls} had not ended"));
         }
         for (file, line) in lost {
             self.told(file, line, "this call was open, and the record of its end is missing");

@@ -196,3 +196,23 @@ fn a_kill_after_a_failed_write_leaves_a_good_log() {
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
     }
 }
+
+#[test]
+fn a_gate_that_was_killed_on_a_full_disk_starts_again() {
+    let upstream = Upstream::start();
+    let setup = Setup { audit: SMALL_QUEUE, ..Setup::before(&upstream) };
+    let (mut gate, disk) = Gate::start_after(&setup, |folder| SmallDisk::at(folder.at("data")));
+    let key = gate.add_lab_client("full").text;
+    disk.fill();
+    let answers = calls(&gate, &key, CALLS);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    gate.kill9();
+    gate.run();
+    assert_eq!(calls(&gate, &key, 1).len(), 1);
+    disk.empty();
+    let (records, refused, served) = settled(&gate, CALLS as u64 + 1);
+    assert!(records > 0 && served > 0 && refused == 0, "{records} {refused} {served}");
+    gate.cli(&["audit", "verify"]).expect_success();
+    drop(gate);
+    drop(disk);
+}

@@ -85,12 +85,7 @@ fn strangers_have_a_few_records_and_the_rest_is_counted() {
     let records = bench.gate.records(&client, |records| records.len() as u64 == real * 2);
     assert_eq!(records.iter().filter(|record| record["status"] == 405).count() as u64, real);
 
-    let summary = bench.gate.records_now(&["--denial", "credential_missing", "--ip", "127.0.0.1"]);
-    let summary = summary.iter().find(|record| record["count"].is_u64()).expect("one at least");
-    assert_eq!((&summary["decision"], &summary["path"]), (&"denied".into(), &Value::Null));
-    let said = bench.gate.cli(&["audit", "query", "--denial", "credential_missing"]);
-    assert!(said.stdout.contains(" calls of 127.0.0.1"), "{}", said.stdout);
-    assert!(said.stderr.contains("summaries among them stand for"), "{}", said.stderr);
+    look_at_summaries(&bench.gate);
 
     // What is counted and not written yet is not lost either.
     let mut client = Client::connect(bench.gate.address, None);
@@ -101,4 +96,17 @@ fn strangers_have_a_few_records_and_the_rest_is_counted() {
     bench.gate.run();
     let (calls, _) = counted(&bench.gate, "credential_missing");
     assert_eq!(calls, expected + 500);
+}
+
+/// How they are shown, and what an answer without them says.
+fn look_at_summaries(gate: &Gate) {
+    let summary = gate.records_now(&["--denial", "credential_missing", "--ip", "127.0.0.1"]);
+    let summary = summary.iter().find(|record| record["count"].is_u64()).expect("one at least");
+    assert_eq!((&summary["decision"], &summary["path"]), (&"denied".into(), &Value::Null));
+    let said = gate.cli(&["audit", "query", "--denial", "credential_missing"]);
+    assert!(said.stdout.contains(" calls of 127.0.0.1"), "{}", said.stdout);
+    assert!(said.stderr.contains("summaries among them stand for"), "{}", said.stderr);
+    let said = gate.cli(&["audit", "query", "--path", "/lab", "--limit", "100000"]);
+    let beside = "denied calls of strangers in the period are only counted";
+    assert!(said.stderr.contains(beside), "{}", said.stderr);
 }

@@ -158,7 +158,11 @@ impl Last<'_> {
         }
         let (state, batch) = replay.into_parts();
         let prover = Prover::resume(Arc::clone(key), &segment.node, state, batch);
-        let previous = self.finish(&mut out, prover, &segment.node, &left)?;
+        let finished = self.finish(&mut out, prover, &segment.node, &left);
+        let previous = finished.inspect_err(|_| {
+            // Half of it would count calls twice when it is tried again.
+            out.set_len(whole.len() as u64).unwrap_or_default();
+        })?;
         Ok(Before { previous: Some(previous), recovered: Some(recovered), left: Vec::new() })
     }
 
