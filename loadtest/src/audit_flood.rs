@@ -8,8 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::audit_kills::CONFIG;
-use crate::audit_kills::callers::{self, Ledger};
-use crate::audit_kills::upstream::Upstream;
+use crate::callers::{self, Ledger};
 use crate::client::Connection;
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result, Verdict};
@@ -18,6 +17,7 @@ use crate::process;
 use crate::report::say;
 use crate::scratch::Scratch;
 use crate::servers::beside;
+use crate::upstream::Upstream;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {

@@ -2,30 +2,25 @@
 //! its record, and the log proves itself each time. With `--power-loss`, what was not synced is lost
 //! at each kill, and no call of a `write-ahead` operation reached the upstream without its record.
 
-pub mod callers;
 mod layer;
-pub mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::clock::Deadline;
+use crate::callers::{self, Calls, Ledger};
 use crate::error::{Error, Result, Verdict};
-use crate::interrupt;
-use crate::place::Place;
+use crate::place::{Place, await_load};
 use crate::process;
 use crate::report::{progress, say};
 use crate::scratch::Scratch;
 use crate::servers::beside;
+use crate::upstream::Upstream;
 
-use callers::{Calls, Ledger};
 use layer::Layer;
-use upstream::Upstream;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -127,13 +122,7 @@ fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
         }
         // Never at the same point.
         let enough = options.answers + kill * 37 % (options.answers / 2).max(1);
-        let deadline = Deadline::after(LOAD_WITHIN);
-        while (answered.len() as u64) < enough {
-            if deadline.passed() {
-                return Err(Error::unexpected("the gate", "does not answer"));
-            }
-            interrupt::pause(Duration::from_millis(1))?;
-        }
+        await_load(|| answered.len() as u64 >= enough)?;
         // SIGKILL.
         drop(gate);
         for caller in callers {
@@ -194,9 +183,6 @@ const HTTP2_STREAMS: usize = 4;
 /// Allowed, written ahead, and denied.
 const MIXED: [(&str, &str); 4] =
     [("GET", "/plain"), ("POST", "/ahead"), ("GET", "/nothing"), ("GET", "/plain")];
-
-/// Between two kills.
-const LOAD_WITHIN: Duration = Duration::from_mins(1);
 
 /// Denials have records of their own: each is looked for.
 pub const CONFIG: &str = r#"

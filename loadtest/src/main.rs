@@ -15,9 +15,11 @@ mod sweep;
 mod write_ahead;
 
 mod stub;
+mod upstream;
 
 mod servers;
 
+mod callers;
 mod client;
 mod closed_loop;
 

@@ -4,8 +4,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use crate::clock::Deadline;
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::process::{self, Process, free_address};
 use crate::scratch::Scratch;
 
@@ -82,3 +85,18 @@ impl<'a> Place<'a> {
         Ok(text)
     }
 }
+
+/// Waits until callers have got so far that the gate may be killed.
+pub fn await_load(enough: impl Fn() -> bool) -> Result<()> {
+    let deadline = Deadline::after(LOAD_WITHIN);
+    while !enough() {
+        if deadline.passed() {
+            return Err(Error::unexpected("the gate", "does not answer what it is asked"));
+        }
+        interrupt::pause(Duration::from_millis(1))?;
+    }
+    Ok(())
+}
+
+/// Between two kills.
+const LOAD_WITHIN: Duration = Duration::from_mins(1);

@@ -1,24 +1,19 @@
 //! `loadtest quota-kills`: a gate under load is killed again and again, and counts on. What was
 //! admitted is counted behind it: never more than the quota, and each kill burns at most one block.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
 use crate::client::Connection;
-use crate::clock::Deadline;
 use crate::error::{Error, Result, Verdict};
-use crate::interrupt;
-use crate::place::Place;
+use crate::place::{Place, await_load};
 use crate::report::{progress, say};
 use crate::scratch::Scratch;
 use crate::servers::beside;
+use crate::upstream::Upstream;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -89,7 +84,7 @@ fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
     let share = options.quota * 2 / 3 / options.times;
     let mut gate = place.start()?;
     for kill in 1..=options.times {
-        let before = upstream.admitted();
+        let before = admitted(&upstream);
         let callers: Vec<_> = (0..CALLERS)
             .map(|_| {
                 let (address, request) = (place.address, request.clone());
@@ -98,13 +93,7 @@ fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
             .collect();
         // Never at the same point of a block.
         let enough = before + share / 2 + kill * 37 % (share / 2).max(1);
-        let deadline = Deadline::after(LOAD_WITHIN);
-        while upstream.admitted() < enough {
-            if deadline.passed() {
-                return Err(Error::unexpected("the gate", "does not admit what the quota has"));
-            }
-            interrupt::pause(Duration::from_millis(1))?;
-        }
+        await_load(|| admitted(&upstream) >= enough)?;
         // SIGKILL.
         drop(gate);
         for caller in callers {
@@ -116,14 +105,14 @@ fn kill_again_and_again(binary: &Path, options: &Options) -> Result<Outcome> {
         if answer.status != 200 {
             return Err(Error::unexpected("the gate", format!("{answer:?} after a kill")));
         }
-        let now_lost = spent(&place, options.quota)?.saturating_sub(upstream.admitted());
+        let now_lost = spent(&place, options.quota)?.saturating_sub(admitted(&upstream));
         burnt.push(now_lost.saturating_sub(lost));
         progress(&format!("kill {kill}: {} burnt", now_lost.saturating_sub(lost)));
         lost = now_lost;
     }
     let mut connection = Connection::open(place.address)?;
     while connection.exchange(&request)?.status == 200 {}
-    Ok(Outcome { admitted: upstream.admitted(), burnt })
+    Ok(Outcome { admitted: admitted(&upstream), burnt })
 }
 
 /// Calls over one connection until the gate is gone.
@@ -132,6 +121,10 @@ fn call_until_it_ends(address: SocketAddr, request: &[u8]) -> Result<()> {
     loop {
         connection.exchange(request)?;
     }
+}
+
+fn admitted(upstream: &Upstream) -> u64 {
+    upstream.called.len() as u64
 }
 
 /// Units that are gone, as the gate says: spent or burnt.
@@ -150,57 +143,8 @@ fn spent(place: &Place<'_>, quota: u64) -> Result<u64> {
     Ok(spent)
 }
 
-/// An upstream that counts.
-struct Upstream {
-    address: SocketAddr,
-    admitted: Arc<AtomicU64>,
-}
-
-impl Upstream {
-    fn start() -> Result<Self> {
-        let doing = || Error::while_doing("cannot listen");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(doing())?;
-        let address = listener.local_addr().map_err(doing())?;
-        let admitted = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&admitted);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(std::io::Result::ok) {
-                let counter = Arc::clone(&counter);
-                // The gate may go away in the middle of anything.
-                thread::spawn(move || drop(serve(stream, &counter)));
-            }
-        });
-        Ok(Self { address, admitted })
-    }
-
-    fn admitted(&self) -> u64 {
-        self.admitted.load(Ordering::Acquire)
-    }
-}
-
-/// Requests have no body, so each ends with an empty line.
-fn serve(mut stream: TcpStream, counter: &AtomicU64) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (mut buffer, mut head) = ([0; 4096], Vec::new());
-    loop {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        if head.ends_with(b"\r\n\r\n") {
-            head.clear();
-            counter.fetch_add(1, Ordering::AcqRel);
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
-        }
-    }
-}
-
 /// Callers, each with one call under way.
 const CALLERS: u64 = 4;
-
-/// Between two kills.
-const LOAD_WITHIN: Duration = Duration::from_mins(1);
 
 const CONFIG: &str = r#"
 [server]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::audit_kills::CONFIG;
-use crate::audit_kills::upstream::Upstream;
 use crate::client::Connection;
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result, Verdict};
@@ -17,6 +16,7 @@ use crate::place::Place;
 use crate::report::say;
 use crate::scratch::Scratch;
 use crate::servers::beside;
+use crate::upstream::Upstream;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {

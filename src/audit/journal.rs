@@ -8,7 +8,7 @@
 //! started anew, it says nothing.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ fn allocate(file: &File, bytes: usize) -> io::Result<()> {
     match allocated {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
             let mut file = file;
-            io::copy(&mut io::Read::take(io::repeat(0), bytes as u64), &mut file)?;
+            io::copy(&mut io::repeat(0).take(bytes as u64), &mut file)?;
             io::Seek::rewind(&mut file)
         }
         allocated => Ok(allocated?),
@@ -84,11 +84,13 @@ fn machine() -> String {
 
 /// Requests of the gate before that have no record and are in no gap record: refused ones, and served ones.
 pub fn left_unrecorded(directory: &Path) -> io::Result<[u64; 2]> {
-    let bytes = match fs::read(path(directory)) {
-        Ok(bytes) => bytes,
+    let file = match File::open(path(directory)) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([0; 2]),
         Err(error) => return Err(error),
     };
+    let mut bytes = Vec::new();
+    file.take(HEADER_BYTES as u64).read_to_end(&mut bytes)?;
     let is_known = bytes.starts_with(MAGIC.as_bytes()) && is_of_this_machine(&bytes);
     let count = |at: usize| {
         let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());

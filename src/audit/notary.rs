@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use crate::clock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 use crate::model::policy::CheckpointTo;
 
 use super::proof::lines::Control;
@@ -121,32 +122,30 @@ fn command(program: &PathBuf, note: &str) -> io::Result<()> {
         // One that ends without reading is judged by how it ends.
         stdin.write_all(note.as_bytes()).unwrap_or_default();
     }
-    await_end(&mut child)
+    let in_time = ends_in_time(&child);
+    if !matches!(in_time, Ok(true)) {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    match in_time? {
+        true if status.success() => Ok(()),
+        true => Err(io::Error::other(format!("it ended with {status}"))),
+        false => Err(io::Error::other("it took too long, and was killed")),
+    }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a child tells no event; the thread is its own")]
-fn await_end(child: &mut Child) -> io::Result<()> {
-    let began = clock::mono();
-    loop {
-        match child.try_wait()? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(io::Error::other(format!("it ended with {status}"))),
-            None if clock::mono().since(began) >= COMMAND_WITHIN => {
-                child.kill()?;
-                child.wait()?;
-                return Err(io::Error::other("it took too long, and was killed"));
-            }
-            None => thread::sleep(LOOK_INTERVAL),
-        }
-    }
+/// Waits for a child's end; false when that takes too long.
+fn ends_in_time(child: &Child) -> io::Result<bool> {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let mut events = [PollFd::new(&process, PollFlags::IN)];
+    Ok(poll(&mut events, Some(&COMMAND_WITHIN))? > 0)
 }
 
 /// Checkpoints that wait to be sent.
 const WAITING_MAX: usize = 16;
 /// RFC 5424, 6.2.1: facility 13 (log audit), severity 6 (informational).
 const LOG_AUDIT_INFO: u8 = 13 * 8 + 6;
-const COMMAND_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const COMMAND_WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 impl fmt::Debug for Notary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -252,7 +252,7 @@ impl Queue {
     }
 
     /// The recorder goes on.
-    pub fn is_alive(&self, now: MonoNs) {
+    pub fn saw_alive(&self, now: MonoNs) {
         self.alive_at.store(now.0, Ordering::Relaxed);
     }
 

@@ -296,11 +296,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     }
 
     fn append(&mut self) -> io::Result<()> {
-        let appended =
-            if self.lines.is_empty() { Ok(()) } else { self.segments.append(&self.lines) };
-        self.growth.wrote(self.lines.len() as u64);
+        let bytes = self.lines.len() as u64;
+        let appended = if bytes == 0 { Ok(()) } else { self.segments.append(&self.lines) };
         self.lines.clear();
-        appended
+        appended.inspect(|()| self.growth.wrote(bytes))
     }
 
     /// Sees to it that there is a file to write to, with the line that begins it.

@@ -71,7 +71,7 @@ impl Drop for Slot {
             // Only the recorder may end what it may be looking at.
             Stands::Draft | Stands::Final => {
                 queue.slots.hide(&place);
-                queue.push(Item::Left(place));
+                queue.push(Item::Abandoned(place));
             }
         }
     }
@@ -94,7 +94,7 @@ pub enum Item {
     /// The recorder's own count of requests that have no record.
     Gap(Box<ActRecord>, Unrecorded),
     /// A place that was used, and whose call has no record.
-    Left(Place),
+    Abandoned(Place),
 }
 
 /// Requests without a record.

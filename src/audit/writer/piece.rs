@@ -89,7 +89,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 encoder.summary(lines, seq, summary);
                 Counted::Denied(summary.count)
             }
-            Item::Left(_) => return,
+            Item::Abandoned(_) => return,
         };
         self.seq = seq;
         let line = lines.get(start..).unwrap_or_default();
@@ -136,7 +136,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                     self.open.extend(Opening::decode(&opening).map(|opening| (opening.id, number)));
                     continue;
                 }
-                Item::Left(place) => {
+                Item::Abandoned(place) => {
                     self.keeper.close(place);
                     promises += 1;
                 }

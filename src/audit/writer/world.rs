@@ -107,7 +107,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
 
     /// After a turn: what the room on the disk lasts, and that there is some for the worst.
     pub(super) fn look_at_disk(&mut self, turn: Turn, now: MonoNs) {
-        self.queue.is_alive(now);
+        self.queue.saw_alive(now);
         if let Some(seconds) = self.growth.seconds_left(now) {
             self.queue.set_disk_seconds_left(seconds);
         }

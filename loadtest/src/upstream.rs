@@ -1,13 +1,12 @@
-//! The upstream of the killed gate: it remembers the request ids that it was called with. `/held` is answered
+//! The upstream of a gate that is killed or flooded: it remembers the request ids that it was called with. `/held` is answered
 //! with half a body, and the rest never comes.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use crate::callers::Ledger;
 use crate::error::{Error, Result};
-
-use super::callers::Ledger;
 
 pub struct Upstream {
     pub address: SocketAddr,
