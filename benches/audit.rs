@@ -171,6 +171,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 1 << 20,
     flush_interval: Duration::from_millis(20),
     segment_bytes_max: 64 << 20,
+    segment_age_max: Duration::from_hours(24),
     on_failure: OnFailure::Gap,
     denials_per_source: 1_000_000,
 };

@@ -31,6 +31,7 @@ use axum::{Extension, Json, Router};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
+use crate::audit::keys::{RotateError, Rotated};
 use crate::clock;
 use crate::inventory::Registry;
 use crate::inventory::actor::Actor;
@@ -40,6 +41,9 @@ use socket::Peer;
 
 /// Loads the config and puts it in force, or keeps the old one; either way says what happened.
 pub type Reload = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+/// Has the audit signed with another key, and waits until it is.
+pub type RotateKey = Box<dyn Fn() -> Result<Rotated, RotateError> + Send + Sync>;
 
 /// The file name of the socket in the data directory.
 pub const SOCKET_FILE: &str = "admin.sock";
@@ -79,6 +83,7 @@ pub enum AdminError {
 struct Admin {
     registry: Arc<Registry>,
     reload: Reload,
+    rotate: RotateKey,
     data_dir: PathBuf,
 }
 
@@ -87,6 +92,7 @@ pub fn start(
     data_dir: &Path,
     registry: Arc<Registry>,
     reload: Reload,
+    rotate: RotateKey,
 ) -> Result<AdminServer, AdminError> {
     let path = data_dir.join(SOCKET_FILE);
     let failed = |doing| {
@@ -99,7 +105,7 @@ pub fn start(
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(failed("serve"))?;
-    let router = router(Arc::new(Admin { registry, reload, data_dir: data_dir.into() }));
+    let router = router(Arc::new(Admin { registry, reload, rotate, data_dir: data_dir.into() }));
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         match UnixListener::from_std(listener) {
@@ -145,6 +151,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/credentials", get(credentials))
         .route("/v1/status", get(status))
         .route("/v1/reload", post(reload_config))
+        .route("/v1/audit/key", post(rotate_key))
         .layer(small)
         .route("/v1/changes", post(make_change).layer(DefaultBodyLimit::max(APPLY_BYTES_MAX)))
         .method_not_allowed_fallback(async || no_such("has no such method"))
@@ -225,6 +232,29 @@ async fn reload_config(
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "config_refused", why, fix)
         })?;
         Ok(Json(wire::Reloaded { message }))
+    })
+    .await
+}
+
+async fn rotate_key(
+    State(admin): State<Arc<Admin>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<wire::KeyRotated> {
+    let body = body.map_err(|why| bad_body(why.status(), why.body_text()))?;
+    let actor = actor(peer, &headers);
+    in_background(move || {
+        let wire: wire::RotateKey =
+            serde_json::from_slice(&body).map_err(|why| bad_body(StatusCode::BAD_REQUEST, why))?;
+        let reason = parse::reason(&wire.reason)?;
+        let Rotated { from, to } = (admin.rotate)().map_err(|why| {
+            let fix = "Look at the gate's log; then ask again.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", why.to_string(), fix)
+        })?;
+        let asked = Asked { by: &actor, at: clock::wall() };
+        admin.registry.note(Act::rotate_key(&from, &to, reason), asked);
+        Ok(Json(wire::KeyRotated { from, to }))
     })
     .await
 }

@@ -17,10 +17,13 @@ use crate::model::record::RequestRecord;
 
 // How JSON is written; the access log writes its lines with it too.
 mod acts;
+pub mod archive;
 mod crowd;
 mod journal;
 pub mod json;
+pub mod keys;
 mod left;
+mod manifest;
 mod notary;
 pub mod opening;
 pub mod proof;
@@ -28,6 +31,7 @@ mod queue;
 mod reader;
 mod recorder;
 mod reserve;
+pub mod sealed;
 mod segment;
 mod sync;
 mod writer;
@@ -45,14 +49,15 @@ pub mod render;
 pub mod tail;
 pub mod verify;
 
-pub use acts::{GAP_ACTION, RECOVERED_ACTION};
+pub use acts::{DELETED_ACTION, GAP_ACTION, RECOVERED_ACTION};
 pub use queue::{AuditLog, QueueFull, Slot, Timeout};
 pub use recorder::{PATIENCE, Recorder, Unwritten};
 pub use sync::{Exposure, NotDurable};
 
 use crowd::Crowd;
 use line::Encoder;
-use proof::key::{KeyError, SigningKey};
+use keys::Keys;
+use proof::key::KeyError;
 use proof::prover::Prover;
 use proof::recovery;
 use reserve::{Growth, Reserve};
@@ -79,7 +84,8 @@ pub fn open(
     segment::make_directory(directory).map_err(failed)?;
     let known = SegmentName::list(directory).map_err(failed)?;
     let now = clock::wall();
-    let key = Arc::new(SigningKey::in_directory(home, node).map_err(AuditError::Key)?);
+    let keys = Keys::open(home, node, directory, &known).map_err(AuditError::Key)?;
+    let (key, keys) = (keys.current(), Arc::new(keys));
     let close = || recovery::close((directory, home), &known, &key, now);
     let before = close().or_else(|error| {
         if !segment::is_full(&error) {
@@ -108,10 +114,11 @@ pub fn open(
     };
     let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
     let crowd = Crowd::new(settings.denials_per_source, records_max);
-    let pace = Pace { flush_interval: settings.flush_interval, crowd };
+    let AuditSettings { flush_interval, segment_age_max: file_age_max, .. } = settings;
+    let pace = Pace { flush_interval, file_age_max, crowd };
     let room = (Reserve::at(home).map_err(failed)?, Growth::of(directory));
     let mut writer =
-        Writer::new((queue, keeper), (segments, room), prover, encoder, pace, observer);
+        Writer::new((queue, keeper), (segments, room), (keys, prover), encoder, pace, observer);
     queue.begin(
         (left, unrecorded),
         recovered.map(|recovered| {

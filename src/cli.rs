@@ -16,6 +16,7 @@ pub mod output;
 pub mod profile;
 mod reconcile;
 pub mod revoke;
+mod rotate_key;
 mod rows;
 pub mod run;
 pub mod suspend;
@@ -66,9 +67,18 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Who called what, and was it allowed
     #[command(subcommand)]
-    Audit(audit::Command),
+    Audit(AuditCommand),
     #[command(flatten)]
     Control(ControlCommand),
+}
+
+/// Of the audit.
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    #[command(flatten)]
+    Read(audit::Command),
+    /// Have the audit signed with another key from now on; both keys sign that
+    RotateKey(rotate_key::RotateKeyArgs),
 }
 
 /// Commands that go to the running gate, or to the store beside it.
@@ -145,32 +155,35 @@ impl Cli {
         let source = Source { path: self.config, data_dir: self.data_dir };
         let mut output = Output { format, out };
         let done = match self.command {
-            Command::Audit(command) => return audit(&command, &source, &mut output),
+            Command::Audit(AuditCommand::Read(command)) => {
+                return audit(&command, &source, &mut output);
+            }
+            Command::Audit(AuditCommand::RotateKey(args)) => {
+                with_control(&source, |control| args.run(control, &mut output))
+            }
             Command::Run => run::run(source, &mut output),
             Command::Demo(args) => args.run(source.data_dir, &mut output),
             Command::Check => check::run(&source, &mut output),
             Command::Explain(args) => args.run(&source, &mut output),
-            Command::Control(command) => command.run(&source, &mut output),
+            Command::Control(command) => {
+                with_control(&source, |control| command.run(control, &mut output))
+            }
         };
         done.map(|()| Exit::Done)
     }
 }
 
 impl ControlCommand {
-    fn run(self, source: &Source, output: &mut Output<'_>) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let data_dir = data_dir(source)?;
-        let beside = || offline::open(source, &data_dir);
-        let control = Control::find(&runtime, &data_dir, User::of_environment(), &beside)?;
+    fn run(self, control: &Control<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
         match self {
-            Self::Client(command) => command.run(&control, output),
-            Self::Profile(command) => command.run(&control, output),
-            Self::Grant(command) => command.run(&control, output),
-            Self::Credential(command) => command.run(&control, output),
-            Self::Revoke(command) => command.run(&control, output),
-            Self::Suspend(command) => command.run(&control, output),
-            Self::Resume(command) => command.run(&control, output),
-            Self::Inventory(command) => command.run(&control, output),
+            Self::Client(command) => command.run(control, output),
+            Self::Profile(command) => command.run(control, output),
+            Self::Grant(command) => command.run(control, output),
+            Self::Credential(command) => command.run(control, output),
+            Self::Revoke(command) => command.run(control, output),
+            Self::Suspend(command) => command.run(control, output),
+            Self::Resume(command) => command.run(control, output),
+            Self::Inventory(command) => command.run(control, output),
             Self::Reload => {
                 let reloaded = control.reload()?;
                 match output.format {
@@ -180,6 +193,17 @@ impl ControlCommand {
             }
         }
     }
+}
+
+/// Acts through the running gate, or beside the store.
+fn with_control(
+    source: &Source,
+    act: impl FnOnce(&Control<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let data_dir = data_dir(source)?;
+    let beside = || offline::open(source, &data_dir);
+    act(&Control::find(&runtime, &data_dir, User::of_environment(), &beside)?)
 }
 
 fn audit(

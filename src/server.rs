@@ -4,6 +4,7 @@
 //! thread (the caller's) serves metrics and obeys signals; the recorder, the counters, the sweeper, the
 //! resolver, the keeper of the upstreams and the admin socket have threads of their own.
 
+mod archivist;
 mod gauges;
 mod life;
 mod listen;
@@ -26,7 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::access_log::{AccessLog, Feed};
-use crate::admin::{self, AdminServer, SOCKET_FILE};
+use crate::admin::{self, AdminServer, RotateKey, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
 use crate::counters::{self, Counters, Ledger};
@@ -46,6 +47,7 @@ use crate::model::record::ActRecord;
 use crate::model::snapshot::Current;
 use crate::request;
 
+use self::archivist::Archivist;
 use self::gauges::LiveGauges;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
@@ -67,6 +69,7 @@ pub struct Running {
     shutdown: watch::Sender<bool>,
     admin: AdminServer,
     recorder: Recorder,
+    archivist: Archivist,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
     _tickers: [Ticker; 2],
@@ -109,6 +112,14 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
     let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
+    let parts = archivist::Parts {
+        keys: Arc::clone(recorder.keys()),
+        log: shared.audit.clone(),
+        running: registry.running(),
+        failures: metrics.gate.archive_failures.clone(),
+    };
+    let archivist = Archivist::start(&policy.server.data_dir, &node(), parts);
+    let archivist = archivist.map_err(StartError::Thread)?;
     let sweeper = start_sweeper(flights, registry.running())?;
     let rotator = start_rotator(Arc::clone(&rotation))?;
     let reloader = Arc::new(Reloader {
@@ -120,7 +131,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         access_log: Arc::clone(&access_log),
         turn: Mutex::new(()),
     });
-    let admin = start_admin(&policy, registry, &reloader)?;
+    let admin = start_admin(&policy, registry, &reloader, rotate_key(&recorder, &shared.audit))?;
     let listeners = bound.listeners.clone();
     let (shutdown, shutdown_watch) = watch::channel(false);
     let workers = start_workers(&policy, bound, &shared, shutdown_watch)?;
@@ -136,6 +147,7 @@ pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
         shutdown,
         admin,
         recorder,
+        archivist,
         access_log,
         ledger,
         _tickers: [sweeper, rotator],
@@ -197,6 +209,15 @@ fn open_audit(
     Ok((log, recorder))
 }
 
+/// Has the audit signed with another key.
+fn rotate_key(recorder: &Recorder, log: &AuditLog) -> RotateKey {
+    let (keys, log) = (Arc::clone(recorder.keys()), log.clone());
+    Box::new(move || keys.rotate(|| log.wake(), ROTATE_DEADLINE))
+}
+
+/// How long the log may take to hand over to another key.
+const ROTATE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// The host's name, as records say it.
 pub fn node() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -207,10 +228,11 @@ fn start_admin(
     policy: &Policy,
     registry: Arc<Registry>,
     reloader: &Arc<Reloader>,
+    rotate: RotateKey,
 ) -> Result<AdminServer, StartError> {
     let reloader = Arc::clone(reloader);
     let reload = Box::new(move || reloader.reload());
-    admin::start(&policy.server.data_dir, registry, reload).map_err(StartError::Admin)
+    admin::start(&policy.server.data_dir, registry, reload, rotate).map_err(StartError::Admin)
 }
 
 fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {

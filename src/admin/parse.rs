@@ -244,6 +244,11 @@ fn line(field: &str, text: &str) -> Result<Line, BadValue> {
     Line::parse(text).map_err(|why| BadValue(format!("{field} {why}")))
 }
 
+/// Why somebody acts.
+pub fn reason(text: &str) -> Result<Line, BadValue> {
+    line("reason", text)
+}
+
 fn sha256(hex: &str) -> Option<[u8; 32]> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut hash = [0; 32];

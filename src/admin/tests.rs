@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use super::*;
+use crate::audit::keys::RotateError;
 use crate::inventory::testing::{MemoryAudit, TempDir, registry};
 
 /// A served admin socket on a fresh store; its reload refuses.
@@ -22,7 +23,8 @@ impl Served {
         let dir = TempDir::default();
         let (registry, audit) = registry(&dir);
         let reload = Box::new(|| Err("line 3: no such key".to_owned()));
-        let server = start(dir.path(), Arc::new(registry), reload).expect("the socket opens");
+        let rotate = Box::new(|| Err(RotateError::Late));
+        let server = start(dir.path(), Arc::new(registry), reload, rotate).expect("the socket opens");
         Self { server, audit, dir }
     }
 

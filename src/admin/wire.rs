@@ -326,6 +326,20 @@ pub struct Reloaded {
     pub message: String,
 }
 
+/// `POST /v1/audit/key`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    pub reason: String,
+}
+
+/// The public keys before and after, once the log is signed with the other.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct KeyRotated {
+    pub from: String,
+    pub to: String,
+}
+
 /// `GET /v1/status`.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Status {

@@ -7,12 +7,16 @@ use crate::model::record::{ActRecord, JsonText};
 use crate::model::time::UnixMicros;
 
 use super::proof::recovery::Recovered;
+use super::proof::statement::Deleted;
 use super::queue::Unrecorded;
+use super::segment::SegmentName;
 
 /// The action of the record of requests that have none.
 pub const GAP_ACTION: &str = "audit.gap";
 /// The action of the record of a boot that was killed.
 pub const RECOVERED_ACTION: &str = "audit.recovered";
+/// The action of the record of files that were deleted.
+pub const DELETED_ACTION: &str = "audit.deleted";
 
 /// The record of requests that have none.
 pub fn gap(unrecorded: Unrecorded, time: UnixMicros) -> ActRecord {
@@ -36,6 +40,20 @@ pub fn recovered(recovered: &Recovered, time: UnixMicros) -> ActRecord {
     });
     let target = format!("audit/{file}");
     of_the_log(RECOVERED_ACTION, &target, JsonText(after.to_string().into()), time)
+}
+
+/// The record of the deletion of these files, which had so many records.
+pub fn deleted(files: &[SegmentName], records: u64, says: &Deleted) -> ActRecord {
+    let Deleted { before, last, retention_seconds, time, .. } = says;
+    let after = json!({
+        "files": files.len(),
+        "first": files.first().map(ToString::to_string),
+        "records": records,
+        "last_record": last.to_string(),
+        "retention_seconds": retention_seconds,
+        "log_begins_with": before.to_string(),
+    });
+    of_the_log(DELETED_ACTION, "audit", JsonText(after.to_string().into()), *time)
 }
 
 /// An act of the log itself.

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::model::time::UnixMicros;
+
 use super::segment::{Boot, SegmentName};
 
 /// What a scan read, found and missed.
@@ -32,6 +34,9 @@ pub struct Completeness {
     pub refused: u64,
     /// Requests served without a record, by the same records.
     pub served_unrecorded: u64,
+    /// How many records were deleted because they were old, and the time of the latest, where the period reaches as far
+    /// back.
+    pub deleted: Option<(u64, UnixMicros)>,
     /// In the order of their files.
     pub boots: Vec<BootNumbers>,
     /// The scan ended at its limit: there may be more.
@@ -177,6 +182,10 @@ impl fmt::Display for Completeness {
             let served = counted(self.served_unrecorded, "request");
             write!(f, "; {served} served without a record while the disk failed")?;
         }
+        if let Some((records, last)) = self.deleted {
+            let records = counted(records, "record");
+            write!(f, "; {records} until {last} were deleted, as they were older than the retention")?;
+        }
         if self.is_sound() {
             f.write_str("; no number is missing")?;
         }
@@ -261,6 +270,7 @@ mod tests {
                 served_unrecorded: 3,
                 summed: 1000,
                 summed_beside: 7,
+                deleted: Some((12, UnixMicros(0))),
                 ..follow(&[(file(10, 1), &[1, 4, 4])])
             },
             "Found 2 among 9 records, in 2 files of 1 boot (7 outside the period not read); stopped \
@@ -268,7 +278,8 @@ mod tests {
              1 number repeated; 1 unreadable line, first 20261121T210710Z-0000000a-000002.jsonl:5; \
              1 last line torn by a crash or still being written; summaries among them stand for 1000 \
              calls; 7 denied calls of strangers in the period are only counted (--denial shows them); \
-             40 requests refused unrecorded while the log had no room; 3 requests served without a record while the disk failed.",
+             40 requests refused unrecorded while the log had no room; 3 requests served without a record while the disk failed; \
+             12 records until 1970-01-01T00:00:00.000000Z were deleted, as they were older than the retention.",
         );
     }
 }

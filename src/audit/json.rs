@@ -112,7 +112,7 @@ impl<'a> Object<'a> {
     pub fn hex(&mut self, key: &'static str, bytes: [u8; 16]) {
         self.key(key);
         self.out.push(b'"');
-        self.out.extend_from_slice(bytes.map(hex_digits).as_flattened());
+        push_hex(self.out, bytes);
         self.out.push(b'"');
     }
 
@@ -186,7 +186,7 @@ fn push_octet(out: &mut Vec<u8>, octet: u8) {
     out.push(b'0' + octet % 10);
 }
 
-fn push_number(out: &mut Vec<u8>, mut value: u64) {
+pub fn push_number(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut unused = digits.len();
     for digit in digits.iter_mut().rev() {
@@ -200,7 +200,12 @@ fn push_number(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(digits.get(unused..).unwrap_or_default());
 }
 
-fn push_text(out: &mut Vec<u8>, text: &str) {
+pub fn push_hex(out: &mut Vec<u8>, bytes: [u8; 16]) {
+    out.extend_from_slice(bytes.map(hex_digits).as_flattened());
+}
+
+/// A text with its quotes.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {

@@ -95,7 +95,7 @@ impl Left {
 
     /// Looks at all whole lines of a file.
     pub fn file(&mut self, directory: &Path, name: SegmentName) -> io::Result<()> {
-        let mut reader = LineReader::open(&name.path(directory))?;
+        let mut reader = LineReader::of(directory, name)?;
         loop {
             match reader.step()? {
                 Step::Line(line) => self.line(line),

@@ -19,6 +19,7 @@ use super::GAP_ACTION;
 use super::completeness::{Completeness, Numbers};
 use super::filter::Filter;
 use super::line::{self, Line};
+use super::manifest::{Manifest, Stated};
 use super::period::Period;
 use super::proof::lines::Kind;
 use super::reader::{LineReader, Step};
@@ -32,19 +33,29 @@ pub fn scan(
     visit: impl FnMut(&Line<'_>, &[u8]) -> io::Result<()>,
 ) -> Result<Completeness, ScanError> {
     let names = SegmentName::list(directory).map_err(|error| failed(directory, error))?;
-    let completeness = Completeness::default();
-    let (numbers, open) = (Numbers::default(), BTreeMap::new());
+    let manifest = Manifest::read(directory).map_err(|error| failed(directory, error))?;
+    let mut completeness = Completeness::default();
+    let (mut numbers, open) = (Numbers::default(), BTreeMap::new());
+    if let Some(Stated { says, .. }) = &manifest.deleted {
+        let concerned = |from: UnixMicros| from <= says.last;
+        if filter.period.from.is_none_or(concerned) {
+            completeness.deleted = Some((says.records, says.last));
+        }
+        if says.before.number > 1 {
+            numbers.skip(says.before);
+        }
+    }
     let mut scan = Scan { filter, limit, visit, numbers, open, completeness };
-    for name in names {
+    for name in names.into_iter().filter(|name| !manifest.has_deleted(*name)) {
         if scan.completeness.limited {
             break;
         }
-        let path = name.path(directory);
+        let path = name.present_path(directory);
         if outside(&filter.period, name, &path) {
             scan.numbers.skip(name);
             scan.completeness.files_skipped += 1;
         } else {
-            scan.file(name, &path)?;
+            scan.file(directory, name, &path)?;
         }
     }
     scan.show_open()?;
@@ -62,12 +73,29 @@ struct Scan<'a, Visit> {
 }
 
 impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
-    fn file(&mut self, name: SegmentName, path: &Path) -> Result<(), ScanError> {
-        let mut reader = LineReader::open(path).map_err(|error| failed(path, error))?;
+    fn file(
+        &mut self,
+        directory: &Path,
+        name: SegmentName,
+        path: &Path,
+    ) -> Result<(), ScanError> {
+        let mut reader = match LineReader::of(directory, name) {
+            Ok(reader) => reader,
+            // Deleted a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.numbers.skip(name);
+                self.completeness.files_skipped += 1;
+                return Ok(());
+            }
+            Err(error) => return self.not_read(name, 1, path, error),
+        };
         self.numbers.begin(name);
         self.completeness.files_read += 1;
         for number in 1.. {
-            let step = reader.step().map_err(|error| failed(path, error))?;
+            let step = match reader.step() {
+                Ok(step) => step,
+                Err(error) => return self.not_read(name, number, path, error),
+            };
             let parsed = match step {
                 // What proves the log is not asked for.
                 Step::Line(bytes) if Kind::of(bytes).is_of_the_proof() => continue,
@@ -90,6 +118,23 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// A sealed file that is damaged is as a line that cannot be read; of any other no more can be said.
+    fn not_read(
+        &mut self,
+        name: SegmentName,
+        line: u64,
+        path: &Path,
+        error: io::Error,
+    ) -> Result<(), ScanError> {
+        if error.kind() != io::ErrorKind::InvalidData {
+            return Err(failed(path, error));
+        }
+        self.numbers.skip(name);
+        self.completeness.unreadable += 1;
+        self.completeness.unreadable_at.get_or_insert((name, line));
         Ok(())
     }
 
@@ -156,7 +201,8 @@ fn outside(period: &Period, name: SegmentName, path: &Path) -> bool {
     after() || period.from.is_some_and(before)
 }
 
-fn changed(path: &Path) -> Option<UnixMicros> {
+/// When a file was written last.
+pub(super) fn changed(path: &Path) -> Option<UnixMicros> {
     let changed = path.metadata().and_then(|metadata| metadata.modified()).ok()?;
     let since_epoch = changed.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_micros()).ok().map(UnixMicros)

@@ -72,6 +72,11 @@ impl AuditLog {
         self.queue.wake();
     }
 
+    /// Has the recorder look at once whether there is something to do.
+    pub fn wake(&self) {
+        self.queue.wake();
+    }
+
     /// Waits until every entry that was completed before this call is in the file.
     pub fn flush(&self, deadline: Duration) -> Result<(), Timeout> {
         let completed = self.queue.lock().completed;

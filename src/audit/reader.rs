@@ -1,19 +1,29 @@
 //! Lines of one file of the log, with bounded memory and while it still grows.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read as _, Seek};
 use std::path::Path;
+
+use super::sealed::Unsealed;
+use super::segment::SegmentName;
 
 /// Reads whole lines up to the end that the file had when last looked at, so that it never runs
 /// after a busy writer. What follows the last line break is kept until its rest is written.
 #[derive(Debug)]
 pub struct LineReader {
-    file: BufReader<File>,
+    source: Source,
     /// Bytes read, and bytes that were there.
     read: u64,
     end: u64,
     line: Vec<u8>,
     state: State,
+}
+
+enum Source {
+    Growing(BufReader<File>),
+    /// It does not grow.
+    Sealed(Box<Unsealed>),
 }
 
 /// What a step came to.
@@ -37,22 +47,49 @@ enum State {
     Skipping,
 }
 
+impl Source {
+    fn unread(&mut self, bytes_max: u64) -> io::Take<&mut dyn BufRead> {
+        let source: &mut dyn BufRead = match self {
+            Self::Growing(file) => file,
+            Self::Sealed(lines) => lines,
+        };
+        source.take(bytes_max)
+    }
+}
+
 impl LineReader {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
-        let line = Vec::new();
-        let mut reader = Self { file, read: 0, end: 0, line, state: State::Between };
+        let mut reader = Self::new(Source::Growing(file));
         reader.look()?;
         Ok(reader)
+    }
+
+    /// A file of the log, sealed or not.
+    pub fn of(directory: &Path, name: SegmentName) -> io::Result<Self> {
+        match Self::open(&name.path(directory)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let lines = Unsealed::open(&name.sealed_path(directory))?;
+                let end = lines.lines_bytes();
+                Ok(Self { end, ..Self::new(Source::Sealed(Box::new(lines))) })
+            }
+            opened => opened,
+        }
+    }
+
+    const fn new(source: Source) -> Self {
+        Self { source, read: 0, end: 0, line: Vec::new(), state: State::Between }
     }
 
     /// The whole lines within the last `bytes_max` bytes of a file, and how many bytes those are.
     pub fn open_end(path: &Path, bytes_max: u64) -> io::Result<(Self, u64)> {
         let mut reader = Self::open(path)?;
         let bytes = reader.end.min(bytes_max);
-        if bytes < reader.end {
+        if bytes < reader.end
+            && let Source::Growing(file) = &mut reader.source
+        {
             reader.read = reader.end - bytes;
-            reader.file.seek(io::SeekFrom::Start(reader.read))?;
+            file.seek(io::SeekFrom::Start(reader.read))?;
             reader.state = State::Skipping;
         }
         Ok((reader, bytes))
@@ -60,7 +97,9 @@ impl LineReader {
 
     /// Takes in what was written since the last look.
     pub fn look(&mut self) -> io::Result<()> {
-        self.end = self.file.get_ref().metadata()?.len();
+        if let Source::Growing(file) = &self.source {
+            self.end = file.get_ref().metadata()?.len();
+        }
         Ok(())
     }
 
@@ -73,7 +112,7 @@ impl LineReader {
             self.line.clear();
         }
         let room = LINE_BYTES_MAX.saturating_sub(self.line.len()) as u64;
-        let mut unread = (&mut self.file).take(room.min(self.end.saturating_sub(self.read)));
+        let mut unread = self.source.unread(room.min(self.end.saturating_sub(self.read)));
         self.read += unread.read_until(b'\n', &mut self.line)? as u64;
         if self.line.last() == Some(&b'\n') {
             self.line.pop();
@@ -88,11 +127,20 @@ impl LineReader {
     }
 
     fn skip(&mut self) -> io::Result<Step<'_>> {
-        let unread = (&mut self.file).take(self.end.saturating_sub(self.read));
+        let unread = self.source.unread(self.end.saturating_sub(self.read));
         let (skipped, ended) = skip_line(unread)?;
         self.read += skipped;
         self.state = if ended { State::Between } else { State::Skipping };
         Ok(if ended { Step::TooLong } else { Step::Torn })
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Growing(_) => "Growing",
+            Self::Sealed(_) => "Sealed",
+        })
     }
 }
 

@@ -48,6 +48,10 @@ pub fn requests(
             break;
         }
         let path = name.path(directory);
+        if !path.exists() {
+            // Sealed: what is so old is not recent.
+            break;
+        }
         let look = || {
             let (mut reader, bytes) = LineReader::open_end(&path, budget)?;
             let rows = newest(&mut reader, filter, &finder, rows_max - found.len())?;

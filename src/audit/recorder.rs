@@ -11,6 +11,7 @@ use crate::model::policy::CheckpointTo;
 use crate::model::record::RequestRecord;
 use crate::model::time::MonoNs;
 
+use super::keys::Keys;
 use super::notary::Notary;
 use super::queue::Queue;
 use super::writer::{Turn, Writer};
@@ -19,6 +20,7 @@ use super::writer::{Turn, Writer};
 #[must_use = "dropped, it closes the log"]
 pub struct Recorder {
     queue: Arc<Queue>,
+    keys: Arc<Keys>,
     thread: Option<JoinHandle<()>>,
     /// After the thread has ended there is one more to send.
     notary: Option<Notary>,
@@ -29,11 +31,16 @@ impl Recorder {
     where
         Observer: FnMut(&RequestRecord) + Send + 'static,
     {
-        let queue = Arc::clone(writer.queue());
+        let (queue, keys) = (Arc::clone(writer.queue()), Arc::clone(writer.keys()));
         let run = || run(writer);
         let thread = thread::Builder::new().name("onegate-audit".into()).spawn(run)?;
         queue.attach(thread.thread().clone());
-        Ok(Self { queue, thread: Some(thread), notary: None })
+        Ok(Self { queue, keys, thread: Some(thread), notary: None })
+    }
+
+    /// The keys that sign the log.
+    pub const fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// Sends checkpoints out from now on; those of each second not more often than `every`.

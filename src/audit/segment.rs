@@ -1,8 +1,8 @@
 //! The files of the log: their names, their order, and the one that is being written.
 //!
 //! `20261121T210748Z-1f2e3d4c-000001.jsonl` is the first file of the boot `1f2e3d4c`. A file holds
-//! whole lines only, up to its size; bytes are appended and never changed. What a line means is
-//! not known here.
+//! whole lines only, up to its size; bytes are appended and never changed. Sealed, it ends in `.parquet`: its
+//! name stays the one that it was made with. What a line means is not known here.
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -73,14 +73,30 @@ impl SegmentName {
     pub fn list(directory: &Path) -> io::Result<Vec<Self>> {
         let mut names = Vec::new();
         for entry in directory.read_dir()? {
-            names.extend(entry?.file_name().to_str().and_then(Self::parse));
+            let file_name = entry?.file_name();
+            let Some(file_name) = file_name.to_str() else { continue };
+            let sealed = || Self::parse(&(file_name.strip_suffix(".parquet")?.to_owned() + ".jsonl"));
+            names.extend(Self::parse(file_name).or_else(sealed));
         }
         names.sort_unstable();
+        // While a file is sealed, it is there twice.
+        names.dedup();
         Ok(names)
     }
 
     pub fn path(self, directory: &Path) -> PathBuf {
         directory.join(self.to_string())
+    }
+
+    /// Where it is once it is sealed.
+    pub fn sealed_path(self, directory: &Path) -> PathBuf {
+        self.path(directory).with_extension("parquet")
+    }
+
+    /// What there is of it: as it was written while that is there, else sealed.
+    pub fn present_path(self, directory: &Path) -> PathBuf {
+        let path = self.path(directory);
+        if path.exists() { path } else { self.sealed_path(directory) }
     }
 
     const fn next(self) -> Self {
@@ -268,7 +284,7 @@ fn unused(path: &Path) -> Option<File> {
 }
 
 /// A new file's name is safe only once its directory is.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

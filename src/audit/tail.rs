@@ -27,7 +27,7 @@ impl Tail {
         let names = SegmentName::list(directory).map_err(|error| failed(directory, error))?;
         // By change and not by name: a boot after a stepped clock may sort before the last.
         let changed = |name: &&SegmentName| {
-            name.path(directory).metadata().and_then(|metadata| metadata.modified()).ok()
+            name.present_path(directory).metadata().and_then(|metadata| metadata.modified()).ok()
         };
         let last = names.iter().max_by_key(changed).copied();
         let mut current = last.map(|name| OpenFile::new(directory, name)).transpose()?;
@@ -84,8 +84,8 @@ struct OpenFile {
 
 impl OpenFile {
     fn new(directory: &Path, name: SegmentName) -> Result<Self, ScanError> {
-        let path = name.path(directory);
-        let reader = LineReader::open(&path).map_err(|error| failed(&path, error))?;
+        let path = name.present_path(directory);
+        let reader = LineReader::of(directory, name).map_err(|error| failed(&path, error))?;
         Ok(Self { name, path, reader })
     }
 

@@ -1,5 +1,5 @@
 //! Checks a whole log against its proof, with nothing but the public key, and says where it is not what it
-//! must be. It changes nothing, and needs no running gate.
+//! must be. It changes nothing, and needs no running gate. What the manifest states is looked at in `stated`.
 
 use std::fmt;
 use std::io;
@@ -10,12 +10,17 @@ use ahash::AHashMap;
 use crate::model::id::RequestId;
 
 use super::completeness::counted;
-use super::proof::checkpoint::{Checkpoint, NoteError};
+use super::proof::handover::Keyring;
 use super::proof::key::PublicKey;
 use super::proof::lines::{Kind, Previous};
 use super::proof::replay::{Fault, Replay, Seen};
 use super::reader::{LineReader, Step};
 use super::segment::SegmentName;
+
+mod anchors;
+mod stated;
+
+use stated::Stated;
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -25,6 +30,8 @@ pub struct Report {
     pub notes: Vec<String>,
     pub records: u64,
     pub files: u64,
+    /// Of these.
+    pub sealed: u64,
     pub boots: u64,
     pub checkpoints: u64,
     /// Checkpoints that were kept elsewhere and found here.
@@ -42,13 +49,18 @@ pub struct Problem {
 
 /// Reads every file of the log in `directory`. `anchors` are checkpoints that were kept elsewhere.
 pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Result<Report> {
-    let names = SegmentName::list(directory)?;
+    let mut names = SegmentName::list(directory)?;
+    let mut report = Report::default();
+    let stated = Stated::read(directory, key, &names, &mut report)?;
+    names.retain(|name| !stated.has_deleted(*name));
     let mut check = Check {
         directory,
-        key,
-        report: Report::default(),
-        before: Before::Nothing,
+        keys: &stated.keys,
+        stated: &stated,
+        report,
+        before: if stated.deleted.is_some() { Before::Deleted } else { Before::Nothing },
         awaited: anchors.iter().map(|note| (&**note, false)).collect(),
+        begins_at: None,
         runs: false,
         open: AHashMap::new(),
         last: None,
@@ -60,12 +72,17 @@ pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Resu
         check.boot(files, if is_last { Boots::Last } else { Boots::Earlier })?;
     }
     if names.is_empty() {
-        let what = "there is no file of a log here".into();
-        check.report.problems.push(Problem { file: "(no file)".into(), line: 1, what });
+        check.report.problem("(no file)", 1, "there is no file of a log here");
     }
     check.look_for_open(&names);
     check.look_for_anchors(&names);
     Ok(check.report)
+}
+
+impl Report {
+    fn problem(&mut self, file: impl Into<Box<str>>, line: u64, what: impl Into<Box<str>>) {
+        self.problems.push(Problem { file: file.into(), line, what: what.into() });
+    }
 }
 
 /// Whether the boot may still be running, or was just killed.
@@ -79,6 +96,8 @@ enum Boots {
 enum Before {
     /// There is none.
     Nothing,
+    /// The files before this one were deleted, and the manifest says how the log goes on.
+    Deleted,
     /// It was written before the log proved itself.
     Unproven,
     Ended(Previous),
@@ -88,11 +107,14 @@ enum Before {
 
 struct Check<'a> {
     directory: &'a Path,
-    key: &'a PublicKey,
+    keys: &'a Keyring,
+    stated: &'a Stated,
     report: Report,
     before: Before,
     /// Checkpoints of elsewhere, and whether they were found.
     awaited: Vec<(&'a str, bool)>,
+    /// The first file, and the leaves of its boot before it.
+    begins_at: Option<(SegmentName, u64)>,
     /// The last boot has no end.
     runs: bool,
     /// Calls that were open, and have no record of their end yet: where they are.
@@ -158,7 +180,25 @@ impl<'a> Check<'a> {
     }
 
     fn file(&mut self, file: SegmentName, replay: &mut Option<Replay<'a>>) -> io::Result<Read> {
-        let mut reader = LineReader::open(&file.path(self.directory))?;
+        self.last = Some((file, 1));
+        self.check_if_sealed(file)?;
+        let read = LineReader::of(self.directory, file).and_then(|reader| self.lines(file, reader, replay));
+        match read {
+            // A sealed file that is none.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.problem(file, &error.to_string());
+                Ok(Read::Faulty)
+            }
+            read => read,
+        }
+    }
+
+    fn lines(
+        &mut self,
+        file: SegmentName,
+        mut reader: LineReader,
+        replay: &mut Option<Replay<'a>>,
+    ) -> io::Result<Read> {
         for number in 1.. {
             self.last = Some((file, number));
             let line = match reader.step()? {
@@ -172,6 +212,7 @@ impl<'a> Check<'a> {
                 Step::Torn => return Ok(Read::Torn),
             };
             let seen = match (number, &mut *replay) {
+                (1, None) if !self.stated.goes_on_with(file, line) => Err(Fault::NotAfterDeleted),
                 (1, None) if Kind::of(line) == Kind::Record => return Ok(Read::Unproven),
                 (1, None) => match self.begin(file, line) {
                     Ok(begun) => {
@@ -193,19 +234,18 @@ impl<'a> Check<'a> {
     }
 
     fn begin(&mut self, file: SegmentName, line: &[u8]) -> Result<Replay<'a>, Fault> {
-        let (replay, segment) = Replay::begin(self.key, file, line)?;
-        if file.number != 1 {
+        let (replay, segment) = Replay::begin(self.keys, file, line)?;
+        if file.number != 1 && !matches!(self.before, Before::Deleted) {
             return Err(Fault::FileMissing { expected: 1 });
         }
-        if *segment.key != self.key.to_string() {
-            return Err(Fault::Note(NoteError::OtherKey));
-        }
+        self.begins_at.get_or_insert((file, segment.size));
         match (&self.before, &segment.previous) {
             (Before::Nothing, Some(previous)) => {
                 self.report.notes.push(format!("the log begins after {}", previous.file));
             }
             (Before::Ended(before), Some(previous)) if before == previous => {}
-            (Before::Nothing | Before::Unproven, None) | (Before::Unknown, _) => {}
+            (Before::Nothing | Before::Unproven, None)
+            | (Before::Unknown | Before::Deleted, _) => {}
             (Before::Ended(_) | Before::Unproven, _) => return Err(Fault::OtherBootBefore),
         }
         self.before = Before::Unknown;
@@ -236,12 +276,16 @@ impl<'a> Check<'a> {
     /// A file of the time before there were proofs. Others must follow, which prove themselves.
     fn unproven(&mut self, file: SegmentName, which: Boots) {
         match self.before {
-            Before::Nothing | Before::Unproven if which == Boots::Earlier => {
+            Before::Nothing | Before::Deleted | Before::Unproven if which == Boots::Earlier => {
                 self.before = Before::Unproven;
                 let note = format!("{file}: written before the log proved itself, not checked");
                 self.report.notes.push(note);
             }
-            Before::Nothing | Before::Unproven | Before::Ended(_) | Before::Unknown => {
+            Before::Nothing
+            | Before::Deleted
+            | Before::Unproven
+            | Before::Ended(_)
+            | Before::Unknown => {
                 self.last = Some((file, 1));
                 self.faulty(&Fault::NoSegment);
             }
@@ -265,8 +309,7 @@ impl<'a> Check<'a> {
     }
 
     fn told(&mut self, file: SegmentName, line: u64, what: &str) {
-        let file = file.to_string().into();
-        self.report.problems.push(Problem { file, line, what: what.into() });
+        self.report.problem(self.stated.shown(file), line, what);
     }
 
     /// Every call must have a record of its end, but for those that go on.
@@ -282,35 +325,6 @@ impl<'a> Check<'a> {
         }
         for (file, line) in lost {
             self.told(file, line, "this call was open, and the record of its end is missing");
-        }
-    }
-
-    /// What was kept elsewhere must be here.
-    fn look_for_anchors(&mut self, names: &[SegmentName]) {
-        for (note, found) in std::mem::take(&mut self.awaited) {
-            if found {
-                self.report.anchors += 1;
-                continue;
-            }
-            let (what, boot) = match Checkpoint::open(note, self.key) {
-                Err(error) => (format!("a checkpoint of elsewhere is not good: {error}"), None),
-                Ok(checkpoint) => {
-                    let Checkpoint { origin, size, time, .. } = &checkpoint;
-                    let what = format!(
-                        "the checkpoint of {time} over {size} lines of {origin} is not in this log: \
-                         it was cut short, rewritten, or is an old copy"
-                    );
-                    (what, origin.rsplit('/').next().map(str::to_owned))
-                }
-            };
-            let of_boot = |name: &&SegmentName| boot.as_deref() == Some(&*name.boot.to_string());
-            let file = names.iter().rev().find(of_boot).or(names.last());
-            if let Some(file) = file {
-                self.problem(*file, &what);
-            } else {
-                let problem = Problem { file: "(no file)".into(), line: 1, what: what.into() };
-                self.report.problems.push(problem);
-            }
         }
     }
 }

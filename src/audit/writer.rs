@@ -18,6 +18,7 @@ use crate::model::time::{MonoNs, Now};
 
 use super::crowd::Crowd;
 use super::journal::Keeper;
+use super::keys::Keys;
 use super::line::Encoder;
 use super::opening::Opening;
 use super::proof::checkpoint::Cause;
@@ -27,6 +28,7 @@ use super::reserve::{Growth, Reserve};
 use super::segment::SegmentWriter;
 use super::sync::{Waited, Waiter};
 
+mod file;
 mod piece;
 mod world;
 
@@ -41,10 +43,12 @@ pub struct Writer<Observer> {
     spent_in_a_row: u32,
     /// Gap records that were written to what was reserved.
     gaps_of_full_disk: u32,
+    keys: Arc<Keys>,
     prover: Prover,
     encoder: Encoder,
     observer: Observer,
     flush_interval: Duration,
+    file_age_max: Duration,
     crowd: Crowd,
     /// Lines are written in pieces of about this size. There is room for two where one is written: what
     /// ends and proves it, and the checkpoint that ends the file, need some.
@@ -76,6 +80,7 @@ struct Times {
     checked: Option<MonoNs>,
     tried: Option<MonoNs>,
     rolled: Option<MonoNs>,
+    began: Option<MonoNs>,
     told_gap: Option<MonoNs>,
     complained: Option<MonoNs>,
     sent: Option<MonoNs>,
@@ -109,6 +114,8 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Pace {
     pub flush_interval: Duration,
+    /// A file ends at this age.
+    pub file_age_max: Duration,
     pub crowd: Crowd,
 }
 
@@ -116,7 +123,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     pub fn new(
         (queue, keeper): (&Arc<Queue>, Keeper),
         (segments, (reserve, growth)): (SegmentWriter, (Reserve, Growth)),
-        prover: Prover,
+        (keys, prover): (Arc<Keys>, Prover),
         encoder: Encoder,
         pace: Pace,
         observer: Observer,
@@ -130,10 +137,12 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             growth,
             spent_in_a_row: 0,
             gaps_of_full_disk: 0,
+            keys,
             prover,
             encoder,
             observer,
             flush_interval: pace.flush_interval,
+            file_age_max: pace.file_age_max,
             crowd: pace.crowd,
             piece_bytes: (piece_bytes / PIECES_IN_A_FILE_MIN).clamp(1, PIECE_BYTES),
             batch: VecDeque::new(),
@@ -151,6 +160,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
 
     pub const fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    pub const fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     pub const fn flush_interval(&self) -> Duration {
@@ -267,7 +280,11 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
     /// Writes the next piece, in the next file where this one is full.
     fn write_piece(&mut self, now: Now) -> io::Result<Turn> {
         self.add_gap(now);
-        if self.file == FileIs::New || !self.batch.is_empty() || self.segments.is_spent() {
+        if self.file == FileIs::New
+            || !self.batch.is_empty()
+            || self.segments.is_spent()
+            || self.is_over(now.mono)
+        {
             self.begin_file(now)?;
         }
         let mark = (self.prover.mark(), self.seq);
@@ -302,54 +319,6 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         appended.inspect(|()| self.growth.wrote(bytes))
     }
 
-    /// Sees to it that there is a file to write to, with the line that begins it.
-    fn begin_file(&mut self, now: Now) -> io::Result<()> {
-        let room = (self.piece_bytes * 2) as u64;
-        let is_spent = self.segments.is_spent();
-        if self.file == FileIs::Used && self.segments.is_full_for(room) && !is_spent {
-            self.check(Cause::Segment, now, LONG)?;
-            // Its last checkpoint too, or a power cut could tear the end of a file that is over.
-            self.segments.sync()?;
-            self.file = FileIs::Ended;
-        }
-        if is_spent {
-            self.leave_spent_file(now.mono)?;
-        } else if self.file == FileIs::Ended {
-            self.segments.begin_next()?;
-            self.file = FileIs::New;
-        }
-        if self.file == FileIs::New {
-            let mark = self.prover.mark();
-            let open_since = self.open.values().min().copied();
-            self.prover.begin(&mut self.lines, self.segments.name(), open_since);
-            if let Err(error) = self.append() {
-                self.prover.restore(mark);
-                return Err(error);
-            }
-            self.file = FileIs::Begun;
-        }
-        Ok(())
-    }
-
-    /// Writes a checkpoint of everything that is written, once that is on the medium.
-    fn check(&mut self, cause: Cause, now: Now, patience: Duration) -> io::Result<Waited> {
-        let mark = self.prover.mark();
-        self.prover.commit(&mut self.lines);
-        if let Err(error) = self.append() {
-            self.prover.restore(mark);
-            return Err(error);
-        }
-        if self.segments.sync_within(patience)? == Waited::InVain {
-            return Ok(Waited::InVain);
-        }
-        self.spent_in_a_row = 0;
-        let made = self.prover.checkpoint(&mut self.lines, self.segments.name(), cause, now.wall);
-        let note = made.map_err(io::Error::other)?;
-        self.append()?;
-        self.send_out(note, cause, now.mono);
-        self.signed = self.prover.state().tree.size();
-        Ok(Waited::Done)
-    }
 }
 
 fn due(last: Option<MonoNs>, interval: Duration, now: MonoNs) -> bool {

@@ -9,15 +9,19 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
+use super::Exit;
 use super::gate::{Gate, User};
 use super::output::Failure;
 use crate::admin::{Problem, SOCKET_FILE, last_calls, list, parse, show, socket, wire};
+use crate::audit::keys::{self, Rotated};
 use crate::clock;
 use crate::inventory::actor::Actor;
+use crate::inventory::change::Act;
 use crate::inventory::store::{Asked, DATABASE_FILE, Store};
 use crate::inventory::{ActSink, Ended, Registry};
 use crate::model::id::kind;
 use crate::model::policy::Policy;
+use crate::server;
 
 /// What a change needs when no gate runs: the config it is checked against, and an audit. Asked
 /// for when the store's lock is held, so that two never write one audit.
@@ -85,6 +89,27 @@ impl<'a> Control<'a> {
     /// Has the running gate load its config again.
     pub fn reload(&self) -> Result<wire::Reloaded, Failure> {
         self.running()?.post("/v1/reload", &())
+    }
+
+    /// Has the audit signed with another key.
+    pub fn rotate_key(&self, asked: &wire::RotateKey) -> Result<wire::KeyRotated, Failure> {
+        let reason = parse::reason(&asked.reason)?;
+        if let Some(gate) = &self.gate {
+            return gate.post("/v1/audit/key", asked);
+        }
+        let uid = self.own_uid()?;
+        let store = self.open()?;
+        // The log that is opened now begins with it.
+        let rotated = keys::make_next(&self.data_dir, &server::node());
+        let Rotated { from, to } = rotated.map_err(|why| Failure::plain(Exit::NotDone, why))?;
+        let (policy, acts) = (self.beside)()?;
+        let on_swap = Box::new(|_: &_| Ended::default());
+        let registry = Registry::open(store, policy, acts, on_swap).map_err(problem)?;
+        let User { login, sudo_user } = &self.user;
+        let actor = Actor::local(uid, login.as_deref(), sudo_user.as_deref());
+        let asked = Asked { by: &actor, at: clock::wall() };
+        registry.note(Act::rotate_key(&from, &to, reason), asked);
+        Ok(wire::KeyRotated { from, to })
     }
 
     pub fn status(&self) -> Result<wire::Status, Failure> {

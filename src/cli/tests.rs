@@ -17,6 +17,7 @@ use super::output::{Failure, Format, Output};
 use super::profile::ProfileCommand;
 use super::revoke::RevokeCommand;
 use super::suspend::{ResumeCommand, SuspendCommand};
+use crate::audit::keys::RotateError;
 use crate::admin::{self, AdminServer};
 use crate::inventory::ActSink;
 use crate::inventory::testing::{MemoryAudit, TempDir, policy, registry};
@@ -58,7 +59,8 @@ impl Place {
         let mut place = Self::beside();
         let (registry, _) = registry(&place.dir);
         let reload = Box::new(|| Ok("config 1 is in force".to_owned()));
-        let server = admin::start(place.dir.path(), Arc::new(registry), reload);
+        let rotate = Box::new(|| Err(RotateError::Late));
+        let server = admin::start(place.dir.path(), Arc::new(registry), reload, rotate);
         place.server = Some(server.expect("the socket opens"));
         place
     }

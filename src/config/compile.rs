@@ -35,7 +35,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let mut files = Files::open(&documents, problems, keys);
 
     let server = server::server(files.section("server"), sources.folder());
-    let (audit, checkpoints) = audit::audit(files.section("audit"), &server, sources.folder());
+    let (audit, checkpoints, archive) = audit::audit(files.section("audit"), &server, sources.folder());
     let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address, sources.folder());
@@ -67,6 +67,7 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
         trusted_proxies: server.trusted_proxies,
         audit,
         checkpoints,
+        archive,
         access_log,
         metrics,
         hosts,

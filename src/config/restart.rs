@@ -13,6 +13,7 @@ pub fn restart_needed(old: &Policy, new: &Policy) -> Vec<String> {
         ("audit.denials_per_source", old.audit.denials_per_source != new.audit.denials_per_source),
         ("audit.flush_interval", old.audit.flush_interval != new.audit.flush_interval),
         ("audit.segment_bytes_max", old.audit.segment_bytes_max != new.audit.segment_bytes_max),
+        ("audit.segment_age_max", old.audit.segment_age_max != new.audit.segment_age_max),
         ("metrics.address", old.metrics.address != new.metrics.address),
         ("metrics.clients_max", old.metrics.clients_max != new.metrics.clients_max),
     ];

@@ -339,6 +339,21 @@ impl Act {
     }
 }
 
+impl Act {
+    /// The audit is signed with another key.
+    pub fn rotate_key(from: &str, to: &str, reason: Line) -> Self {
+        let key = |key: &str| describe::fields(vec![("key", key.into())]);
+        Self {
+            action: "audit.rotate_key",
+            target: "audit".into(),
+            reason: Some(reason),
+            before: Some(key(from)),
+            after: Some(key(to)),
+            succeeded: true,
+        }
+    }
+}
+
 /// What the one who asked is told.
 #[derive(Debug)]
 pub enum Outcome {

@@ -20,7 +20,7 @@ use crate::model::id::{ClientId, Name, Scope};
 use crate::model::key::Environment;
 use crate::model::plan::Plan;
 use crate::model::policy::{
-    AuditSettings, Bounds, Checkpoints, MetricsSettings, OnFailure, Policy, Product, Server,
+    ArchiveSettings, AuditSettings, Bounds, Checkpoints, MetricsSettings, OnFailure, Policy, Product, Server,
 };
 use crate::model::record::ActRecord;
 use crate::model::time::UnixMicros;
@@ -140,10 +140,12 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
             queue_records_max: 1,
             flush_interval: second,
             segment_bytes_max: 1,
+            segment_age_max: second,
             on_failure: OnFailure::Gap,
             denials_per_source: 1,
         },
         checkpoints: Checkpoints { to: [].into(), every: second },
+        archive: ArchiveSettings { seal_after: second, retention: second },
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),
         apis: [].into(),

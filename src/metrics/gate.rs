@@ -19,6 +19,7 @@ pub struct GateSeries {
     audit_disk_seconds_left: Gauge,
     audit_checkpoints_failed: IntCounter,
     revision: IntGauge,
+    pub archive_failures: IntCounter,
     pub access_log_dropped: IntCounter,
     pub refused_before_request: IntCounterVec,
     pub reloads: IntCounterVec,
@@ -66,6 +67,10 @@ impl GateSeries {
                 "Checkpoints that did not reach one of checkpoints_to.",
             )?,
             revision: IntGauge::new("onegate_snapshot_revision", "Revision of the inventory.")?,
+            archive_failures: IntCounter::new(
+                "onegate_audit_archive_failures_total",
+                "Looks at finished files of the audit that could not seal or delete what was due.",
+            )?,
             access_log_dropped: IntCounter::new(
                 "onegate_access_log_dropped_total",
                 "Lines of the access log that were dropped because it could not be written in time.",
@@ -83,7 +88,7 @@ impl GateSeries {
         })
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 14] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 15] {
         [
             Box::new(self.connections.clone()),
             Box::new(self.certificate_expiry.clone()),
@@ -96,6 +101,7 @@ impl GateSeries {
             Box::new(self.audit_disk_seconds_left.clone()),
             Box::new(self.audit_checkpoints_failed.clone()),
             Box::new(self.revision.clone()),
+            Box::new(self.archive_failures.clone()),
             Box::new(self.access_log_dropped.clone()),
             Box::new(self.refused_before_request.clone()),
             Box::new(self.reloads.clone()),

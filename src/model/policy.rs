@@ -27,6 +27,7 @@ pub struct Policy {
     pub trusted_proxies: Box<[IpNet]>,
     pub audit: AuditSettings,
     pub checkpoints: Checkpoints,
+    pub archive: ArchiveSettings,
     /// None: no access log.
     pub access_log: Option<AccessLogSettings>,
     pub metrics: MetricsSettings,
@@ -134,6 +135,15 @@ pub struct Bounds {
     pub http2_streams_max: u32,
 }
 
+/// What becomes of files of the audit that nobody writes any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ArchiveSettings {
+    /// How long they stay as they were written.
+    pub seal_after: Duration,
+    /// How old records must be to be deleted.
+    pub retention: Duration,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuditSettings {
     /// Records that are promised or wait to be written; past it, `audit_unavailable`.
@@ -142,6 +152,8 @@ pub struct AuditSettings {
     pub flush_interval: Duration,
     /// A file is closed and the next begun at this size.
     pub segment_bytes_max: u64,
+    /// And at this age.
+    pub segment_age_max: Duration,
     pub on_failure: OnFailure,
     /// Records a second that the denials of one source without a valid credential have of their own.
     pub denials_per_source: u32,

@@ -30,6 +30,8 @@ impl Running {
         self.control.block_on(until_empty(&self.shared, LAST_WORDS));
         self.workers.shutdown_timeout(LAST_WORDS);
         self.admin.stop();
+        // It records what it deletes.
+        drop(self.archivist);
         self.ledger.close();
         let written = self.recorder.close().map_err(StartError::Unwritten);
         self.access_log.close(LAST_WORDS);

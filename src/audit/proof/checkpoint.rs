@@ -1,14 +1,14 @@
 //! A signed statement about the log: a C2SP tlog-checkpoint, which is a C2SP signed-note.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use openssl::base64;
 use openssl::error::ErrorStack;
 
 use crate::model::time::UnixMicros;
 
+use super::handover::Keyring;
 use super::key::{PublicKey, SigningKey};
+use super::note::{self, NoteError};
 use super::tree::{Chain, Hash};
 
 /// What a checkpoint says of all leaves of a boot before it.
@@ -82,31 +82,20 @@ impl Checkpoint {
 
     /// The whole note.
     pub fn sign(&self, key: &SigningKey) -> Result<String, ErrorStack> {
-        let mut note = self.text();
-        let signature = [&key.public.hash()[..], &key.sign(note.as_bytes())?].concat();
-        let (name, signature) = (key.public.name(), base64::encode_block(&signature));
-        note.push_str(&format!("\n\u{2014} {name} {signature}\n"));
-        Ok(note)
+        note::sign(&self.text(), &[key])
     }
 
     /// Reads a note that `key` signed, in its one spelling.
     pub fn open(note: &str, key: &PublicKey) -> Result<Self, NoteError> {
-        let checkpoint = Self::parse(note).ok_or(NoteError::NotACheckpoint)?;
-        let signed = checkpoint.text();
-        let rest = note.strip_prefix(&*signed).ok_or(NoteError::NotACheckpoint)?;
-        let line = rest.strip_prefix("\n\u{2014} ").and_then(|rest| rest.strip_suffix('\n'));
-        let (name, signature) =
-            line.and_then(|line| line.split_once(' ')).ok_or(NoteError::NotACheckpoint)?;
-        let bytes = base64::decode_block(signature).map_err(|_| NoteError::NotACheckpoint)?;
-        let (hash, bytes) = bytes.split_first_chunk().ok_or(NoteError::NotACheckpoint)?;
-        if name != key.name() || *hash != key.hash() {
-            return Err(NoteError::OtherKey);
-        }
-        if base64::encode_block(&[hash, bytes].concat()) != signature
-            || !key.verifies(signed.as_bytes(), bytes)
-        {
-            return Err(NoteError::BadSignature);
-        }
+        let checkpoint = Self::parse(note).ok_or(NoteError::NotInForm)?;
+        note::check(note, &checkpoint.text(), &[key])?;
+        Ok(checkpoint)
+    }
+
+    /// Reads a note that one of these keys signed.
+    pub fn open_with(note: &str, keys: &Keyring) -> Result<Self, NoteError> {
+        let checkpoint = Self::parse(note).ok_or(NoteError::NotInForm)?;
+        keys.check(note, &checkpoint.text())?;
         Ok(checkpoint)
     }
 
@@ -135,23 +124,3 @@ fn hash(text: &str) -> Option<Hash> {
     let bytes = base64::decode_block(text).ok()?;
     Some(Hash(bytes.try_into().ok()?))
 }
-
-/// Why a note is not a checkpoint of this log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoteError {
-    NotACheckpoint,
-    OtherKey,
-    BadSignature,
-}
-
-impl fmt::Display for NoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotACheckpoint => "it is no checkpoint in the form of this version",
-            Self::OtherKey => "another key signed it",
-            Self::BadSignature => "its signature is wrong",
-        })
-    }
-}
-
-impl std::error::Error for NoteError {}

@@ -1,7 +1,8 @@
 //! The key that signs the log, and the half of it that anybody may check it with: Ed25519 (RFC 8032).
 //!
 //! `audit.key` (PKCS #8, for its owner only) and `audit.pub`, one line in the form of C2SP signed-note's
-//! verifier keys, lie in the data directory. The secret half is never shown.
+//! verifier keys, lie in the data directory; while one key hands over to the next, that one is beside them as
+//! `audit.key.next`. The secret half is never shown.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -78,6 +79,14 @@ impl fmt::Display for PublicKey {
     }
 }
 
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.raw) == (&other.name, other.raw)
+    }
+}
+
+impl Eq for PublicKey {}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -87,35 +96,78 @@ impl fmt::Debug for PublicKey {
 impl SigningKey {
     /// The key in `directory`, or a new one. `name` is what its signatures are shown under.
     pub fn in_directory(directory: &Path, name: &str) -> Result<Self, KeyError> {
-        let (secret, public) = (directory.join("audit.key"), directory.join("audit.pub"));
-        let failed = |error| KeyError::File { path: secret.display().to_string(), error };
-        let key = match fs::read(&secret) {
-            Ok(pem) => PKey::private_key_from_pem(&pem).map_err(|_| KeyError::NotAKey)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && public.exists() => {
-                return Err(KeyError::Lost);
+        let (secret, public) = (directory.join(SECRET_FILE), directory.join(PUBLIC_FILE));
+        // The name it was made with stays, also when the host gets another.
+        let kept = fs::read_to_string(&public).ok().and_then(|text| PublicKey::parse(&text));
+        if !secret.exists() && public.exists() {
+            return Err(KeyError::Lost);
+        }
+        let named = kept.as_ref().map_or_else(|| key_name(name), |kept| kept.name.to_string());
+        let made = Self::at(&secret, &named)?;
+        match kept {
+            Some(kept) if kept == made.public => Ok(made),
+            Some(kept) => match Self::next_in(directory, &named)? {
+                // The last change of the key was cut short between its two halves.
+                Some(next) if next.public == kept => {
+                    next.adopt_in(directory)?;
+                    Ok(next)
+                }
+                Some(_) | None => Err(KeyError::Other),
+            },
+            None => {
+                made.write_public(directory)?;
+                Ok(made)
             }
+        }
+    }
+
+    /// The key that is to follow the one in `directory`, if one was made.
+    pub fn next_in(directory: &Path, name: &str) -> Result<Option<Self>, KeyError> {
+        let path = directory.join(NEXT_FILE);
+        if path.exists() { Self::at(&path, name).map(Some) } else { Ok(None) }
+    }
+
+    /// The same; a new one where none was made.
+    pub fn make_next_in(directory: &Path, name: &str) -> Result<Self, KeyError> {
+        Self::at(&directory.join(NEXT_FILE), name)
+    }
+
+    /// Makes this the key in `directory`, in place of the one before: it must have been made as the next one there. Of the
+    /// key before nothing is left.
+    pub fn adopt_in(&self, directory: &Path) -> Result<(), KeyError> {
+        // First this half: from then on the other is known to be the right one.
+        self.write_public(directory)?;
+        let (next, secret) = (directory.join(NEXT_FILE), directory.join(SECRET_FILE));
+        let adopt = || {
+            fs::rename(&next, &secret)?;
+            fs::File::open(directory)?.sync_all()
+        };
+        adopt().map_err(KeyError::at(&secret))
+    }
+
+    /// The key in a file; a new one where there is no such file.
+    fn at(path: &Path, name: &str) -> Result<Self, KeyError> {
+        let not_a_key = || KeyError::NotAKey { path: path.display().to_string() };
+        let key = match fs::read(path) {
+            Ok(pem) => PKey::private_key_from_pem(&pem).map_err(|_| not_a_key())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = PKey::generate_ed25519().map_err(KeyError::Crypto)?;
                 let pem = key.private_key_to_pem_pkcs8().map_err(KeyError::Crypto)?;
-                write_new(&secret, &pem, 0o600).map_err(failed)?;
+                write(path, &pem, 0o600).map_err(KeyError::at(path))?;
                 key
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(KeyError::at(path)(error)),
         };
-        let raw = key.raw_public_key().map_err(|_| KeyError::NotAKey)?;
-        let raw = raw.try_into().map_err(|_| KeyError::NotAKey)?;
-        let named = PublicKey::new(&key_name(name), raw).ok_or(KeyError::NotAKey)?;
-        // The name it was made with stays, also when the host gets another.
-        let kept = fs::read_to_string(&public).ok().and_then(|text| PublicKey::parse(&text));
-        if let Some(kept) = kept {
-            return if kept.raw == raw {
-                Ok(Self { public: kept, key })
-            } else {
-                Err(KeyError::Other)
-            };
-        }
-        fs::write(&public, format!("{named}\n")).map_err(failed)?;
-        Ok(Self { public: named, key })
+        let raw = key.raw_public_key().map_err(|_| not_a_key())?;
+        let raw = raw.try_into().map_err(|_| not_a_key())?;
+        let public = PublicKey::new(name, raw).ok_or_else(not_a_key)?;
+        Ok(Self { public, key })
+    }
+
+    fn write_public(&self, directory: &Path) -> Result<(), KeyError> {
+        let path = directory.join(PUBLIC_FILE);
+        let text = format!("{}\n", self.public);
+        write(&path, text.as_bytes(), 0o644).map_err(KeyError::at(&path))
     }
 
     /// 64 bytes.
@@ -137,18 +189,25 @@ fn key_name(name: &str) -> String {
 }
 
 /// Whole or not at all: a key that was half written would be taken for a broken one for ever.
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let draft = path.with_extension("key.new");
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = Path::new(&draft);
     if draft.exists() {
-        fs::remove_file(&draft)?;
+        fs::remove_file(draft)?;
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(draft, path)?;
     // Records that it signs may be on the medium before its name is.
     fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
+
+/// In the data directory.
+const SECRET_FILE: &str = "audit.key";
+const NEXT_FILE: &str = "audit.key.next";
+const PUBLIC_FILE: &str = "audit.pub";
 
 /// Why there is no key to sign with.
 #[derive(Debug)]
@@ -158,7 +217,9 @@ pub enum KeyError {
         error: io::Error,
     },
     /// It holds something, but no Ed25519 key.
-    NotAKey,
+    NotAKey {
+        path: String,
+    },
     /// Its public half is there, and it is not.
     Lost,
     /// Its public half is another's.
@@ -166,14 +227,21 @@ pub enum KeyError {
     Crypto(ErrorStack),
 }
 
+impl KeyError {
+    fn at(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| Self::File { path: path.clone(), error }
+    }
+}
+
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, error } => write!(f, "{path}: {error}"),
-            Self::NotAKey => f.write_str("audit.key in the data directory is not an Ed25519 key in PEM"),
+            Self::NotAKey { path } => write!(f, "{path} is not an Ed25519 key in PEM"),
             Self::Lost => f.write_str(
-                "audit.key is gone from the data directory, and audit.pub is there: put the key back. A log is \
-                 signed with one key; to begin another, move audit.pub and the audit directory away",
+                "audit.key is gone from the data directory, and audit.pub is there: put the key back. Only the key itself \
+                 can hand over to another; to begin another log, move audit.pub and the audit directory away",
             ),
             Self::Other => f.write_str(
                 "audit.key in the data directory is not the key of audit.pub: put the one that was there back",
@@ -207,6 +275,29 @@ mod tests {
         let secret = directory.path().join("audit.key").metadata().expect("a file");
         assert_eq!(secret.permissions().mode() & 0o777, 0o600);
         assert!(!format!("{made:?}").contains("BEGIN"));
+    }
+
+    /// Wherever a change of the key is cut short, the next start has one key, and its public half is that one's.
+    #[test]
+    fn the_next_key_takes_the_place_of_the_one_before() {
+        let directory = Directory::new();
+        let path = directory.path();
+        let open = || SigningKey::in_directory(path, "renamed").expect("a key").public;
+        let first = SigningKey::in_directory(path, "gate-1").expect("a key");
+        assert!(SigningKey::next_in(path, "gate-1").expect("reads").is_none());
+        let next = SigningKey::make_next_in(path, "gate-1").expect("a key");
+        let again = SigningKey::make_next_in(path, "gate-1").expect("a key");
+        assert!(next.public == again.public && next.public != first.public);
+        assert_eq!(open(), first.public);
+        next.write_public(path).expect("writes");
+        assert_eq!(open(), next.public);
+        assert!(SigningKey::next_in(path, "gate-1").expect("reads").is_none());
+        let third = SigningKey::make_next_in(path, "gate-1").expect("a key");
+        third.adopt_in(path).expect("adopts");
+        assert_eq!(open(), third.public);
+        let secret = path.join("audit.key").metadata().expect("a file");
+        assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+        assert_eq!(path.read_dir().expect("reads").count(), 2, "nothing is left of the others");
     }
 
     #[test]

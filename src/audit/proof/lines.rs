@@ -61,6 +61,26 @@ impl Control {
     }
 }
 
+/// A line of the manifest: a signed note about files of the log.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Statement {
+    Sealed(String),
+    Deleted(String),
+    Handover(String),
+}
+
+impl Statement {
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+
+    /// The line, without its line break.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// The first line of a file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -79,9 +99,13 @@ pub struct Segment {
     pub allowed: u64,
     pub denied: u64,
     /// The file of the boot that has the oldest entry of a call that had not ended; None for none.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub open_since: Option<u32>,
     pub previous: Option<Previous>,
     pub key: Box<str>,
+    /// The note by which the key before handed over to this one, if it did so here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Box<str>>,
 }
 
 /// How the boot before ended.
@@ -133,6 +157,7 @@ impl Segment {
             open_since: None,
             previous,
             key: key.into(),
+            handover: None,
         }
     }
 

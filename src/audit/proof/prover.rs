@@ -9,6 +9,7 @@ use crate::audit::segment::SegmentName;
 use crate::model::time::UnixMicros;
 
 use super::checkpoint::{Cause, Checkpoint, Totals};
+use super::handover::Handover;
 use super::key::SigningKey;
 use super::lines::{Commit, Control, Previous, Segment, State};
 use super::tree::Hash;
@@ -43,6 +44,7 @@ impl Counted {
 /// A place to which a prover can go back.
 #[derive(Debug)]
 pub struct Mark {
+    key: Arc<SigningKey>,
     previous: Option<Previous>,
     state: State,
     batch: Vec<Hash>,
@@ -65,14 +67,15 @@ impl Prover {
 
     /// Where it is now, for [`Prover::restore`].
     pub fn mark(&self) -> Mark {
-        let Self { previous, state, batch, .. } = self;
-        Mark { previous: previous.clone(), state: state.clone(), batch: batch.clone() }
+        let Self { key, previous, state, batch, .. } = self;
+        let (key, previous) = (Arc::clone(key), previous.clone());
+        Mark { key, previous, state: state.clone(), batch: batch.clone() }
     }
 
     /// Forgets what it took in since then: it was not written.
     pub fn restore(&mut self, mark: Mark) {
-        let Mark { previous, state, batch } = mark;
-        (self.previous, self.state, self.batch) = (previous, state, batch);
+        let Mark { key, previous, state, batch } = mark;
+        (self.key, self.previous, self.state, self.batch) = (key, previous, state, batch);
     }
 
     /// Takes in a record's line, without its line break.
@@ -93,9 +96,26 @@ impl Prover {
         self.batch.push(leaf);
     }
 
+    /// Whether this key signs.
+    pub fn signs_with(&self, key: &SigningKey) -> bool {
+        self.key.public == key.public
+    }
+
     /// Appends the line that begins a file. The oldest entry of a call that has not ended is in the file
-    /// `open_since`.
-    pub fn begin(&mut self, lines: &mut Vec<u8>, file: SegmentName, open_since: Option<u32>) {
+    /// `open_since`. Where there is a next key, it signs from here on.
+    pub fn begin(
+        &mut self,
+        lines: &mut Vec<u8>,
+        file: SegmentName,
+        open_since: Option<u32>,
+        next: Option<(Arc<SigningKey>, UnixMicros)>,
+    ) -> Result<(), ErrorStack> {
+        let mut handover = None;
+        if let Some((next, time)) = next {
+            let note = Handover::sign(&self.node, (&self.key, &next), file, time)?;
+            handover = Some(note.into());
+            self.key = next;
+        }
         if !self.batch.is_empty() {
             // The file before failed: what it could not commit, this line does, by its chain.
             self.state.chain = self.state.chain.after(&self.batch);
@@ -105,10 +125,11 @@ impl Prover {
         let previous = self.previous.take();
         let of = (&*self.node, &*boot, file.number);
         let mut line = Segment::new(of, &self.state, previous, &self.key.public.to_string());
-        line.open_since = open_since;
+        (line.open_since, line.handover) = (open_since, handover);
         let line = Control::Segment(Box::new(line)).to_line();
         self.leaf(line.as_bytes());
         push(lines, &line);
+        Ok(())
     }
 
     /// Appends the line that ends a batch, if there is one.

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use crate::audit::journal::OfBoot;
 use crate::audit::left::Left;
 use crate::audit::line::Encoder;
+use crate::audit::reader::{LineReader, Step};
 use crate::audit::segment::SegmentName;
 use crate::model::time::UnixMicros;
 
 use super::checkpoint::{Cause, Checkpoint};
+use super::handover::Keyring;
 use super::key::{PublicKey, SigningKey};
 use super::lines::{Control, Kind, Previous};
 use super::prover::Prover;
@@ -54,6 +56,9 @@ pub fn close(
 ) -> io::Result<Option<Before>> {
     for (at, file) in files.iter().enumerate().rev() {
         let path = file.path(directory);
+        if !path.exists() {
+            return sealed_end(directory, *file, key).map(Some);
+        }
         if has_lines(&path)? {
             let earlier = files.get(..at).unwrap_or_default();
             let earlier = earlier.iter().filter(|name| name.boot == file.boot).copied();
@@ -65,6 +70,26 @@ pub fn close(
         fs::remove_file(path)?;
     }
     Ok(None)
+}
+
+/// The end of a boot whose last file is sealed: it was closed before it was. A boot after it was killed without a line.
+fn sealed_end(directory: &Path, file: SegmentName, key: &SigningKey) -> io::Result<Before> {
+    let keys = Keyring::of_one(key.public.clone());
+    let mut reader = LineReader::of(directory, file)?;
+    let mut replay = match reader.step()? {
+        Step::Line(line) => Replay::begin(&keys, file, line).ok().map(|(replay, _)| replay),
+        Step::TooLong | Step::End | Step::Torn => None,
+    };
+    while let (Some(replay), Step::Line(line)) = (&mut replay, reader.step()?) {
+        if replay.line(line).is_err() {
+            break;
+        }
+    }
+    let previous = replay.map(|replay| {
+        let tree = &replay.state().tree;
+        Previous::new(file, tree.size(), tree.root())
+    });
+    Ok(Before { previous, recovered: None, left: Vec::new() })
 }
 
 /// Whether there is one whole line, at least.
@@ -121,7 +146,8 @@ impl Last<'_> {
         let mut lines = whole.split(|byte| *byte == b'\n');
         let first = lines.next().unwrap_or_default();
         let mut recovered = Recovered { bytes_cut: torn.len() as u64, ..Recovered::of(self.file) };
-        let (mut replay, segment) = match Replay::begin(&key.public, self.file, first) {
+        let keys = Keyring::of_one(key.public.clone());
+        let (mut replay, segment) = match Replay::begin(&keys, self.file, first) {
             Ok(begun) => begun,
             // A log of the time before there were proofs.
             Err(_) if Kind::of(first) == Kind::Record => {

@@ -6,9 +6,10 @@ use std::fmt;
 use crate::model::id::RequestId;
 use crate::model::record::Surface;
 
-use super::checkpoint::{Cause, Checkpoint, NoteError, Totals};
-use super::key::PublicKey;
+use super::checkpoint::{Cause, Checkpoint, Totals};
+use super::handover::Keyring;
 use super::lines::{Commit, Control, Kind, Record, Segment, State};
+use super::note::NoteError;
 use super::prover;
 use super::tree::Hash;
 use crate::audit::segment::SegmentName;
@@ -16,7 +17,7 @@ use crate::audit::segment::SegmentName;
 /// One boot, line by line.
 #[derive(Debug)]
 pub struct Replay<'k> {
-    key: &'k PublicKey,
+    keys: &'k Keyring,
     file: SegmentName,
     node: Box<str>,
     boot: Box<str>,
@@ -44,14 +45,14 @@ pub enum Seen {
 impl<'k> Replay<'k> {
     /// Begins with the first line of a file, as that says where in its boot it is.
     pub fn begin(
-        key: &'k PublicKey,
+        keys: &'k Keyring,
         file: SegmentName,
         line: &[u8],
     ) -> Result<(Self, Segment), Fault> {
-        let segment = segment(file, line)?;
+        let segment = segment(file, line, keys)?;
         let state = segment.before().ok_or(Fault::NoSegment)?;
         let mut replay = Self {
-            key,
+            keys,
             file,
             node: segment.node.clone(),
             boot: segment.boot.clone(),
@@ -66,7 +67,7 @@ impl<'k> Replay<'k> {
 
     /// Goes on with the first line of the next file of the boot.
     pub fn go_on(&mut self, file: SegmentName, line: &[u8]) -> Result<(), Fault> {
-        let segment = segment(file, line)?;
+        let segment = segment(file, line, self.keys)?;
         if file.number != self.file.number + 1 {
             return Err(Fault::FileMissing { expected: self.file.number + 1 });
         }
@@ -163,7 +164,7 @@ impl<'k> Replay<'k> {
     }
 
     fn checkpoint(&mut self, note: String) -> Result<Seen, Fault> {
-        let checkpoint = Checkpoint::open(&note, self.key).map_err(Fault::Note)?;
+        let checkpoint = Checkpoint::open(&note, self.keys.of(self.file)).map_err(Fault::Note)?;
         if !self.batch.is_empty() {
             return Err(Fault::Uncommitted);
         }
@@ -184,12 +185,18 @@ impl<'k> Replay<'k> {
     }
 }
 
-fn segment(file: SegmentName, line: &[u8]) -> Result<Segment, Fault> {
+fn segment(file: SegmentName, line: &[u8], keys: &Keyring) -> Result<Segment, Fault> {
     let Some(Control::Segment(segment)) = Control::parse(line) else {
         return Err(Fault::NoSegment);
     };
     let is_of_file = *segment.boot == file.boot.id().to_string() && segment.number == file.number;
-    if is_of_file && segment.v == Segment::VERSION { Ok(*segment) } else { Err(Fault::NoSegment) }
+    if !is_of_file || segment.v != Segment::VERSION {
+        return Err(Fault::NoSegment);
+    }
+    if *segment.key != keys.of(file).to_string() {
+        return Err(Fault::OtherKey);
+    }
+    Ok(*segment)
 }
 
 /// Why a line is not what it must be.
@@ -205,10 +212,14 @@ pub enum Fault {
     },
     /// What the file says of all that was before it is not so.
     DoesNotFollow,
+    /// It names a key that is none of the log, or not yet, or no more.
+    OtherKey,
     Number {
         expected: u64,
         found: u64,
     },
+    /// Nor what the manifest says that the log goes on with.
+    NotAfterDeleted,
     /// The first file of a boot names another end of the boot before it.
     OtherBootBefore,
     /// A record of another boot or node.
@@ -239,6 +250,12 @@ impl fmt::Display for Fault {
             Self::SecondSegment => "a line that begins a file stands within one",
             Self::DoesNotFollow => {
                 "the file does not follow the one before it: lines are missing or were changed"
+            }
+            Self::OtherKey => {
+                "the file names another key than the log has here, and no statement of both hands over to it"
+            }
+            Self::NotAfterDeleted => {
+                "the log did not go on with this line when the files before it were deleted"
             }
             Self::OtherBootBefore => {
                 "this boot follows another end of the boot before it: that one was cut, changed or taken out"

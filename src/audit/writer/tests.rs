@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::audit::GAP_ACTION;
 use crate::audit::journal::Slots;
-use crate::audit::proof::key::SigningKey;
 use crate::audit::recorder::may_end;
 use crate::audit::reserve::{Growth, Reserve};
 use crate::audit::segment::Boot;
+use crate::audit::keys::Keys;
 use crate::audit::tests::{Directory, act, request};
 use crate::audit::{AuditLog, AuditSettings};
 use crate::model::policy::OnFailure;
@@ -18,6 +18,7 @@ const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 4,
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 1 << 20,
+    segment_age_max: Duration::from_hours(1),
     on_failure: OnFailure::Gap,
     denials_per_source: 1_000_000,
 };
@@ -36,14 +37,15 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
         SegmentWriter::begin(directory.path(), boot, settings.segment_bytes_max, exposure);
     let encoder = Encoder::new("node-1", boot);
     let observer: fn(&RequestRecord) = |_| ();
-    let key = SigningKey::in_directory(directory.path(), "node-1").expect("a key");
-    let prover = Prover::new(Arc::new(key), "node-1", None);
+    let keys = Keys::open(directory.path(), "node-1", directory.path(), &[]).expect("a key");
+    let prover = Prover::new(keys.current(), "node-1", None);
     let crowd = Crowd::new(settings.denials_per_source, records_max);
-    let pace = Pace { flush_interval: settings.flush_interval, crowd };
+    let AuditSettings { flush_interval, segment_age_max: file_age_max, .. } = settings;
+    let pace = Pace { flush_interval, file_age_max, crowd };
     let segments = segments.expect("a file");
     let room = (Reserve::at(directory.path()).expect("a file"), Growth::of(directory.path()));
     let mut writer =
-        Writer::new((log.queue(), keeper), (segments, room), prover, encoder, pace, observer);
+        Writer::new((log.queue(), keeper), (segments, room), (Arc::new(keys), prover), encoder, pace, observer);
     writer.begin(at(0)).expect("a line");
     (log, writer)
 }

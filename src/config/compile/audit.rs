@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::section::{Section, Text};
 use super::super::unit::Bytes;
 use super::server::ServerPart;
-use crate::model::policy::{AuditSettings, CheckpointTo, Checkpoints, OnFailure};
+use crate::model::policy::{ArchiveSettings, AuditSettings, CheckpointTo, Checkpoints, OnFailure};
 
 const ON_FAILURE: [(&str, OnFailure); 2] = [("gap", OnFailure::Gap), ("refuse", OnFailure::Refuse)];
 
@@ -15,7 +15,7 @@ pub(super) fn audit(
     mut section: Section<'_>,
     server: &ServerPart,
     folder: &Path,
-) -> (AuditSettings, Checkpoints) {
+) -> (AuditSettings, Checkpoints, ArchiveSettings) {
     let settings = AuditSettings {
         queue_records_max: section.integer("queue_records_max", 16..=10_000_000).unwrap_or(65_536),
         flush_interval: section
@@ -25,13 +25,18 @@ pub(super) fn audit(
             .quantity("segment_bytes_max", Bytes::mib(1)..=Bytes::gib(16))
             .unwrap_or(Bytes::mib(256))
             .0,
+        segment_age_max: section.quantity("segment_age_max", SECOND..=days(366)).unwrap_or(days(1)),
         denials_per_source: section.integer("denials_per_source", 0..=1_000_000).unwrap_or(10),
         on_failure: section.choice("on_failure", &ON_FAILURE).unwrap_or_default(),
     };
     compare_queue(settings.queue_records_max, server, &section);
     let checkpoints = checkpoints(&mut section, folder);
+    let archive = ArchiveSettings {
+        seal_after: section.quantity("seal_after", SECOND..=days(36_500)).unwrap_or(days(1)),
+        retention: section.quantity("retention", days(1)..=days(36_500)).unwrap_or(days(400)),
+    };
     section.finish();
-    (settings, checkpoints)
+    (settings, checkpoints, archive)
 }
 
 /// Most destinations of checkpoints.
@@ -67,6 +72,10 @@ fn destination(text: Text<'_>, section: &Section<'_>, folder: &Path) -> Option<C
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+const fn days(count: u64) -> Duration {
+    Duration::from_hours(24 * count)
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A live request holds its place in the queue, so a queue that is not larger than all of them is

@@ -18,6 +18,7 @@ pub const SETTINGS: AuditSettings = AuditSettings {
     queue_records_max: 10_000,
     flush_interval: Duration::from_millis(1),
     segment_bytes_max: 3000,
+    segment_age_max: Duration::from_hours(1),
     on_failure: OnFailure::Gap,
     denials_per_source: 1_000_000,
 };

@@ -1,0 +1,137 @@
+//! The key in force, and the one that is to follow it: whoever wants another asks here, the writer hands over at the
+//! beginning of a file, and whatever else signs takes the one in force.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::proof::key::{KeyError, SigningKey};
+use super::proof::lines::Control;
+use super::reader::{LineReader, Step};
+use super::segment::SegmentName;
+
+/// The keys of one data directory. Shared by the writer and whoever signs beside it.
+#[derive(Debug)]
+pub struct Keys {
+    home: PathBuf,
+    pair: Mutex<Pair>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Pair {
+    current: Arc<SigningKey>,
+    next: Option<Arc<SigningKey>>,
+}
+
+impl Keys {
+    /// The keys in `home`, for the log in `directory` with these files. A change of the key that was cut short is finished
+    /// where the log has it already, and else goes on with the next file.
+    pub fn open(
+        home: &Path,
+        node: &str,
+        directory: &Path,
+        files: &[SegmentName],
+    ) -> Result<Self, KeyError> {
+        let mut current = SigningKey::in_directory(home, node)?;
+        let mut next = SigningKey::next_in(home, current.public.name())?;
+        let signed_by = |key: &SigningKey| key_of_last_file(directory, files) == Some(key.public.to_string());
+        if let Some(key) = next.take_if(|key| signed_by(key)) {
+            key.adopt_in(home)?;
+            current = key;
+        }
+        let pair = Pair { current: Arc::new(current), next: next.map(Arc::new) };
+        Ok(Self { home: home.into(), pair: Mutex::new(pair), changed: Condvar::new() })
+    }
+
+    pub fn current(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.lock().current)
+    }
+
+    /// The key that the next file is to be signed with.
+    pub fn next(&self) -> Option<Arc<SigningKey>> {
+        self.lock().next.clone()
+    }
+
+    /// From now on the next key is the one in force: a file that it signs is on the medium.
+    pub fn adopt_next(&self) -> Result<(), KeyError> {
+        let mut pair = self.lock();
+        if let Some(next) = &pair.next {
+            next.adopt_in(&self.home)?;
+            pair.current = Arc::clone(next);
+            pair.next = None;
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Has the log handed over to a new key, unless one is on its way. `ask` tells the writer. It waits until that is done.
+    pub fn rotate(&self, ask: impl FnOnce(), patience: Duration) -> Result<Rotated, RotateError> {
+        let mut pair = self.lock();
+        let old = Arc::clone(&pair.current);
+        if pair.next.is_none() {
+            let next = SigningKey::make_next_in(&self.home, old.public.name());
+            pair.next = Some(Arc::new(next.map_err(RotateError::Key)?));
+        }
+        ask();
+        let is_old = |pair: &mut Pair| pair.current.public == old.public;
+        let waited = self.changed.wait_timeout_while(pair, patience, is_old);
+        let (pair, timer) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timer.timed_out() {
+            return Err(RotateError::Late);
+        }
+        Ok(Rotated { from: old.public.to_string(), to: pair.current.public.to_string() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pair> {
+        self.pair.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the key that is to follow the one in `home`, for a log that is not open: the next to open it hands over.
+pub fn make_next(home: &Path, node: &str) -> Result<Rotated, KeyError> {
+    let current = SigningKey::in_directory(home, node)?;
+    let next = SigningKey::make_next_in(home, current.public.name())?;
+    Ok(Rotated { from: current.public.to_string(), to: next.public.to_string() })
+}
+
+/// What the last file that has one whole line says signs it.
+fn key_of_last_file(directory: &Path, files: &[SegmentName]) -> Option<String> {
+    files.iter().rev().find_map(|file| {
+        let mut reader = LineReader::of(directory, *file).ok()?;
+        let Ok(Step::Line(line)) = reader.step() else { return None };
+        match Control::parse(line)? {
+            Control::Segment(segment) => Some(segment.key.into()),
+            Control::Commit(_) | Control::Checkpoint(_) => None,
+        }
+    })
+}
+
+/// The public keys, before and after.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rotated {
+    pub from: String,
+    pub to: String,
+}
+
+/// Why the key is not another.
+#[derive(Debug)]
+pub enum RotateError {
+    Key(KeyError),
+    /// The disk refuses; the log hands over when it does so no more.
+    Late,
+}
+
+impl fmt::Display for RotateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(error) => write!(f, "{error}"),
+            Self::Late => f.write_str(
+                "the log could not hand over to the new key in time; it does so as soon as its disk works",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RotateError {}

@@ -1,0 +1,173 @@
+//! From one key to the next: a statement that both sign, and the keys of a log that follow from its statements.
+
+use openssl::error::ErrorStack;
+
+use crate::audit::segment::SegmentName;
+use crate::model::time::UnixMicros;
+
+use super::key::{PublicKey, SigningKey};
+use super::note::{self, NoteError};
+use super::statement::Text;
+
+/// From this file on another key signs.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    node: Box<str>,
+    pub from: PublicKey,
+    pub to: PublicKey,
+    pub file: SegmentName,
+    time: UnixMicros,
+}
+
+impl Handover {
+    fn text(&self) -> String {
+        let Self { node, from, to, file, time } = self;
+        format!(
+            "onegate.dev/audit/{node}/key\nfrom {from}\nto {to}\nfile {file}\ntime {time}\n"
+        )
+    }
+
+    /// The note that begins `file`.
+    pub fn sign(
+        node: &str,
+        (old, new): (&SigningKey, &SigningKey),
+        file: SegmentName,
+        time: UnixMicros,
+    ) -> Result<String, ErrorStack> {
+        let (from, to) = (old.public.clone(), new.public.clone());
+        let handover = Self { node: node.into(), from, to, file, time };
+        note::sign(&handover.text(), &[old, new])
+    }
+
+    /// Reads a note that both keys signed.
+    pub fn open(note: &str) -> Result<Self, NoteError> {
+        let handover = Self::parse(note).ok_or(NoteError::NotInForm)?;
+        note::check(note, &handover.text(), &[&handover.from, &handover.to])?;
+        Ok(handover)
+    }
+
+    fn parse(note: &str) -> Option<Self> {
+        let mut text = Text::of(note, "key")?;
+        let from = PublicKey::parse(text.named("from")?)?;
+        let to = PublicKey::parse(text.named("to")?)?;
+        let file = SegmentName::parse(text.named("file")?)?;
+        let time = text.time("time")?;
+        Some(Self { node: text.node, from, to, file, time })
+    }
+}
+
+/// The keys of a log, one after the other.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    first: PublicKey,
+    /// From which file on each is in force.
+    later: Vec<(SegmentName, PublicKey)>,
+}
+
+impl Keyring {
+    pub const fn of_one(key: PublicKey) -> Self {
+        Self { first: key, later: Vec::new() }
+    }
+
+    /// The keys that follow from one that is trusted, before and after it. None when these statements do not lead from
+    /// one to the next, or are not about that key.
+    pub fn new(trusted: &PublicKey, mut handovers: Vec<Handover>) -> Option<Self> {
+        handovers.sort_by_key(|handover| handover.file);
+        let Some(first) = handovers.first().map(|handover| handover.from.clone()) else {
+            return Some(Self::of_one(trusted.clone()));
+        };
+        let mut ring = Self::of_one(first);
+        for Handover { from, to, file, .. } in handovers {
+            if *ring.last() != from {
+                return None;
+            }
+            ring.later.push((file, to));
+        }
+        let holds_trusted = ring.all().any(|key| key == trusted);
+        holds_trusted.then_some(ring)
+    }
+
+    fn last(&self) -> &PublicKey {
+        self.later.last().map_or(&self.first, |(_, key)| key)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &PublicKey> {
+        std::iter::once(&self.first).chain(self.later.iter().map(|(_, key)| key))
+    }
+
+    /// The key that signs a file.
+    pub fn of(&self, file: SegmentName) -> &PublicKey {
+        let in_force = self.later.iter().rev().find(|(from, _)| *from <= file);
+        in_force.map_or(&self.first, |(_, key)| key)
+    }
+
+    /// Whether one of them signed the note of this text.
+    pub fn check(&self, note: &str, text: &str) -> Result<(), NoteError> {
+        let checks = self.all().map(|key| note::check(note, text, &[key]));
+        let mut worst = Err(NoteError::OtherKey);
+        for check in checks {
+            match check {
+                Err(NoteError::OtherKey) => {}
+                Ok(()) => return Ok(()),
+                Err(_) => worst = check,
+            }
+        }
+        worst
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::Directory;
+
+    fn key() -> SigningKey {
+        SigningKey::in_directory(Directory::new().path(), "gate-1").expect("a key")
+    }
+
+    fn file(number: u32) -> SegmentName {
+        let name = format!("20261121T210748Z-1f2e3d4c-{number:06}.jsonl");
+        SegmentName::parse(&name).expect("a name")
+    }
+
+    #[test]
+    fn keys_follow_from_each_other_in_both_directions() {
+        let keys = [key(), key(), key(), key()];
+        let hand = |old: usize, new: usize, number| {
+            let note = Handover::sign("gate-1", (&keys[old], &keys[new]), file(number), UnixMicros(1));
+            Handover::open(&note.expect("signs")).expect("opens")
+        };
+        let handovers = vec![hand(1, 2, 7), hand(0, 1, 3)];
+        for trusted in 0..3 {
+            let ring = Keyring::new(&keys[trusted].public, handovers.clone()).expect("follows");
+            for (number, expected) in [(1, 0), (2, 0), (3, 1), (6, 1), (7, 2), (100, 2)] {
+                assert_eq!(*ring.of(file(number)), keys[expected].public, "{trusted} {number}");
+            }
+        }
+        assert!(Keyring::new(&keys[3].public, handovers.clone()).is_none(), "not of this log");
+        let broken = vec![hand(0, 1, 3), hand(2, 3, 7)];
+        assert!(Keyring::new(&keys[0].public, broken).is_none());
+    }
+
+    #[test]
+    fn both_keys_must_have_signed() {
+        let (old, new) = (key(), key());
+        let note = Handover::sign("gate-1", (&old, &new), file(2), UnixMicros(1)).expect("signs");
+        Handover::open(&note).expect("opens");
+        let mut lines: Vec<&str> = note.lines().collect();
+        let by_new = lines.pop().expect("a line");
+        let check = |lines: &[&str], expected: NoteError| {
+            let note = lines.iter().flat_map(|line| [*line, "\n"]).collect::<String>();
+            assert_eq!(Handover::open(&note).expect_err("not good"), expected);
+        };
+        check(&lines, NoteError::NotInForm);
+        let by_old = lines.pop().expect("a line");
+        check(&[&lines[..], &[by_new, by_old]].concat(), NoteError::OtherKey);
+        check(&[&lines[..], &[by_old, by_new, by_new]].concat(), NoteError::NotInForm);
+        let other = file(3).to_string();
+        let moved = lines.iter().map(|line| if line.starts_with("file") { format!("file {other}") } else { (*line).into() });
+        let moved: Vec<String> = moved.collect();
+        let moved: Vec<&str> = moved.iter().map(|line| &**line).chain([by_old, by_new]).collect();
+        check(&moved, NoteError::BadSignature);
+    }
+}

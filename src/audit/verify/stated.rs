@@ -1,0 +1,138 @@
+//! What the manifest states, and the files say of keys: whether it is signed, and true as far as that can be seen.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use crate::audit::completeness::counted;
+use crate::audit::manifest::{MANIFEST_FILE, Manifest};
+use crate::audit::proof::handover::{Handover, Keyring};
+use crate::audit::proof::key::PublicKey;
+use crate::audit::proof::lines::Control;
+use crate::audit::proof::statement::Deleted;
+use crate::audit::proof::tree::Hash;
+use crate::audit::reader::{LineReader, Step};
+use crate::audit::sealed::content;
+use crate::audit::segment::SegmentName;
+
+use super::{Check, Report};
+
+/// What is known before the first line is checked.
+pub struct Stated {
+    pub keys: Keyring,
+    /// Only where it is signed, and the files were old enough.
+    pub deleted: Option<Deleted>,
+    manifest: Manifest,
+    /// Files that are there in sealed form only.
+    sealed: BTreeSet<SegmentName>,
+}
+
+impl Stated {
+    pub fn read(
+        directory: &Path,
+        key: &PublicKey,
+        names: &[SegmentName],
+        report: &mut Report,
+    ) -> io::Result<Self> {
+        let manifest = Manifest::read(directory)?;
+        for line in &manifest.unreadable {
+            report.problem(MANIFEST_FILE, *line, "this is no statement of this version");
+        }
+        let mut handovers: Vec<Handover> =
+            manifest.handovers.iter().map(|stated| stated.says.clone()).collect();
+        for name in names.iter().filter(|name| !manifest.has_deleted(**name)) {
+            handovers.extend(handover(directory, *name));
+        }
+        let keys = Keyring::new(key, handovers).unwrap_or_else(|| {
+            let what = "the keys of this log do not lead from one to the next, or the key to trust is none of them";
+            report.problem(MANIFEST_FILE, 1, what);
+            Keyring::of_one(key.clone())
+        });
+        let deleted = deleted(&manifest, &keys, names, report);
+        let sealed = names.iter().filter(|name| !name.path(directory).exists()).copied().collect();
+        Ok(Self { keys, deleted, manifest, sealed })
+    }
+
+    pub fn has_deleted(&self, file: SegmentName) -> bool {
+        self.deleted.as_ref().is_some_and(|deleted| file < deleted.before)
+    }
+
+    /// Whether a file that begins a boot, with that line, is where the log went on after others were deleted; no other
+    /// file is asked of.
+    pub fn goes_on_with(&self, file: SegmentName, line: &[u8]) -> bool {
+        let is_so = |deleted: &Deleted| file != deleted.before || Hash::of_line(line) == deleted.leaf;
+        self.deleted.as_ref().is_none_or(is_so)
+    }
+
+    /// The name of a file as it is there.
+    pub fn shown(&self, file: SegmentName) -> String {
+        let name = file.to_string();
+        if self.sealed.contains(&file) { name.replace(".jsonl", ".parquet") } else { name }
+    }
+}
+
+/// What is said of files that were deleted.
+fn deleted(
+    manifest: &Manifest,
+    keys: &Keyring,
+    names: &[SegmentName],
+    report: &mut Report,
+) -> Option<Deleted> {
+    let stated = manifest.deleted.as_ref()?;
+    let says = &stated.says;
+    if let Err(error) = keys.check(&stated.note, &says.text()) {
+        report.problem(MANIFEST_FILE, stated.line, format!("this statement is not good: {error}"));
+        return None;
+    }
+    if !says.is_due() {
+        let what = "files were deleted that were not as old as this statement says they must be";
+        report.problem(MANIFEST_FILE, stated.line, what);
+    }
+    if !names.contains(&says.before) {
+        let what = format!("the log goes on with {}, which is missing", says.before);
+        report.problem(MANIFEST_FILE, stated.line, what);
+    }
+    let Deleted { before, files, records, last, retention_seconds, .. } = says;
+    let (files, records) = (counted(*files, "file"), counted(*records, "record"));
+    report.notes.push(format!(
+        "{files} with {records} until {last} were deleted, {} after their last record: the log begins with {before}",
+        counted(retention_seconds / 86_400, "day"),
+    ));
+    let left = names.iter().filter(|name| **name < says.before).count();
+    if left > 0 {
+        report.notes.push(format!("{} of these are still there", counted(left as u64, "file")));
+    }
+    Some(says.clone())
+}
+
+/// What a file says of a change of the key, if it begins with that and both signed it.
+fn handover(directory: &Path, name: SegmentName) -> Option<Handover> {
+    let mut reader = LineReader::of(directory, name).ok()?;
+    let Ok(Step::Line(line)) = reader.step() else { return None };
+    let Control::Segment(segment) = Control::parse(line)? else { return None };
+    let handover = Handover::open(segment.handover.as_deref()?).ok()?;
+    (handover.file == name).then_some(handover)
+}
+
+impl Check<'_> {
+    /// A sealed file must be the one that the manifest states.
+    pub(super) fn check_if_sealed(&mut self, file: SegmentName) -> io::Result<()> {
+        if !self.stated.sealed.contains(&file) {
+            return Ok(());
+        }
+        self.report.sealed += 1;
+        let Some(stated) = self.stated.manifest.sealed.get(&file) else {
+            self.told(file, 1, "the manifest does not state that this file was sealed");
+            return Ok(());
+        };
+        if let Err(error) = self.keys.check(&stated.note, &stated.says.text()) {
+            let what = format!("this statement is not good: {error}");
+            self.report.problem(MANIFEST_FILE, stated.line, what);
+        }
+        if content(File::open(file.sealed_path(self.directory))?)? != stated.says.sealed {
+            self.told(file, 1, "this is not the file that was sealed: it was changed");
+        }
+        Ok(())
+    }
+}

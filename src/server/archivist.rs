@@ -1,0 +1,89 @@
+//! The thread that looks after finished files of the audit: it asks the archive to seal and delete what is due, and gives
+//! way to everything else on the machine.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::IntCounter;
+
+use super::ticker::Ticker;
+use crate::audit::archive::{Archive, Looked};
+use crate::audit::keys::Keys;
+use crate::audit::{self, AuditLog};
+use crate::clock;
+use crate::model::snapshot::Current;
+use crate::model::time::MonoNs;
+
+/// Until dropped.
+pub struct Archivist {
+    archive: Arc<Archive>,
+    _ticker: Ticker,
+}
+
+/// What it needs of the gate.
+pub struct Parts {
+    pub keys: Arc<Keys>,
+    pub log: AuditLog,
+    /// Says how long files stay.
+    pub running: Arc<Current>,
+    pub failures: IntCounter,
+}
+
+impl Archivist {
+    pub fn start(data_dir: &Path, node: &str, parts: Parts) -> io::Result<Self> {
+        let Parts { keys, log, running, failures } = parts;
+        let archive = Arc::new(Archive::new(&audit::directory(data_dir), node, keys, log));
+        let next = Mutex::new(MonoNs(0));
+        let look = {
+            let archive = Arc::clone(&archive);
+            move || {
+                let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = clock::now();
+                if now.mono < *next {
+                    return;
+                }
+                yield_to_others();
+                let settings = running.load().policy.archive;
+                let pause = match archive.look(settings, now.wall) {
+                    Ok(Looked::Worked) => Duration::ZERO,
+                    Ok(Looked::Done) => (settings.seal_after / 4).clamp(TICK, PAUSE_MAX),
+                    Err(error) => {
+                        failures.inc();
+                        log::error!("audit: finished files are not looked after: {error}");
+                        PAUSE_MAX
+                    }
+                };
+                *next = now.mono.after(pause);
+            }
+        };
+        let ticker = Ticker::start("onegate-archive", TICK, look)?;
+        Ok(Self { archive, _ticker: ticker })
+    }
+}
+
+impl Drop for Archivist {
+    fn drop(&mut self) {
+        self.archive.stop();
+    }
+}
+
+impl fmt::Debug for Archivist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Archivist")
+    }
+}
+
+/// Linux keeps niceness for each thread.
+fn yield_to_others() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICEST) {
+        log::debug!("the archive runs as everything else does: {error}");
+    }
+}
+
+const TICK: Duration = Duration::from_millis(250);
+/// Between two looks at the files.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
+const NICEST: i32 = 19;
