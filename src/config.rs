@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::policy::Policy;
+use compile::Beside;
 use diagnostic::{Diagnostics, Problems};
+use kept::Texts;
 use keys::Keys;
 use source::Source;
 
@@ -18,6 +20,7 @@ mod compile;
 pub mod diagnostic;
 mod excerpt;
 mod include;
+pub mod kept;
 mod keys;
 mod names;
 mod restart;
@@ -35,6 +38,8 @@ pub use restart::restart_needed;
 pub struct Loaded {
     pub policy: Policy,
     pub warnings: Diagnostics,
+    /// As it was read, to be kept.
+    pub texts: Texts,
     /// The main file, then what it includes.
     pub files: Vec<PathBuf>,
     /// Every key that the files could have set in the sections they have, by its path
@@ -65,11 +70,15 @@ fn load_from(main: Source) -> Result<Loaded, Diagnostics> {
     let (sources, found) = include::read(main, &keys);
     let problems = Problems::new(&sources);
     problems.take(found);
-    let policy = compile::policy(&sources, &problems, &keys);
+    let beside = Beside::In(sources.folder());
+    let policy = compile::policy(&sources, beside, &problems, &keys);
     let diagnostics = problems.finish();
     let files = sources.iter().map(|source| source.path.clone()).collect();
     match policy {
-        Some(policy) => Ok(Loaded { policy, warnings: diagnostics, files, keys: keys.into_list() }),
+        Some(policy) => {
+            let (warnings, keys) = (diagnostics, keys.into_list());
+            Ok(Loaded { policy, warnings, texts: Texts::of(sources), files, keys })
+        }
         None => Err(diagnostics),
     }
 }

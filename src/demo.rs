@@ -69,7 +69,7 @@ pub fn start(
     let config = write_config(&data_dir, listen, metrics, upstream).map_err(DemoError::Io)?;
     let source = Source { path: config.clone(), data_dir: Some(data_dir.clone()) };
     let loaded = source.load().map_err(|problems| DemoError::Config(problems.to_string()))?;
-    let running = server::start(loaded.policy, source).map_err(DemoError::Start)?;
+    let running = server::start(loaded, source).map_err(DemoError::Start)?;
     let url = running.listeners.first().map_or(listen, |listener| listener.address);
     let clients = CLIENTS.iter().map(|spec| spec.make(&running)).collect::<Result<_, _>>()?;
     Ok(Demo { url, data_dir, config, clients, running })

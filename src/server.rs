@@ -6,6 +6,7 @@
 
 mod archivist;
 mod gauges;
+mod keep;
 mod life;
 mod listen;
 mod reload;
@@ -30,6 +31,7 @@ use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, RotateKey, SOCKET_FILE};
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
+use crate::config::Loaded;
 use crate::counters::{self, Counters, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
@@ -49,6 +51,7 @@ use crate::request;
 
 use self::archivist::Archivist;
 use self::gauges::LiveGauges;
+pub use self::keep::keep;
 use self::listen::Bound;
 pub use self::reload::{Reloader, Source};
 use self::rotation::{LOOK_EVERY, Rotation};
@@ -76,10 +79,12 @@ pub struct Running {
     _lookout: Lookout,
 }
 
-/// Starts a gate on a policy that was loaded from `source`. When this returns, it serves.
-pub fn start(policy: Policy, source: Source) -> Result<Running, StartError> {
-    let policy = Arc::new(policy);
+/// Starts a gate on a config that was loaded from `source`. When this returns, it serves.
+pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
+    let policy = Arc::new(loaded.policy);
     let store = Store::open(&policy.server.data_dir).map_err(StartError::Store)?;
+    // Before the first record names it.
+    drop(keep(&loaded.texts, &policy.server.data_dir));
     let bound = listen::bind(&policy.listeners).map_err(StartError::Listener)?;
     let metrics_socket = serve::bind(policy.metrics.address)
         .map_err(|error| StartError::Metrics { address: policy.metrics.address, error })?;

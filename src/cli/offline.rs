@@ -21,7 +21,10 @@ struct Offline {
 
 /// Loads the config and opens the audit. The caller holds the store's lock.
 pub fn open(source: &Source, data_dir: &Path) -> Result<(Arc<Policy>, Arc<dyn ActSink>), Failure> {
-    let policy = source.load().map_err(|problems| Failure::config(&problems))?.policy;
+    let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
+    // Its acts name this config. Why it was not kept is in the log.
+    drop(server::keep(&loaded.texts, data_dir));
+    let policy = loaded.policy;
     let directory = audit::directory(data_dir);
     let opened = audit::open(&directory, data_dir, policy.audit, &server::node(), |_| {});
     let (log, recorder) = opened.map_err(|error| Failure::plain(Exit::NotDone, error))?;

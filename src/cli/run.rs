@@ -18,7 +18,7 @@ pub fn run(source: Source, output: &mut Output<'_>) -> Result<(), Failure> {
     let out: &mut dyn Write =
         if log == Some(&AccessLogPath::Stdout) { &mut aside } else { &mut output.out };
     write!(out, "{}", loaded.warnings)?;
-    let running = server::start(loaded.policy, source.clone()).map_err(failed)?;
+    let running = server::start(loaded, source.clone()).map_err(failed)?;
     for Listening { name, address, scheme } in &running.listeners {
         writeln!(out, "listener {name} on {}://{address}", scheme.as_str())?;
     }

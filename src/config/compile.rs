@@ -5,6 +5,7 @@ use super::diagnostic::Problems;
 use super::keys::Keys;
 use super::source::Sources;
 use crate::model::policy::Policy;
+pub(super) use beside::Beside;
 use files::Files;
 use trust::TrustFiles;
 
@@ -12,6 +13,7 @@ mod access_log;
 mod apis;
 mod audit;
 mod balancing;
+mod beside;
 mod certificates;
 mod files;
 mod hosts;
@@ -30,7 +32,12 @@ mod trust;
 mod upstreams;
 
 /// The policy that the files describe; None when a problem was an error.
-pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) -> Option<Policy> {
+pub(super) fn policy(
+    sources: &Sources,
+    beside: Beside<'_>,
+    problems: &Problems<'_>,
+    keys: &Keys,
+) -> Option<Policy> {
     let documents = syntax::parse(sources, problems);
     let mut files = Files::open(&documents, problems, keys);
 
@@ -38,17 +45,17 @@ pub(super) fn policy(sources: &Sources, problems: &Problems<'_>, keys: &Keys) ->
     let (audit, checkpoints, archive) = audit::audit(files.section("audit"), &server, sources.folder());
     let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
-    let listeners = listeners::listeners(&mut files, metrics.address, sources.folder());
+    let listeners = listeners::listeners(&mut files, metrics.address, beside);
     let anonymous = limits::anonymous(files.section("limits"));
     let plans = plans::plans(&mut files);
 
-    let trust = TrustFiles::new(sources.folder());
+    let trust = TrustFiles::new(beside);
     let mut upstream_names = files.names("upstream");
     let mut operation_ids = files.names("operation");
     let upstreams = upstreams::upstreams(&mut files, &mut upstream_names, &trust);
     let products = products::products(&mut files);
     let referred = apis::Referred { upstreams: &upstream_names, products: &products };
-    let apis = apis::apis(&mut files, sources.folder(), referred, &mut operation_ids);
+    let apis = apis::apis(&mut files, beside, referred, &mut operation_ids);
     products.check(&operation_ids, problems);
     plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);

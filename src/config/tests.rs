@@ -16,6 +16,7 @@ use super::*;
 use crate::model::api::{Api, HostIndex, Methods, Operation};
 
 mod certificates;
+mod kept;
 mod reference;
 
 /// The only way from a config to its outcome as text.

@@ -16,6 +16,7 @@ use crate::inventory::store::Asked;
 use crate::metrics::Metrics;
 use crate::model::policy::Policy;
 
+use super::keep::keep;
 use super::rotation::Rotation;
 
 /// Where the config comes from, and what a command line puts over it.
@@ -82,6 +83,8 @@ impl Reloader {
         let policy = Arc::new(loaded.policy);
         let adopted = self.access_log.adopt(policy.access_log.as_ref());
         adopted.map_err(|error| format!("[access_log]: cannot write to {error}\n"))?;
+        // Before a record can name it.
+        let kept = keep(&loaded.texts, &policy.server.data_dir);
         // Before the swap, so that the first request under it finds addresses.
         self.shared.upstreams.adopt(&policy.upstreams);
         self.shared.upstreams.resolve_and_wait();
@@ -90,6 +93,7 @@ impl Reloader {
                 self.rotation.adopt(certificates);
                 self.shared.audit.reloaded();
                 let mut done = loaded.warnings.to_string();
+                done += &kept.err().map(|told| told + "\n").unwrap_or_default();
                 done += &format!(
                     "config {} is in force; {} live requests ended",
                     policy.digest, ended.requests

@@ -1,11 +1,11 @@
 //! `[[api]]`: published operations behind one upstream.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::super::names::Names;
 use super::super::section::{self, Section};
 use super::super::unit::Bytes;
+use super::beside::Beside;
 use super::files::Files;
 use super::hosts::{self, Host};
 use super::operations::{self, Draft};
@@ -37,7 +37,7 @@ pub(super) struct Referred<'a, 's> {
 /// What an api refers to and adds to.
 struct Known<'a, 's> {
     referred: Referred<'a, 's>,
-    folder: &'a Path,
+    beside: Beside<'a>,
     operation_ids: &'a mut Names,
     /// Whether a product may list operations where nobody could read it.
     partial: bool,
@@ -46,13 +46,13 @@ struct Known<'a, 's> {
 /// In config order.
 pub(super) fn apis(
     files: &mut Files<'_>,
-    folder: &Path,
+    beside: Beside<'_>,
     referred: Referred<'_, '_>,
     operation_ids: &mut Names,
 ) -> Vec<Published> {
     let mut names = files.names("api");
     let sections = files.tables("api", APIS_MAX);
-    let mut known = Known { referred, folder, operation_ids, partial: files.partial };
+    let mut known = Known { referred, beside, operation_ids, partial: files.partial };
     let read = |section| api(section, &mut names, &mut known);
     sections.into_iter().filter_map(read).collect()
 }
@@ -76,7 +76,7 @@ fn api(
     let rules = shape::rules(&mut section).boxed();
     let shape = shape::of_api(&mut section).boxed();
     let operation_ids = &mut *known.operation_ids;
-    let drafts = operations::operations(&mut section, name.as_ref(), known.folder, operation_ids);
+    let drafts = operations::operations(&mut section, name.as_ref(), known.beside, operation_ids);
     let upstream = upstream(&mut section, known.referred.upstreams, &drafts);
     let problems = section.problems;
     section.finish();

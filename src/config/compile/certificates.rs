@@ -9,16 +9,17 @@ use super::super::certificate::{self, Unusable};
 use super::super::diagnostic::Problems;
 use super::super::section::{Section, Text};
 use super::super::source::Place;
+use super::beside::Beside;
 use crate::clock;
 use crate::model::certificate::{Certificate, CertificateFiles, conflicts};
 
 /// Most certificates of one listener.
 const CERTIFICATES_MAX: usize = 64;
 
-/// Every pair; None when one of them cannot be used, or none is there.
+/// Every pair; None when one of them cannot be used or is not read, or none is there.
 pub(super) fn certificates(
     section: &mut Section<'_>,
-    folder: &Path,
+    beside: Beside<'_>,
 ) -> Option<Box<[CertificateFiles]>> {
     let sections = section.tables("certificates");
     let at = section.place("certificates")?;
@@ -28,21 +29,21 @@ pub(super) fn certificates(
         problems.error(at, message, "write [{ cert = \"tls.crt\", key = \"tls.key\" }]");
     }
     let places: Vec<_> = sections.iter().map(|section| section.at).collect();
-    let read = sections.into_iter().map(|section| pair(section, folder));
+    let read = sections.into_iter().map(|section| pair(section, beside));
     let pairs: Option<Vec<_>> = read.collect::<Vec<_>>().into_iter().collect();
     let pairs = pairs.filter(|pairs| !pairs.is_empty())?;
     compare(&pairs, &places, problems);
     Some(pairs.into())
 }
 
-fn pair(mut section: Section<'_>, folder: &Path) -> Option<CertificateFiles> {
+fn pair(mut section: Section<'_>, beside: Beside<'_>) -> Option<CertificateFiles> {
     section.need("cert", "cert = \"tls.crt\"");
     section.need("key", "key = \"tls.key\"");
     let (cert_at, key_at) = (section.text("cert"), section.text("key"));
     let problems = section.problems;
     section.finish();
     let (cert_at, key_at) = (cert_at?, key_at?);
-    let (cert, key) = (folder.join(cert_at.text), folder.join(key_at.text));
+    let (cert, key) = (beside.path(cert_at.text)?, beside.path(key_at.text)?);
     match certificate::read(&cert, &key) {
         Ok(loaded) => {
             warn_of_dates(&loaded, cert_at, problems);

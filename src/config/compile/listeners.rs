@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use super::super::names::Names;
 use super::super::section::Section;
 use super::super::source::Place;
+use super::beside::Beside;
 use super::certificates;
 use super::files::Files;
 use super::server::socket_address;
@@ -18,7 +18,7 @@ const LISTENERS_MAX: usize = 64;
 pub(super) fn listeners(
     files: &mut Files<'_>,
     metrics: SocketAddr,
-    folder: &Path,
+    beside: Beside<'_>,
 ) -> Box<[Listener]> {
     let mut names = files.names("listener");
     let mut addresses = Addresses { metrics, taken: BTreeMap::new() };
@@ -27,7 +27,7 @@ pub(super) fn listeners(
         let fix = "add [[listener]] with a name and an address";
         files.problems().error_in_main("there is no listener", fix);
     }
-    let read = |section| listener(section, &mut names, &mut addresses, folder);
+    let read = |section| listener(section, &mut names, &mut addresses, beside);
     sections.into_iter().filter_map(read).collect()
 }
 
@@ -35,7 +35,7 @@ fn listener(
     mut section: Section<'_>,
     names: &mut Names,
     addresses: &mut Addresses,
-    folder: &Path,
+    beside: Beside<'_>,
 ) -> Option<Listener> {
     let name = section.name("name");
     if let Some(name) = &name {
@@ -50,7 +50,7 @@ fn listener(
     let is_tls = !section.lacks("tls");
     let http2 = section.flag("http2").unwrap_or(is_tls);
     let health_path = health_path(&mut section);
-    let tls = tls(section.table("tls"), is_tls, folder);
+    let tls = tls(section.table("tls"), is_tls, beside);
     section.finish();
     // A listener that was to have TLS must not be made without.
     (tls.is_some() == is_tls).then_some(())?;
@@ -68,11 +68,11 @@ fn health_path(section: &mut Section<'_>) -> Option<Box<str>> {
     Some(text.text.into())
 }
 
-fn tls(mut section: Section<'_>, is_there: bool, folder: &Path) -> Option<TlsSettings> {
+fn tls(mut section: Section<'_>, is_there: bool, beside: Beside<'_>) -> Option<TlsSettings> {
     section.need("certificates", "certificates = [{ cert = \"tls.crt\", key = \"tls.key\" }]");
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     let min_version = section.choice("min_version", &versions).unwrap_or(TlsVersion::Tls12);
-    let certificates = certificates::certificates(&mut section, folder);
+    let certificates = certificates::certificates(&mut section, beside);
     section.finish();
     is_there.then_some(TlsSettings { min_version, certificates: certificates? })
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::super::names::Names;
@@ -10,6 +9,7 @@ use super::super::section::{Named, Section, Text};
 use super::super::source::Place;
 use super::super::suggest;
 use super::super::unit::Bytes;
+use super::beside::Beside;
 use super::shape;
 use crate::model::api::{ApiFacts, Durability, Methods, Operation};
 use crate::model::id::{ApiName, OperationId, ProductName, Scope, kind};
@@ -71,7 +71,7 @@ impl Draft {
 pub(super) fn operations(
     section: &mut Section<'_>,
     api: Option<&ApiName>,
-    folder: &Path,
+    beside: Beside<'_>,
     ids: &mut Names,
 ) -> Vec<Draft> {
     if api.is_none() {
@@ -86,13 +86,13 @@ pub(super) fn operations(
         let fix = "add [[api.operation]] with an id, methods and a path";
         section.problems.error(section.at, "the api has no operations", fix);
     }
-    sections.into_iter().filter_map(|section| operation(section, api, folder, ids)).collect()
+    sections.into_iter().filter_map(|section| operation(section, api, beside, ids)).collect()
 }
 
 fn operation(
     mut section: Section<'_>,
     api: Option<&ApiName>,
-    folder: &Path,
+    beside: Beside<'_>,
     ids: &mut Names,
 ) -> Option<Draft> {
     let named: Option<Named<'_, kind::Operation>> = section.name("id");
@@ -109,7 +109,7 @@ fn operation(
     let body_bytes_max = body_bytes_max.map(|bytes| bytes.0);
     let durability = section.choice("audit", &DURABILITIES).unwrap_or_default();
     let is_forwarded = section.place("redirect").or(section.place("respond")).is_none();
-    let shape = shape::of_operation(&mut section, template.as_ref(), folder).boxed();
+    let shape = shape::of_operation(&mut section, template.as_ref(), beside).boxed();
     section.finish();
     Some(Draft {
         id: id?,

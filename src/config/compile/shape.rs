@@ -1,9 +1,8 @@
 //! What an `[[api]]` and an `[[api.operation]]` say of the form of requests and responses, from
 //! text to the model. Each part has a file of its own below.
 
-use std::path::Path;
-
 use super::super::section::Section;
+use super::beside::Beside;
 use crate::model::shape::rules::Rules;
 use crate::model::shape::{OperationShape, Shape};
 use crate::model::template::Template;
@@ -37,8 +36,8 @@ pub(super) fn of_api(section: &mut Section<'_>) -> Shape {
 pub(super) fn of_operation(
     section: &mut Section<'_>,
     template: Option<&Template>,
-    folder: &Path,
+    beside: Beside<'_>,
 ) -> OperationShape {
     let (request, response) = edits::edits(section);
-    OperationShape { request, response, answer: answer::answer(section, template, folder) }
+    OperationShape { request, response, answer: answer::answer(section, template, beside) }
 }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::super::diagnostic::Problems;
 use super::super::section::Text;
 use super::super::source::Place;
+use super::beside::Beside;
 use crate::model::trust::{Certificates, Identity};
 
 /// Largest file of certificates or of a key.
@@ -30,15 +31,14 @@ const SYSTEM_ROOTS: [&str; 5] = [
 
 /// The files beside a config.
 pub(super) struct TrustFiles<'f> {
-    folder: &'f Path,
+    beside: Beside<'f>,
     /// What the system trusts, once asked for: all upstreams share it.
     system: OnceCell<Option<Certificates>>,
 }
 
 impl<'f> TrustFiles<'f> {
-    /// Paths are relative to `folder`.
-    pub(super) const fn new(folder: &'f Path) -> Self {
-        Self { folder, system: OnceCell::new() }
+    pub(super) const fn new(beside: Beside<'f>) -> Self {
+        Self { beside, system: OnceCell::new() }
     }
 
     /// The certificates of a file, at least one.
@@ -61,6 +61,9 @@ impl<'f> TrustFiles<'f> {
 
     /// What the system trusts, for a section at `at` that says nothing else.
     pub(super) fn system_roots(&self, at: Place, problems: &Problems<'_>) -> Option<Certificates> {
+        if matches!(self.beside, Beside::Unread) {
+            return None;
+        }
         let system = self.system.get_or_init(|| {
             let read = |path: &&str| parse(&read(Path::new(path)).ok()?).ok();
             SYSTEM_ROOTS.iter().find_map(read)
@@ -106,7 +109,7 @@ impl<'f> TrustFiles<'f> {
     }
 
     fn read(&self, file: Text<'_>, problems: &Problems<'_>) -> Option<(PathBuf, Vec<u8>)> {
-        let path = self.folder.join(file.text);
+        let path = self.beside.path(file.text)?;
         match read(&path) {
             Ok(bytes) => Some((path, bytes)),
             Err(error) => {

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use bytes::Bytes;
 use http::HeaderValue;
 
 use super::super::super::section::{Section, Text};
+use super::super::beside::Beside;
 use crate::model::shape::answer::Answered;
 use crate::model::shape::location::{Location, Query};
 use crate::model::template::Template;
@@ -22,14 +22,14 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(super) fn answer(
     section: &mut Section<'_>,
     template: Option<&Template>,
-    folder: &Path,
+    beside: Beside<'_>,
 ) -> Option<Answered> {
     let (redirect_at, respond_at) = (section.place("redirect"), section.place("respond"));
     if let (Some(_), Some(at)) = (redirect_at, respond_at) {
         section.problems.error(at, "the operation has a redirect as well", "take one out");
     }
     let redirect = redirect(section.table("redirect"), template);
-    let respond = respond(section.table("respond"), folder);
+    let respond = respond(section.table("respond"), beside);
     redirect.filter(|_| redirect_at.is_some()).or(respond.filter(|_| respond_at.is_some()))
 }
 
@@ -73,7 +73,7 @@ fn location(
     }
 }
 
-fn respond(mut section: Section<'_>, folder: &Path) -> Option<Answered> {
+fn respond(mut section: Section<'_>, beside: Beside<'_>) -> Option<Answered> {
     section.need("status", "status = 200");
     let status = section.integer("status", 200..=599_u16);
     let body = section.text("body");
@@ -92,7 +92,7 @@ fn respond(mut section: Section<'_>, folder: &Path) -> Option<Answered> {
                 let message = "a file does not say what it holds";
                 section.problems.error(file.at, message, "add content_type = \"text/html\"");
             }
-            (read(file, &section, folder), None)
+            (read(file, &section, beside), None)
         }
         (None, None) => (Some(Bytes::new()), None),
     };
@@ -128,8 +128,9 @@ fn media_type(text: Text<'_>, section: &Section<'_>) -> Option<HeaderValue> {
 
 /// A file's bytes, relative to the folder of the main file. They are read when the config is, and
 /// stay as they were until the next reload.
-fn read(text: Text<'_>, section: &Section<'_>, folder: &Path) -> Option<Bytes> {
-    let path = folder.join(text.text);
+fn read(text: Text<'_>, section: &Section<'_>, beside: Beside<'_>) -> Option<Bytes> {
+    // What an answer holds decides nothing.
+    let Some(path) = beside.path(text.text) else { return Some(Bytes::new()) };
     let bytes = match path.metadata() {
         // A device or a pipe might never end.
         Ok(facts) if !facts.is_file() => Err("it is not a file".to_owned()),

@@ -1,0 +1,209 @@
+//! Configs that were in force, kept by their digest, so that what was decided under one can be told
+//! when its files have long changed. A kept config is only ever compiled to judge by, never to run.
+//!
+//! One file for each: JSON with the text of all its files, the ones of `jq -j .files[].text | sha256sum`.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use ahash::AHashMap;
+use serde_json::{Value, json};
+
+use super::compile::{self, Beside};
+use super::diagnostic::{Diagnostics, Problems};
+use super::include;
+use super::keys::Keys;
+use super::source::{Source, Sources};
+use crate::model::policy::Policy;
+
+/// The text of all files of one config. It may hold what nobody else shall see, such as a field for
+/// an upstream, so it shows only their names.
+pub struct Texts(Sources);
+
+impl Texts {
+    pub(super) const fn of(sources: Sources) -> Self {
+        Self(sources)
+    }
+
+    /// Reads a config's files, and whatever else they are good for. None when the main file cannot
+    /// be read.
+    pub fn read(path: &Path) -> Option<Self> {
+        let main = Source::read(path).ok()?;
+        Some(Self(include::read(main, &Keys::default()).0))
+    }
+
+    /// As records name it.
+    pub fn digest(&self) -> Box<str> {
+        self.0.digest()
+    }
+
+    /// What these files say of who may do what. The files beside them may be gone and are not read,
+    /// and the policy neither listens nor knows an upstream: it can judge, and cannot be run.
+    pub fn to_judge_by(&self) -> Result<Policy, Diagnostics> {
+        let problems = Problems::new(&self.0);
+        let policy = compile::policy(&self.0, Beside::Unread, &problems, &Keys::default());
+        let diagnostics = problems.finish();
+        let policy = policy.ok_or(diagnostics)?;
+        Ok(Policy { listeners: Box::default(), upstreams: AHashMap::default(), ..policy })
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        let file = |source: &Source| json!({ "path": source.path.display().to_string(), "text": source.text });
+        let files: Vec<Value> = self.0.iter().map(file).collect();
+        let mut text = json!({ "digest": self.digest(), "files": files }).to_string();
+        text.push('\n');
+        text.into_bytes()
+    }
+
+    fn from_json(bytes: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        let file = |file: &Value| {
+            let path = PathBuf::from(file.get("path")?.as_str()?);
+            Some(Source::from_bytes(path, file.get("text")?.as_str()?.as_bytes()))
+        };
+        let files: Option<Vec<_>> = value.get("files")?.as_array()?.iter().map(file).collect();
+        let mut files = files?.into_iter();
+        Some(Self(Sources { main: files.next()?, included: files.collect() }))
+    }
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|source| &source.path)).finish()
+    }
+}
+
+/// The configs that a data directory keeps: each distinct one once, for as long as the log that
+/// names it.
+#[derive(Debug)]
+pub struct Kept {
+    folder: PathBuf,
+}
+
+/// Why a config is not to be had.
+#[derive(Debug)]
+pub enum NotKept {
+    Missing(PathBuf),
+    /// It is not what its name says.
+    Damaged(PathBuf),
+    Unread(PathBuf, io::Error),
+}
+
+/// Largest kept config. One has a few KiB.
+const KEPT_BYTES_MAX: u64 = 64 << 20;
+const SUFFIX: &str = ".json";
+
+impl Kept {
+    pub fn of(data_dir: &Path) -> Self {
+        Self { folder: data_dir.join("policies") }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps a config, unless it is there. When this returns it survives a power loss. One at a time
+    /// may keep: whoever holds the data directory's lock.
+    pub fn keep(&self, texts: &Texts) -> io::Result<()> {
+        let path = self.path(&texts.digest());
+        let wanted = texts.to_json();
+        if wanted.len() as u64 > KEPT_BYTES_MAX {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
+        }
+        // What a crash or a disk made of an older copy is written again.
+        if read(&path).is_ok_and(|found| found == wanted) {
+            return Ok(());
+        }
+        self.make_folder()?;
+        let fresh = self.folder.join(FRESH_FILE);
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(&wanted)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// The config with this digest.
+    pub fn find(&self, digest: &str) -> Result<Texts, NotKept> {
+        let path = self.path(digest);
+        // A digest comes from a log that anyone may have changed; it must not lead elsewhere.
+        if !is_digest(digest) {
+            return Err(NotKept::Missing(path));
+        }
+        let bytes = match read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(NotKept::Missing(path));
+            }
+            Err(error) => return Err(NotKept::Unread(path, error)),
+            Ok(bytes) => bytes,
+        };
+        let texts = Texts::from_json(&bytes).filter(|texts| *texts.digest() == *digest);
+        texts.ok_or(NotKept::Damaged(path))
+    }
+
+    /// Forgets the configs that are not wanted any more, and says how many. Wanted is what the log
+    /// still names, and what runs.
+    pub fn prune(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<usize> {
+        let mut forgotten = 0;
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            if digest.is_some_and(|digest| is_digest(digest) && !is_wanted(digest)) {
+                fs::remove_file(entry.path())?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}{SUFFIX}"))
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => made.and_then(|()| {
+                let parent = self.folder.parent().unwrap_or(Path::new("."));
+                File::open(parent)?.sync_all()
+            }),
+        }
+    }
+}
+
+/// A config on its way into the folder.
+const FRESH_FILE: &str = "fresh.tmp";
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(KEPT_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl fmt::Display for NotKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => write!(f, "there is no {}", path.display()),
+            Self::Damaged(path) => {
+                write!(f, "{} is damaged: it does not hold what its name says", path.display())
+            }
+            Self::Unread(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for NotKept {}
