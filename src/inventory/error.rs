@@ -248,6 +248,12 @@ pub enum StoreError {
         found: i64,
         known: i64,
     },
+    /// How the inventory was at this revision is not kept: its history goes from one revision to another.
+    Unknown {
+        revision: u64,
+        since: u64,
+        now: u64,
+    },
     /// A row that this program cannot have written.
     Corrupt {
         table: &'static str,
@@ -270,6 +276,11 @@ impl StoreError {
             Self::Older { .. } => {
                 "Start the gate, or list its clients: onegate client list. Either brings it up to \
                  date."
+                    .into()
+            }
+            Self::Unknown { .. } => {
+                "Look at the acts of administration in the audit: onegate audit query --surface \
+                 admin"
                     .into()
             }
             Self::Corrupt { .. } => "Put back a copy of inventory.db.".into(),
@@ -295,6 +306,11 @@ impl fmt::Display for StoreError {
             Self::Newer { found, known } => {
                 write!(f, "the inventory has schema {found}; this onegate knows up to {known}")
             }
+            Self::Unknown { revision, since, now } => write!(
+                f,
+                "the inventory of revision {revision} is not kept: its history goes from revision \
+                 {since} to {now}"
+            ),
             Self::Corrupt { table, id } => {
                 write!(f, "the inventory is damaged: row '{id}' of table {table} makes no sense")
             }

@@ -1,6 +1,7 @@
 //! The inventory on disk: one SQLite file, one holder at a time. SQL is in this file and its
 //! folder only. It keeps and finds rows; `apply` says what may be done to them.
 
+mod history;
 mod outbox;
 mod page;
 mod read;
@@ -56,15 +57,13 @@ impl Store {
 
     /// The inventory of a data directory as it is on disk, read beside whoever holds the lock.
     pub fn peek(data_dir: &Path) -> Result<Inventory, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(data_dir.join(DATABASE_FILE), flags)?;
-        match version(&connection)? {
-            SCHEMA_VERSION => read::inventory(&connection),
-            found if found < SCHEMA_VERSION => {
-                Err(StoreError::Older { found, known: SCHEMA_VERSION })
-            }
-            found => Err(StoreError::Newer { found, known: SCHEMA_VERSION }),
-        }
+        read::inventory(&look_into(data_dir)?)
+    }
+
+    /// The inventory of a data directory as it was at a revision, without the hashes of secrets. Read
+    /// beside whoever holds the lock.
+    pub fn peek_at(data_dir: &Path, revision: u64) -> Result<Inventory, StoreError> {
+        history::inventory(look_into(data_dir)?, revision)
     }
 
     /// The whole inventory, as requests see it.
@@ -106,6 +105,21 @@ impl Store {
     pub fn forget_acts(&mut self, last: LastAct) -> Result<(), StoreError> {
         outbox::forget(&self.connection, last)
     }
+
+    /// Nobody will ask any more how the inventory was before this revision.
+    pub fn forget_before(&mut self, revision: u64) -> Result<(), StoreError> {
+        history::forget_before(&self.connection, revision)
+    }
+}
+
+fn look_into(data_dir: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(data_dir.join(DATABASE_FILE), flags)?;
+    match version(&connection)? {
+        SCHEMA_VERSION => Ok(connection),
+        found if found < SCHEMA_VERSION => Err(StoreError::Older { found, known: SCHEMA_VERSION }),
+        found => Err(StoreError::Newer { found, known: SCHEMA_VERSION }),
+    }
 }
 
 /// The inventory's file in the data directory.
@@ -113,7 +127,7 @@ pub const DATABASE_FILE: &str = "inventory.db";
 const LOCK_FILE: &str = "onegate.lock";
 
 /// What `user_version` says of a database in this schema.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// FULL: a change that was answered survives a power loss.
 const PRAGMAS: &str = "
@@ -123,9 +137,8 @@ const PRAGMAS: &str = "
     PRAGMA trusted_schema = OFF;
 ";
 
-/// Times are microseconds since 1970. Scopes are a list with single spaces.
+/// Times are microseconds since 1970. Scopes are a list with single spaces. `history` adds its own.
 const SCHEMA: &str = "
-    BEGIN IMMEDIATE;
     CREATE TABLE meta (
         one      INTEGER PRIMARY KEY CHECK (one = 1),
         revision INTEGER NOT NULL
@@ -186,26 +199,26 @@ const SCHEMA: &str = "
         policy TEXT NOT NULL,
         succeeded INTEGER NOT NULL
     ) STRICT;
-    PRAGMA user_version = 2;
-    COMMIT;
 ";
 
-/// From version 1, of onegate 0.1, which knew no suspensions.
+/// From version 1, which knew no suspensions.
 const FROM_1: &str = "
-    BEGIN IMMEDIATE;
     ALTER TABLE client ADD COLUMN suspended_until INTEGER;
     ALTER TABLE credential ADD COLUMN suspended_until INTEGER;
-    PRAGMA user_version = 2;
-    COMMIT;
 ";
 
 fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    match version(connection)? {
-        0 => Ok(connection.execute_batch(SCHEMA)?),
-        1 => Ok(connection.execute_batch(FROM_1)?),
-        SCHEMA_VERSION => Ok(()),
-        newer => Err(StoreError::Newer { found: newer, known: SCHEMA_VERSION }),
-    }
+    let first = match version(connection)? {
+        0 => SCHEMA,
+        1 => FROM_1,
+        // It knew only how things are, and no history.
+        2 => "",
+        SCHEMA_VERSION => return Ok(()),
+        newer => return Err(StoreError::Newer { found: newer, known: SCHEMA_VERSION }),
+    };
+    let history = history::schema();
+    let done = format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+    Ok(connection.execute_batch(&format!("BEGIN IMMEDIATE; {first} {history} {done}"))?)
 }
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {

@@ -27,8 +27,17 @@ pub fn inventory(connection: &Connection) -> Result<Inventory, StoreError> {
 }
 
 pub fn revision(connection: &Connection) -> Result<u64, StoreError> {
-    let stored: i64 = connection.query_row("SELECT revision FROM meta", [], |row| row.get(0))?;
-    u64::try_from(stored).map_err(|_| StoreError::Corrupt { table: "meta", id: "revision".into() })
+    count(connection, "SELECT revision FROM meta", "meta")
+}
+
+/// The one number that a query finds.
+pub(super) fn count(
+    connection: &Connection,
+    sql: &str,
+    table: &'static str,
+) -> Result<u64, StoreError> {
+    let stored: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    u64::try_from(stored).map_err(|_| StoreError::Corrupt { table, id: "1".into() })
 }
 
 /// Reads single clients back from within a change.

@@ -189,7 +189,7 @@ fn a_suspension_is_only_made_longer_and_what_it_stopped_is_told_once() {
 }
 
 /// The tables of onegate 0.1, with a client, a key and a grant.
-const VERSION_1: &str = "
+pub(super) const VERSION_1: &str = "
     CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL) STRICT;
     INSERT INTO meta VALUES (1, 7);
     CREATE TABLE client (
@@ -232,7 +232,7 @@ fn an_inventory_of_the_first_release_opens_and_takes_suspensions() {
     let path = dir.path().join("inventory.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
     let error = Store::peek(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Older { found: 1, known: 2 }), "{error}");
+    assert!(matches!(error, StoreError::Older { found: 1, known: 3 }), "{error}");
     let (registry, _) = registry(&dir);
     let inventory = registry.running.load().inventory.clone();
     assert_eq!((inventory.revision, inventory.clients.len()), (7, 1));
@@ -275,10 +275,10 @@ fn a_later_schema_is_refused() {
     let dir = TempDir::default();
     drop(Store::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
-    connection.execute_batch("PRAGMA user_version = 3").unwrap();
+    connection.execute_batch("PRAGMA user_version = 4").unwrap();
     drop(connection);
     let error = Store::open(dir.path()).unwrap_err();
-    assert_eq!(error.to_string(), "the inventory has schema 3; this onegate knows up to 2");
+    assert_eq!(error.to_string(), "the inventory has schema 4; this onegate knows up to 3");
 }
 
 #[test]
