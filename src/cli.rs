@@ -15,6 +15,7 @@ mod offline;
 pub mod output;
 pub mod profile;
 mod reconcile;
+mod replay;
 pub mod revoke;
 mod rotate_key;
 mod rows;
@@ -217,7 +218,8 @@ fn audit(
         Format::Json => audit::Format::Json,
     };
     let (now, mut err) = (clock::wall(), io::stderr());
-    Ok(audit::run(command, &data_dir, format, now, &mut output.out, &mut err))
+    let place = replay::Place { data_dir: &data_dir, config: &source.path };
+    Ok(audit::run(command, place, format, now, &mut output.out, &mut err))
 }
 
 /// The directory that is named, else the config's. A config with problems is told, rather than

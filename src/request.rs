@@ -10,6 +10,7 @@ pub mod head;
 pub mod identify;
 pub mod limit;
 pub mod policy;
+pub mod replay;
 pub mod target;
 
 use std::net::IpAddr;

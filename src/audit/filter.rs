@@ -3,6 +3,7 @@
 //! A condition is checked when it is typed, by its `FromStr` or parser here, so that a misspelt one
 //! is an error and never an empty answer. A record matches when it meets all that are given.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -10,8 +11,9 @@ use ipnet::IpNet;
 
 use crate::model::api::BasePath;
 use crate::model::denial::{Denial, Failure};
-use crate::model::id::{ApiName, ClientId, CredentialId, UpstreamName};
+use crate::model::id::{ApiName, ClientId, CredentialId, RequestId, UpstreamName};
 use crate::model::record::Surface;
+use crate::model::time::UnixMicros;
 
 use super::line::Line;
 use super::period::Period;
@@ -216,6 +218,23 @@ impl FromStr for IpFilter {
 /// `--id`: what the caller saw as `X-Request-Id`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RecordId(Box<str>);
+
+impl RecordId {
+    /// When its record was made: within an hour of the time in the id, however clocks are stepped.
+    pub fn period(&self) -> Period {
+        const HOUR: i64 = 3_600_000_000;
+        let Some(id) = RequestId::parse(&self.0) else { return Period::default() };
+        let made = id.made_at().0;
+        let at = |micros| Some(UnixMicros(micros));
+        Period { from: at(made.saturating_sub(HOUR)), to: at(made.saturating_add(HOUR)) }
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl FromStr for RecordId {
     type Err = &'static str;

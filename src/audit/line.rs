@@ -21,6 +21,10 @@ use super::json::{Object, second_text};
 use super::opening::Opening;
 use super::segment::Boot;
 
+mod whole;
+
+pub use whole::Whole;
+
 /// The version of the format, a line's `v`.
 const VERSION: u64 = 1;
 

@@ -83,7 +83,7 @@ fn duration(micros: u64) -> String {
 }
 
 /// A text of a stranger, with nothing in it that a terminal would obey.
-fn shown(text: &str) -> Cow<'_, str> {
+pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }

@@ -1,4 +1,4 @@
-//! `onegate audit query` and `onegate audit tail`: the log read from its files, whether a gate runs
+//! `onegate audit`: the log read from its files, whether a gate runs
 //! or not.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -23,6 +23,7 @@ use crate::model::time::UnixMicros;
 
 use super::Exit;
 use super::reconcile::ReconcileArgs;
+use super::replay::{Place, ReplayArgs};
 use super::verify::VerifyArgs;
 
 #[derive(Debug, clap::Subcommand)]
@@ -33,6 +34,8 @@ pub enum Command {
     Tail(Conditions),
     /// Check the whole log against its proof, offline, and name every place that was changed
     Verify(VerifyArgs),
+    /// Show one record, and replay its decision with the config and the inventory of its moment
+    Explain(ReplayArgs),
     /// Compare an upstream's access log with the records, by X-Request-Id, both ways
     Reconcile(ReconcileArgs),
 }
@@ -101,17 +104,19 @@ pub enum Format {
 /// Rows go to `out`; the sentence on completeness, and errors, to `err`.
 pub fn run(
     command: &Command,
-    data_dir: &Path,
+    place: Place<'_>,
     format: Format,
     now: UnixMicros,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Exit {
+    let data_dir = place.data_dir;
     let directory = audit::directory(data_dir);
     let ended = match command {
         Command::Query(conditions) => query(conditions, &directory, format, now, out),
         Command::Tail(conditions) => tail(conditions, &directory, format, now, out).map(|()| None),
         Command::Verify(args) => return args.run(data_dir, format, out, err),
+        Command::Explain(args) => return args.run(place, format, out, err),
         Command::Reconcile(args) => return args.run(data_dir, format, out, err),
     };
     let (exit, told) = match ended {
@@ -259,7 +264,8 @@ mod tests {
         let line = Line::try_parse_from([&["audit"], words].concat()).expect("parses");
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let now = UnixMicros::from_seconds(1_772_370_000);
-        let exit = run(&line.command, data_dir, format, now, &mut out, &mut err);
+        let place = Place { data_dir, config: Path::new("/nowhere") };
+        let exit = run(&line.command, place, format, now, &mut out, &mut err);
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         (exit, text(out), text(err))
     }

@@ -3,6 +3,7 @@
 //! strangers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Version};
@@ -13,6 +14,7 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::meter::Wanted;
 use crate::model::policy::OnFailure;
 use crate::model::record::Caller;
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::request::limit::Admitted;
 use crate::request::{self, Ask, Unadmitted, policy};
@@ -88,9 +90,11 @@ async fn decide_with_units(
     tokio::time::timeout(UNITS_WITHIN, decided).await.unwrap_or_else(|_| late())
 }
 
-/// Judges a call by what runs now.
-pub fn again(shared: &Shared, admitted: &Admitted) -> Result<(), Refusal> {
-    request::still_permitted(&shared.snapshot.load(), &admitted.call(), clock::now())
+/// Judges a call by what runs now; a refusal comes with that, because its record names what refused.
+pub fn again(shared: &Shared, admitted: &Admitted) -> Result<(), (Refusal, Arc<Snapshot>)> {
+    let running = shared.snapshot.load();
+    let judged = request::still_permitted(&running, &admitted.call(), clock::now());
+    judged.map_err(|refusal| (refusal, Arc::clone(&running)))
 }
 
 /// Waits until the call's entry is on the medium; the answer when it is not.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot::Receiver;
 use crate::audit::{NotDurable, Slot, opening};
 use crate::clock;
 use crate::model::api::{Api, Durability};
-use crate::model::denial::{Denial, Failure, Reason};
+use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::facts::{Fact, Writer};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
@@ -143,6 +143,15 @@ impl Request {
         let stop = stop_pipeline(&fault);
         self.fail(fault);
         stop
+    }
+
+    /// The same for a call that what runs now refuses, though what it saw before did not.
+    pub fn stop_under(
+        &mut self,
+        (refusal, running): (Refusal, Arc<Snapshot>),
+    ) -> Box<pingora::Error> {
+        self.snapshot = running;
+        self.stop_with(Fault::Denied(refusal))
     }
 
     /// The same for an upstream that breaks its protocol.

@@ -104,9 +104,9 @@ impl ProxyHttp for Gate {
         ctx.flight.live().call = Some(admitted.call());
         fence(Ordering::SeqCst);
         if self.shared.snapshot.changes() != request.changes
-            && let Err(refusal) = admission::again(&self.shared, admitted)
+            && let Err(refused) = admission::again(&self.shared, admitted)
         {
-            return Err(request.stop_with(Fault::Denied(refusal)));
+            return Err(request.stop_under(refused));
         }
         let chosen = request.forward.retry.as_mut().and_then(|retry| retry.next.take());
         let fields = request.fields.of(session.req_header());

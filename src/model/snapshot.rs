@@ -34,6 +34,22 @@ impl Snapshot {
     }
 }
 
+/// What a record's `policy` says, taken apart.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Label<'a> {
+    /// Of the config.
+    pub digest: &'a str,
+    /// Of the inventory.
+    pub revision: u64,
+}
+
+impl<'a> Label<'a> {
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (digest, revision) = text.split_once('+')?;
+        Some(Self { digest, revision: revision.parse().ok()? })
+    }
+}
+
 /// The snapshot that runs. Requests load it; one registry stores it.
 #[derive(Debug)]
 pub struct Current {

@@ -152,6 +152,15 @@ pub fn again(
     admissible(snapshot, credential, now)
 }
 
+/// Holds what is left of a credential that proved nothing against the inventory: an id that is not
+/// there was refused whatever came with it. Whether a secret was right is in no record.
+pub fn claimed(snapshot: &Snapshot, id: CredentialId) -> Result<(), Refusal> {
+    let is_there = snapshot.inventory.credentials.get(&id).is_some();
+    is_there.then_some(()).ok_or_else(|| Refusal::new(Denial::CredentialInvalid, NO_SUCH_KEY))
+}
+
+const NO_SUCH_KEY: &str = "no such key";
+
 /// Takes a client's word for its profile, for `explain` only: no request comes by here.
 pub fn assumed(
     snapshot: &Snapshot,
@@ -197,7 +206,7 @@ fn verify(snapshot: &Snapshot, token: &[u8], seen: &mut Seen) -> Result<Arc<Cred
         (_, Verdict::Malformed) => Err(malformed()),
         (known, Verdict::Right | Verdict::Wrong) => {
             seen.caller = Some(Caller::Anonymous { claimed: Some(key.id) });
-            Err(invalid(if known.is_some() { "the key's secret is wrong" } else { "no such key" }))
+            Err(invalid(if known.is_some() { "the key's secret is wrong" } else { NO_SUCH_KEY }))
         }
     }
 }

@@ -33,6 +33,10 @@ pub struct Cleared {
 }
 
 impl Cleared {
+    pub const fn identified(&self) -> &Identified {
+        &self.identified
+    }
+
     /// Who, and from where.
     pub fn into_parts(self) -> (Identified, Option<IpAddr>) {
         (self.identified, self.source_ip)
@@ -67,10 +71,23 @@ pub fn again(
     api: &Api,
     source_ip: Option<IpAddr>,
 ) -> Result<Cleared, Refusal> {
-    if let Some(rules) = &api.rules {
-        address(&rules.addresses, source_ip)?;
-    }
+    admits(api, source_ip)?;
     Ok(Cleared { identified, source_ip })
+}
+
+/// Holds an address against the rules on it alone, which no credential changes.
+pub fn admits(api: &Api, source_ip: Option<IpAddr>) -> Result<(), Refusal> {
+    api.rules.as_ref().map_or(Ok(()), |rules| address(&rules.addresses, source_ip))
+}
+
+/// Clears a call that was recorded, by the rules on what a record holds: its address and its path. Its
+/// fields are in no record.
+pub fn recalled(identified: Identified, api: &Api, ask: &Ask<'_>) -> Result<Cleared, Refusal> {
+    admits(api, ask.source_ip)?;
+    if let Some(rules) = &api.rules {
+        path(rules, ask.path)?;
+    }
+    Ok(Cleared { identified, source_ip: ask.source_ip })
 }
 
 fn address(addresses: &Addresses, source_ip: Option<IpAddr>) -> Result<(), Refusal> {

@@ -12,6 +12,7 @@ mod lab;
 mod limits;
 mod matcher;
 mod quotas;
+mod replay;
 mod rules;
 
 use std::net::IpAddr;
@@ -206,12 +207,15 @@ impl World {
             source_ip,
             fields: &map,
         };
-        if let Some(asked) = policy::preflight(&self.snapshot, &ask, seen) {
-            return asked.map(|api| format!("preflight of {}", api.name));
-        }
-        let admitted = decide(&self.snapshot, &ask, now(), seen).map_err(refused)?;
-        let product = admitted.product().map_or("public", ProductName::as_str);
-        Ok(format!("{} by {product}", admitted.operation().id))
+        let verdict = match policy::preflight(&self.snapshot, &ask, seen) {
+            Some(asked) => asked.map(|api| format!("preflight of {}", api.name)),
+            None => decide(&self.snapshot, &ask, now(), seen).map_err(refused).map(|admitted| {
+                let product = admitted.product().map_or("public", ProductName::as_str);
+                format!("{} by {product}", admitted.operation().id)
+            }),
+        };
+        replay::expect_same(&self.snapshot, &ask, seen, verdict.as_deref());
+        verdict
     }
 }
 

@@ -21,6 +21,7 @@ mod anonymous;
 mod audit;
 mod audit_disk;
 mod audit_durable;
+mod audit_explain;
 mod audit_flood;
 mod audit_proof;
 mod balance;

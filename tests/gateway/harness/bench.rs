@@ -34,7 +34,11 @@ impl Bench {
     pub fn start_with(setup: &Setup, environment: &[(&str, String)]) -> Self {
         let environment: Vec<_> =
             environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let gate = Gate::start_with(setup, &environment);
+        Self::of(Gate::start_with(setup, &environment))
+    }
+
+    /// With the clients in a gate that runs.
+    pub fn of(gate: Gate) -> Self {
         let read = ["--no-expiry", "--product", "lab", "--scope", "lab:read"];
         Self {
             key: gate.add_lab_client("full"),
