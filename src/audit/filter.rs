@@ -220,13 +220,12 @@ impl FromStr for IpFilter {
 pub struct RecordId(Box<str>);
 
 impl RecordId {
-    /// When its record was made: within an hour of the time in the id, however clocks are stepped.
+    /// Since when its record may be in the log: an id begins with its time, and a clock may have been
+    /// stepped a little. Until when is open: the next boot writes of the calls of one that was killed.
     pub fn period(&self) -> Period {
         const HOUR: i64 = 3_600_000_000;
-        let Some(id) = RequestId::parse(&self.0) else { return Period::default() };
-        let made = id.made_at().0;
-        let at = |micros| Some(UnixMicros(micros));
-        Period { from: at(made.saturating_sub(HOUR)), to: at(made.saturating_add(HOUR)) }
+        let made = RequestId::parse(&self.0).map(|id| id.made_at().0);
+        Period { from: made.map(|made| UnixMicros(made.saturating_sub(HOUR))), to: None }
     }
 }
 

@@ -110,12 +110,12 @@ impl ReplayArgs {
         })
     }
 
-    /// The record's line; the last, where an act was recorded once more.
+    /// The record's line; the first, where an act was recorded once more.
     fn find(&self, data_dir: &Path) -> Result<(Option<Vec<u8>>, Completeness), ScanError> {
         let filter =
             Filter { period: self.id.period(), id: Some(self.id.clone()), ..Filter::default() };
         let mut line = None;
-        let found = scan(&audit::directory(data_dir), &filter, None, |_, bytes| {
+        let found = scan(&audit::directory(data_dir), &filter, Some(1), |_, bytes| {
             line = Some(bytes.to_vec());
             Ok(())
         })?;

@@ -10,7 +10,7 @@ pub use verdict::{Verdict, beyond_replay, compare};
 
 use std::sync::Arc;
 
-use crate::model::api::{Api, Operation};
+use crate::model::api::{Access, Api, Operation};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{CredentialId, ProductName};
 use crate::model::snapshot::Snapshot;
@@ -142,6 +142,8 @@ fn stages(
     let identified = identity(snapshot, api, *caller, now);
     if let Ok(identified) = &identified {
         teller.identified(identified);
+    } else if matches!(caller, Recalled::Unproved(_)) && api.access == Access::Granted {
+        teller.tell_here("nobody was known, and the api is not public".to_owned());
     }
 
     // Judged before what the credential says counts.

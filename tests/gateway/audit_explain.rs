@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::harness::bench::Bench;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request, Response};
+use super::harness::records;
 use super::harness::setup::{LAB, Setup};
 use super::harness::tools::{self, Said};
 use super::harness::upstream::Upstream;
@@ -94,6 +95,12 @@ impl Told {
         self.0.insert(id.to_owned(), told);
     }
 
+    /// Where the gate's end looks for secrets.
+    fn leave_in(&self, gate: &Gate) {
+        let all: Vec<&str> = self.0.values().map(String::as_str).collect();
+        fs::write(gate.folder.at("explained.txt"), all.concat()).expect("the folder is ours");
+    }
+
     fn expect_same(&self, gate: &Gate) {
         for (id, told) in &self.0 {
             assert_eq!(text(gate, id).stdout, *told);
@@ -152,6 +159,7 @@ fn a_record_is_explained_by_what_was_in_force() {
     bench.gate.write_config(&setup(&upstream));
     bench.gate.run();
     told.expect_same(&bench.gate);
+    told.leave_in(&bench.gate);
 }
 
 fn allowed_and_denied(bench: &Bench, told: &mut Told) {
@@ -211,7 +219,10 @@ fn not_replayed(bench: &Bench, told: &mut Told) {
     let mut check = |request: &Request, code: &str, words: &[&str]| {
         told.check(gate, &gate.call(request), "not_replayed", &[&[code], words].concat());
     };
-    let words = ["api lab at base path /lab", "what was sent as a credential, if anything"];
+    let words = [
+        "nobody was known, and the api is not public",
+        "what was sent as a credential, if anything",
+    ];
     check(&Request::get("/lab/ok/1"), "denied, credential_missing", &words);
     check(&Request::get("/lab/ok/1").key("nonsense"), "denied, credential_invalid", &words);
     let debug = Request::get("/ruled/ok/1").field("X-Debug", "1");
@@ -237,10 +248,33 @@ fn a_call_that_was_ended_was_let_in_first() {
     Told::default().check(&bench.gate, &head, "agrees", &words);
 }
 
+/// Only a log that somebody else wrote, or a gate at fault, says other than what was in force.
+#[test]
+fn a_record_that_was_not_decided_so_is_told() {
+    let upstream = Upstream::start();
+    let mut bench = start(&upstream);
+    let record = bench.gate.record_of(&bench.get("/lab/ok/1"));
+    let policy = record["policy"].as_str().expect("a label");
+    assert!(bench.gate.terminate().success());
+    let [of_gate, forged] = ["data", "forged"].map(|name| bench.gate.folder.path().join(name));
+    fs::create_dir(&forged).expect("the folder is ours");
+    fs::rename(of_gate.join("policies"), forged.join("policies")).expect("the folder is ours");
+    fs::copy(of_gate.join("inventory.db"), forged.join("inventory.db")).expect("copies");
+    let id = records::write_one(&forged, "/lab/ok/1", policy);
+    let data_dir = forged.to_str().expect("a plain name");
+    let mut explain = Command::new(env!("CARGO_BIN_EXE_onegate"));
+    let said = tools::run(explain.args(["--data-dir", data_dir, "audit", "explain", &id]), b"");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let told = "does NOT agree with the record. The record says: allowed; the replay says: denied, \
+                credential_missing.";
+    assert!(said.stdout.contains(told), "{said:?}");
+}
+
 #[test]
 fn acts_have_nothing_to_replay_and_ids_may_be_unknown() {
     let upstream = Upstream::start();
-    let bench = start(&upstream);
+    let bench =
+        Bench::start(&Setup { audit: "denials_per_source = 0", ..Setup::before(&upstream) });
     let acts = bench.gate.records(&["--surface", "admin"], |acts| acts.len() >= 4);
     let act = acts.iter().find(|act| act["target"] == "client/full").expect("it was added");
     let (json, told) = explained(&bench.gate, act["id"].as_str().expect("an id"));
@@ -248,6 +282,15 @@ fn acts_have_nothing_to_replay_and_ids_may_be_unknown() {
     for word in ["client.add", "client/full", "uid=", "nothing to replay", "inventory revision 1"] {
         assert!(told.contains(word), "no {word:?} in:\n{told}");
     }
+    // Pasted, because no witness may ask for records that cannot be.
+    bench.paste(r#"curl -si "$URL/lab/ok/1""#);
+    let summaries = bench.gate.records(&["--denial", "credential_missing"], |all| !all.is_empty());
+    let (json, told) = explained(&bench.gate, summaries[0]["id"].as_str().expect("an id"));
+    assert_eq!(
+        (&json["verdict"], &json["record"]["count"]),
+        (&"nothing_to_replay".into(), &1.into())
+    );
+    assert!(told.contains("stands for many calls"), "{told}");
     let check = |id: &str, code: i32, word: &str| {
         let said = text(&bench.gate, id);
         assert_eq!(said.code, Some(code), "{said:?}");

@@ -1,12 +1,15 @@
 //! Records that no gate made, for logs that are only to be checked.
 
+use std::path::Path;
 use std::time::Duration;
 
-use onegate::audit::AuditLog;
+use onegate::audit::{self, AuditLog};
 use onegate::model::denial::Denial;
 use onegate::model::id::RequestId;
 use onegate::model::record::{ActRecord, Caller, End, Outcome, RequestRecord, Surface};
 use onegate::model::time::UnixMicros;
+
+use super::logs::SETTINGS;
 
 /// Records of requests, allowed and denied, and of acts, in several batches.
 pub fn write(log: &AuditLog, numbers: std::ops::Range<u64>) {
@@ -21,6 +24,20 @@ pub fn write(log: &AuditLog, numbers: std::ops::Range<u64>) {
         }
     }
     log.flush(Duration::from_mins(1)).expect("written");
+}
+
+/// One call that was allowed, in a log of its own; gives its id.
+pub fn write_one(data_dir: &Path, path: &str, policy: &str) -> String {
+    let directory = audit::directory(data_dir);
+    let opened = audit::open(&directory, data_dir, SETTINGS, "gate-1", |_| ());
+    let (log, recorder) = opened.expect("opens");
+    let path = path.into();
+    let record =
+        RequestRecord { path, outcome: Outcome::Allowed, policy: policy.into(), ..*request(1) };
+    let id = record.id.to_string();
+    log.reserve().expect("room").complete(Box::new(record));
+    recorder.close().expect("closes");
+    id
 }
 
 fn id(n: u64) -> RequestId {
