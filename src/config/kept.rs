@@ -119,11 +119,8 @@ impl Kept {
         }
         self.make_folder()?;
         let fresh = self.folder.join(FRESH_FILE);
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(&wanted)?;
-        file.sync_all()?;
+        // A full disk shall not keep half of one.
+        write(&fresh, &wanted).inspect_err(|_| fs::remove_file(&fresh).unwrap_or_default())?;
         fs::rename(&fresh, &path)?;
         File::open(&self.folder)?.sync_all()
     }
@@ -186,6 +183,14 @@ const FRESH_FILE: &str = "fresh.tmp";
 
 fn is_digest(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
