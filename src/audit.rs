@@ -55,8 +55,8 @@ pub use recorder::{PATIENCE, Recorder, Unwritten};
 pub use sync::{Exposure, NotDurable};
 
 use crowd::Crowd;
-use line::Encoder;
 use keys::Keys;
+use line::Encoder;
 use proof::key::KeyError;
 use proof::prover::Prover;
 use proof::recovery;

@@ -77,7 +77,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
     #[command(flatten)]
-    Read(audit::Command),
+    Read(Box<audit::Command>),
     /// Have the audit signed with another key from now on; both keys sign that
     RotateKey(rotate_key::RotateKeyArgs),
 }

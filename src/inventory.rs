@@ -156,6 +156,11 @@ impl Registry {
         self.note_in(&mut self.lock(), act, asked)
     }
 
+    /// Nobody will ask any more how the inventory was before this revision.
+    pub fn forget_before(&self, revision: u64) -> Result<(), StoreError> {
+        self.lock().forget_before(revision)
+    }
+
     /// Reads the store, between changes.
     pub fn read<Answer>(&self, read: impl FnOnce(&Store) -> Answer) -> Answer {
         read(&self.lock())

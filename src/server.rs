@@ -117,16 +117,9 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
     let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
-    let parts = archivist::Parts {
-        keys: Arc::clone(recorder.keys()),
-        log: shared.audit.clone(),
-        running: registry.running(),
-        failures: metrics.gate.archive_failures.clone(),
-    };
-    let archivist = Archivist::start(&policy.server.data_dir, &node(), parts);
-    let archivist = archivist.map_err(StartError::Thread)?;
-    let sweeper = start_sweeper(flights, registry.running())?;
-    let rotator = start_rotator(Arc::clone(&rotation))?;
+    let archivist = start_archivist(&policy, &recorder, &registry, &metrics, &shared.audit)?;
+    let tickers =
+        [start_sweeper(flights, registry.running())?, start_rotator(Arc::clone(&rotation))?];
     let reloader = Arc::new(Reloader {
         source,
         rotation,
@@ -140,11 +133,10 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
     let listeners = bound.listeners.clone();
     let (shutdown, shutdown_watch) = watch::channel(false);
     let workers = start_workers(&policy, bound, &shared, shutdown_watch)?;
-    let admin_socket = policy.server.data_dir.join(SOCKET_FILE);
     Ok(Running {
         listeners,
         metrics_address,
-        admin_socket,
+        admin_socket: policy.server.data_dir.join(SOCKET_FILE),
         shared,
         reloader,
         control,
@@ -155,7 +147,7 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
         archivist,
         access_log,
         ledger,
-        _tickers: [sweeper, rotator],
+        _tickers: tickers,
         _lookout: lookout,
     })
 }
@@ -240,14 +232,33 @@ fn start_admin(
     admin::start(&policy.server.data_dir, registry, reload, rotate).map_err(StartError::Admin)
 }
 
-fn start_rotator(rotation: Arc<Rotation>) -> Result<Ticker, StartError> {
-    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || rotation.look());
-    rotator.map_err(StartError::Thread)
+fn start_archivist(
+    policy: &Policy,
+    recorder: &Recorder,
+    registry: &Arc<Registry>,
+    metrics: &Metrics,
+    log: &AuditLog,
+) -> Result<Archivist, StartError> {
+    let parts = archivist::Parts {
+        keys: Arc::clone(recorder.keys()),
+        log: log.clone(),
+        registry: Arc::clone(registry),
+        failures: metrics.gate.archive_failures.clone(),
+    };
+    Archivist::start(&policy.server.data_dir, &node(), parts).map_err(StartError::Thread)
 }
 
-fn start_sweeper(flights: Arc<Flights>, running: Arc<Current>) -> Result<Ticker, StartError> {
+/// What looks at live calls, and at certificates.
+fn start_tickers(
+    flights: Arc<Flights>,
+    registry: &Registry,
+    rotation: &Arc<Rotation>,
+) -> Result<[Ticker; 2], StartError> {
+    let (running, rotation) = (registry.running(), Arc::clone(rotation));
     let sweep = move || flights.sweep(Pace::of(&running.load().policy.bounds));
-    Ticker::start("onegate-sweeper", TICK, sweep).map_err(StartError::Thread)
+    let sweeper = Ticker::start("onegate-sweeper", TICK, sweep).map_err(StartError::Thread)?;
+    let rotator = Ticker::start("onegate-rotator", LOOK_EVERY, move || rotation.look());
+    Ok([sweeper, rotator.map_err(StartError::Thread)?])
 }
 
 /// After a swap, live calls that are no longer permitted end.

@@ -24,7 +24,8 @@ impl Served {
         let (registry, audit) = registry(&dir);
         let reload = Box::new(|| Err("line 3: no such key".to_owned()));
         let rotate = Box::new(|| Err(RotateError::Late));
-        let server = start(dir.path(), Arc::new(registry), reload, rotate).expect("the socket opens");
+        let server =
+            start(dir.path(), Arc::new(registry), reload, rotate).expect("the socket opens");
         Self { server, audit, dir }
     }
 

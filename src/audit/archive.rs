@@ -19,7 +19,7 @@ use crate::model::time::UnixMicros;
 
 use super::acts;
 use super::keys::Keys;
-use super::line::Line;
+use super::line::{Line, Whole};
 use super::manifest::{Manifest, Stated};
 use super::proof::handover::Handover;
 use super::proof::lines::{Control, Kind};
@@ -47,8 +47,11 @@ pub struct Archive {
 pub enum Looked {
     /// There is nothing more to do now.
     Done,
-    /// There may be more.
+    /// A file was sealed; there may be more.
     Worked,
+    /// Files were deleted; there may be more. All records until that time are gone, and none before this revision of the inventory
+    /// is left.
+    Deleted { until: UnixMicros, revision: Option<u64> },
 }
 
 impl Archive {
@@ -78,7 +81,9 @@ impl Archive {
         files.retain(|file| !manifest.has_deleted(*file));
         if let Some(due) = self.due(&files, &manifest, settings.retention, now)? {
             self.delete(&files, due, &mut manifest, settings.retention, now)?;
-            return Ok(Looked::Worked);
+            let left = SegmentName::list(&self.directory)?.first().copied();
+            let revision = left.map(|file| first_revision(&self.directory, file)).transpose()?;
+            return Ok(Looked::Deleted { until: due.last, revision: revision.flatten() });
         }
         let is_due = |file: &&SegmentName| {
             let path = file.path(&self.directory);
@@ -136,8 +141,15 @@ impl Archive {
         fs::rename(&draft, &sealed)?;
         sync_directory(&self.directory)?;
         let Made { records, times, lines: was, sealed: is } = made;
-        let node = self.node.clone();
-        let says = Sealed { node, file, lines: was, records, times, sealed: is, time: now };
+        let says = Sealed {
+            node: self.node.clone(),
+            file,
+            lines: was,
+            records,
+            times,
+            sealed: is,
+            time: now,
+        };
         let note = says.sign(&self.keys.current())?;
         manifest.sealed.insert(file, Stated { says, note, line: 0 });
         manifest.write(&self.directory)?;
@@ -188,9 +200,10 @@ impl Archive {
         let all = SegmentName::list(&self.directory)?;
         let Some(before) = left.first().or(all.last()).copied() else { return Ok(()) };
         let Due { records, last, .. } = due;
-        let (so_far, files_so_far) = manifest.deleted.as_ref().map_or((0, 0), |deleted| {
-            (deleted.says.records, deleted.says.files)
-        });
+        let (so_far, files_so_far) = manifest
+            .deleted
+            .as_ref()
+            .map_or((0, 0), |deleted| (deleted.says.records, deleted.says.files));
         let says = Deleted {
             node: self.node.clone(),
             before,
@@ -250,6 +263,23 @@ fn count(directory: &Path, file: SegmentName) -> io::Result<(u64, Option<UnixMic
             }
             Step::Line(_) | Step::TooLong => {}
             Step::End | Step::Torn => return Ok((records, last)),
+        }
+    }
+}
+
+/// The oldest revision of the inventory that a record of a file names.
+fn first_revision(directory: &Path, file: SegmentName) -> io::Result<Option<u64>> {
+    let mut reader = LineReader::of(directory, file)?;
+    let mut oldest: Option<u64> = None;
+    loop {
+        match reader.step()? {
+            Step::Line(line) if Kind::of(line) == Kind::Record => {
+                let policy = Whole::parse(line).and_then(|record| record.policy);
+                let revision = policy.and_then(|policy| policy.split_once('+')?.1.parse().ok());
+                oldest = oldest.into_iter().chain(revision).min();
+            }
+            Step::Line(_) | Step::TooLong => {}
+            Step::End | Step::Torn => return Ok(oldest),
         }
     }
 }

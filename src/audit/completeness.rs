@@ -184,7 +184,10 @@ impl fmt::Display for Completeness {
         }
         if let Some((records, last)) = self.deleted {
             let records = counted(records, "record");
-            write!(f, "; {records} until {last} were deleted, as they were older than the retention")?;
+            write!(
+                f,
+                "; {records} until {last} were deleted, as they were older than the retention"
+            )?;
         }
         if self.is_sound() {
             f.write_str("; no number is missing")?;

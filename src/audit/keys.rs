@@ -36,7 +36,8 @@ impl Keys {
     ) -> Result<Self, KeyError> {
         let mut current = SigningKey::in_directory(home, node)?;
         let mut next = SigningKey::next_in(home, current.public.name())?;
-        let signed_by = |key: &SigningKey| key_of_last_file(directory, files) == Some(key.public.to_string());
+        let signed_by =
+            |key: &SigningKey| key_of_last_file(directory, files) == Some(key.public.to_string());
         if let Some(key) = next.take_if(|key| signed_by(key)) {
             key.adopt_in(home)?;
             current = key;

@@ -73,12 +73,7 @@ struct Scan<'a, Visit> {
 }
 
 impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
-    fn file(
-        &mut self,
-        directory: &Path,
-        name: SegmentName,
-        path: &Path,
-    ) -> Result<(), ScanError> {
+    fn file(&mut self, directory: &Path, name: SegmentName, path: &Path) -> Result<(), ScanError> {
         let mut reader = match LineReader::of(directory, name) {
             Ok(reader) => reader,
             // Deleted a moment ago.

@@ -75,7 +75,8 @@ impl SegmentName {
         for entry in directory.read_dir()? {
             let file_name = entry?.file_name();
             let Some(file_name) = file_name.to_str() else { continue };
-            let sealed = || Self::parse(&(file_name.strip_suffix(".parquet")?.to_owned() + ".jsonl"));
+            let sealed =
+                || Self::parse(&(file_name.strip_suffix(".parquet")?.to_owned() + ".jsonl"));
             names.extend(Self::parse(file_name).or_else(sealed));
         }
         names.sort_unstable();

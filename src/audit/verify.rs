@@ -182,7 +182,8 @@ impl<'a> Check<'a> {
     fn file(&mut self, file: SegmentName, replay: &mut Option<Replay<'a>>) -> io::Result<Read> {
         self.last = Some((file, 1));
         self.check_if_sealed(file)?;
-        let read = LineReader::of(self.directory, file).and_then(|reader| self.lines(file, reader, replay));
+        let read = LineReader::of(self.directory, file)
+            .and_then(|reader| self.lines(file, reader, replay));
         match read {
             // A sealed file that is none.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -244,8 +245,8 @@ impl<'a> Check<'a> {
                 self.report.notes.push(format!("the log begins after {}", previous.file));
             }
             (Before::Ended(before), Some(previous)) if before == previous => {}
-            (Before::Nothing | Before::Unproven, None)
-            | (Before::Unknown | Before::Deleted, _) => {}
+            (Before::Nothing | Before::Unproven, None) | (Before::Unknown | Before::Deleted, _) => {
+            }
             (Before::Ended(_) | Before::Unproven, _) => return Err(Fault::OtherBootBefore),
         }
         self.before = Before::Unknown;

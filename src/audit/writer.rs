@@ -318,7 +318,6 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         self.lines.clear();
         appended.inspect(|()| self.growth.wrote(bytes))
     }
-
 }
 
 fn due(last: Option<MonoNs>, interval: Duration, now: MonoNs) -> bool {

@@ -17,8 +17,8 @@ use super::output::{Failure, Format, Output};
 use super::profile::ProfileCommand;
 use super::revoke::RevokeCommand;
 use super::suspend::{ResumeCommand, SuspendCommand};
-use crate::audit::keys::RotateError;
 use crate::admin::{self, AdminServer};
+use crate::audit::keys::RotateError;
 use crate::inventory::ActSink;
 use crate::inventory::testing::{MemoryAudit, TempDir, policy, registry};
 

@@ -42,7 +42,8 @@ pub(super) fn policy(
     let mut files = Files::open(&documents, problems, keys);
 
     let server = server::server(files.section("server"), sources.folder());
-    let (audit, checkpoints, archive) = audit::audit(files.section("audit"), &server, sources.folder());
+    let (audit, checkpoints, archive) =
+        audit::audit(files.section("audit"), &server, sources.folder());
     let access_log = access_log::access_log(files.section("access_log"), sources.folder());
     let metrics = server::metrics(files.section("metrics"));
     let listeners = listeners::listeners(&mut files, metrics.address, beside);

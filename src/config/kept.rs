@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use ahash::AHashMap;
 use serde_json::{Value, json};
@@ -17,7 +18,9 @@ use super::diagnostic::{Diagnostics, Problems};
 use super::include;
 use super::keys::Keys;
 use super::source::{Source, Sources};
+use crate::clock;
 use crate::model::policy::Policy;
+use crate::model::time::UnixMicros;
 
 /// The text of all files of one config. It may hold what nobody else shall see, such as a field for
 /// an upstream, so it shows only their names.
@@ -115,7 +118,11 @@ impl Kept {
         }
         // What a crash or a disk made of an older copy is written again.
         if read(&path).is_ok_and(|found| found == wanted) {
-            return Ok(());
+            // It comes into force again: see `forget_until`.
+            return File::options()
+                .write(true)
+                .open(path)?
+                .set_modified(system_time(clock::wall()));
         }
         self.make_folder()?;
         let fresh = self.folder.join(FRESH_FILE);
@@ -143,10 +150,10 @@ impl Kept {
         texts.ok_or(NotKept::Damaged(path))
     }
 
-    /// Forgets the configs that are not wanted any more, and says how many. Wanted is what the log
-    /// still names, and what runs.
-    pub fn prune(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<usize> {
-        let mut forgotten = 0;
+    /// Forgets the configs of which no record is left when all until `time` are gone, and says how many: those that
+    /// another had replaced by then. A file's change is the last time that its config came into force.
+    pub fn forget_until(&self, time: UnixMicros) -> io::Result<usize> {
+        let mut kept = Vec::new();
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
             entries => entries?,
@@ -155,12 +162,17 @@ impl Kept {
             let entry = entry?;
             let name = entry.file_name();
             let digest = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-            if digest.is_some_and(|digest| is_digest(digest) && !is_wanted(digest)) {
-                fs::remove_file(entry.path())?;
-                forgotten += 1;
+            if digest.is_some_and(is_digest) {
+                kept.push((entry.metadata()?.modified()?, entry.path()));
             }
         }
-        Ok(forgotten)
+        kept.sort_unstable();
+        let replaced = kept.iter().skip(1).map(|(modified, _)| *modified + LONGEST_CALL);
+        let gone = replaced.take_while(|replaced| *replaced <= system_time(time)).count();
+        for (_, path) in kept.iter().take(gone) {
+            fs::remove_file(path)?;
+        }
+        Ok(gone)
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -176,6 +188,13 @@ impl Kept {
             }),
         }
     }
+}
+
+/// A call that came before a config was replaced names it, and may end so much later.
+const LONGEST_CALL: Duration = Duration::from_hours(24);
+
+fn system_time(time: UnixMicros) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(time.0.try_into().unwrap_or_default())
 }
 
 /// A config on its way into the folder.

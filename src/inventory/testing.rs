@@ -20,7 +20,8 @@ use crate::model::id::{ClientId, Name, Scope};
 use crate::model::key::Environment;
 use crate::model::plan::Plan;
 use crate::model::policy::{
-    ArchiveSettings, AuditSettings, Bounds, Checkpoints, MetricsSettings, OnFailure, Policy, Product, Server,
+    ArchiveSettings, AuditSettings, Bounds, Checkpoints, MetricsSettings, OnFailure, Policy,
+    Product, Server,
 };
 use crate::model::record::ActRecord;
 use crate::model::time::UnixMicros;

@@ -14,8 +14,9 @@ use crate::audit::archive::{Archive, Looked};
 use crate::audit::keys::Keys;
 use crate::audit::{self, AuditLog};
 use crate::clock;
-use crate::model::snapshot::Current;
-use crate::model::time::MonoNs;
+use crate::config::kept::Kept;
+use crate::inventory::Registry;
+use crate::model::time::{MonoNs, UnixMicros};
 
 /// Until dropped.
 pub struct Archivist {
@@ -28,13 +29,14 @@ pub struct Parts {
     pub keys: Arc<Keys>,
     pub log: AuditLog,
     /// Says how long files stay.
-    pub running: Arc<Current>,
+    pub registry: Arc<Registry>,
     pub failures: IntCounter,
 }
 
 impl Archivist {
     pub fn start(data_dir: &Path, node: &str, parts: Parts) -> io::Result<Self> {
-        let Parts { keys, log, running, failures } = parts;
+        let Parts { keys, log, registry, failures } = parts;
+        let (running, kept) = (registry.running(), Kept::of(data_dir));
         let archive = Arc::new(Archive::new(&audit::directory(data_dir), node, keys, log));
         let next = Mutex::new(MonoNs(0));
         let look = {
@@ -49,6 +51,10 @@ impl Archivist {
                 let settings = running.load().policy.archive;
                 let pause = match archive.look(settings, now.wall) {
                     Ok(Looked::Worked) => Duration::ZERO,
+                    Ok(Looked::Deleted { until, revision }) => {
+                        forget(&registry, &kept, until, revision);
+                        Duration::ZERO
+                    }
                     Ok(Looked::Done) => (settings.seal_after / 4).clamp(TICK, PAUSE_MAX),
                     Err(error) => {
                         failures.inc();
@@ -73,6 +79,18 @@ impl Drop for Archivist {
 impl fmt::Debug for Archivist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Archivist")
+    }
+}
+
+/// What only deleted records named is not asked for any more.
+fn forget(registry: &Registry, kept: &Kept, until: UnixMicros, revision: Option<u64>) {
+    match kept.forget_until(until) {
+        Ok(0) => {}
+        Ok(gone) => log::info!("{gone} configs that no record names any more are forgotten"),
+        Err(error) => log::error!("configs that no record names are not forgotten: {error}"),
+    }
+    if let Some(Err(error)) = revision.map(|revision| registry.forget_before(revision)) {
+        log::error!("the inventory's history is not shortened: {error}");
     }
 }
 

@@ -19,6 +19,7 @@ mod access_log;
 mod admin;
 mod anonymous;
 mod audit;
+mod audit_archive;
 mod audit_disk;
 mod audit_durable;
 mod audit_explain;

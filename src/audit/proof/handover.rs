@@ -22,9 +22,7 @@ pub struct Handover {
 impl Handover {
     fn text(&self) -> String {
         let Self { node, from, to, file, time } = self;
-        format!(
-            "onegate.dev/audit/{node}/key\nfrom {from}\nto {to}\nfile {file}\ntime {time}\n"
-        )
+        format!("onegate.dev/audit/{node}/key\nfrom {from}\nto {to}\nfile {file}\ntime {time}\n")
     }
 
     /// The note that begins `file`.
@@ -134,7 +132,8 @@ mod tests {
     fn keys_follow_from_each_other_in_both_directions() {
         let keys = [key(), key(), key(), key()];
         let hand = |old: usize, new: usize, number| {
-            let note = Handover::sign("gate-1", (&keys[old], &keys[new]), file(number), UnixMicros(1));
+            let note =
+                Handover::sign("gate-1", (&keys[old], &keys[new]), file(number), UnixMicros(1));
             Handover::open(&note.expect("signs")).expect("opens")
         };
         let handovers = vec![hand(1, 2, 7), hand(0, 1, 3)];
@@ -165,7 +164,9 @@ mod tests {
         check(&[&lines[..], &[by_new, by_old]].concat(), NoteError::OtherKey);
         check(&[&lines[..], &[by_old, by_new, by_new]].concat(), NoteError::NotInForm);
         let other = file(3).to_string();
-        let moved = lines.iter().map(|line| if line.starts_with("file") { format!("file {other}") } else { (*line).into() });
+        let moved = lines.iter().map(|line| {
+            if line.starts_with("file") { format!("file {other}") } else { (*line).into() }
+        });
         let moved: Vec<String> = moved.collect();
         let moved: Vec<&str> = moved.iter().map(|line| &**line).chain([by_old, by_new]).collect();
         check(&moved, NoteError::BadSignature);

@@ -117,8 +117,7 @@ impl Deleted {
         let last = text.time("last")?;
         let retention_seconds = text.named("retention")?.parse().ok()?;
         let time = text.time("time")?;
-        let node = text.node;
-        Some(Self { node, before, leaf, files, records, last, retention_seconds, time })
+        Some(Self { node: text.node, before, leaf, files, records, last, retention_seconds, time })
     }
 
     /// Whether all that was deleted was as old as it says.
@@ -139,8 +138,8 @@ impl<'a> Text<'a> {
     pub fn of(note: &'a str, about: &str) -> Option<Self> {
         let mut lines = note.lines();
         let origin = lines.next()?.strip_prefix("onegate.dev/audit/")?;
-        let node = origin.strip_suffix(about)?.strip_suffix('/')?.into();
-        Some(Self { node, lines })
+        let of = origin.strip_suffix(about)?.strip_suffix('/')?;
+        Some(Self { node: of.into(), lines })
     }
 
     /// What the next line says, which begins with that name.

@@ -182,7 +182,11 @@ impl Cursor {
         match &self.values {
             Values::Numbers(values) => {
                 let number = *values.get(at)?;
-                Some(if self.kind == Kind::Time { Value::Time(number) } else { Value::Number(number) })
+                Some(if self.kind == Kind::Time {
+                    Value::Time(number)
+                } else {
+                    Value::Number(number)
+                })
             }
             Values::Fixed(values) => {
                 let bytes = values.get(at)?.data().try_into().ok()?;
@@ -190,7 +194,11 @@ impl Cursor {
             }
             Values::Bytes(values) => {
                 let text = std::str::from_utf8(values.get(at)?.data()).ok()?;
-                Some(if self.kind == Kind::Json { Value::Json(text) } else { Value::Text(text.into()) })
+                Some(if self.kind == Kind::Json {
+                    Value::Json(text)
+                } else {
+                    Value::Text(text.into())
+                })
             }
         }
     }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use parquet::basic::{Encoding, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Encoding, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type, TypePtr};

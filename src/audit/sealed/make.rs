@@ -21,8 +21,8 @@ use crate::audit::proof::tree::Hash;
 use crate::audit::reader::{LineReader, Step};
 use crate::model::time::UnixMicros;
 
-use super::columns::{self, BEGIN, BYTES, COLUMNS, LINE, PROOF};
 use super::cells::{Cells, Second, Value, Values};
+use super::columns::{self, BEGIN, BYTES, COLUMNS, LINE, PROOF};
 use super::read::Unsealed;
 
 /// What was sealed, and what it became.
@@ -121,7 +121,8 @@ impl Making {
             if self.rows >= GROUP_ROWS || self.group_bytes >= GROUP_BYTES {
                 self.end_group()?;
             }
-            return self.record(text);
+            self.record(text);
+            return Ok(());
         }
         let lines = match &mut self.proof {
             None if self.made.records == 0 => &mut self.begin,
@@ -145,7 +146,7 @@ impl Making {
         }
     }
 
-    fn record(&mut self, line: &str) -> Result<(), SealError> {
+    fn record(&mut self, line: &str) {
         let mut values = [const { None }; COLUMNS.len()];
         let known = Members { places: &self.places, found: &mut values };
         let is_object = serde_json::Deserializer::from_str(line).deserialize_map(known).is_ok();
@@ -177,7 +178,6 @@ impl Making {
         }
         self.rows += 1;
         self.made.records += 1;
-        Ok(())
     }
 
     fn end_group(&mut self) -> Result<(), SealError> {
@@ -235,7 +235,9 @@ impl<'a> Visitor<'a> for Members<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = map.next_entry::<std::borrow::Cow<'a, str>, &'a RawValue>()? {
+        while let Some((key, value)) =
+            map.next_entry::<std::borrow::Cow<'a, str>, &'a RawValue>()?
+        {
             let Some(at) = self.places.get(&*key).copied() else { continue };
             if let (Some((name, kind)), Some(found)) = (COLUMNS.get(at), self.found.get_mut(at))
                 && ![LINE, PROOF].contains(name)

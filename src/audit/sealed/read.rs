@@ -10,8 +10,8 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader};
 use parquet::file::serialized_reader::SerializedFileReader;
 
-use super::columns::{BEGIN, BYTES, Kind, LINE, PROOF};
 use super::cells::{Cursor, Second, Value, Values};
+use super::columns::{BEGIN, BYTES, Kind, LINE, PROOF};
 
 /// The bytes of the file that was sealed, group of rows by group of rows. Whatever is wrong with the file is an error of the
 /// kind `InvalidData`.
@@ -152,7 +152,12 @@ fn read_column(reader: ColumnReader, rows: usize) -> Result<(Vec<i16>, Values), 
             reader.read_records(rows, Some(&mut levels), None, &mut values)?;
             Values::Bytes(values)
         }
-        _ => return Err(Wrong::Format),
+        // `Kind::of` knows none of these.
+        ColumnReader::BoolColumnReader(_)
+        | ColumnReader::Int32ColumnReader(_)
+        | ColumnReader::Int96ColumnReader(_)
+        | ColumnReader::FloatColumnReader(_)
+        | ColumnReader::DoubleColumnReader(_) => return Err(Wrong::Format),
     };
     if levels.len() == rows { Ok((levels, values)) } else { Err(Wrong::Format) }
 }

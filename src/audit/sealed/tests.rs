@@ -110,7 +110,7 @@ fn odd_lines_come_back_as_they_were() {
 #[test]
 fn what_is_not_whole_is_not_sealed() {
     let bench = Bench::new();
-    for text in [&b"{\"v\":1}\n{\"v\":1"[..], b"{\"v\":1}\n\xff\n", &[b'x'; 5 << 20]] {
+    for text in [&b"{\"v\":1}\n{\"v\":1"[..], b"{\"v\":1}\n\xff\n", &vec![b'x'; 5 << 20]] {
         let error = bench.seal(text).expect_err("not whole");
         assert!(matches!(error, SealError::NotWhole), "{error}");
     }

@@ -61,7 +61,8 @@ impl Stated {
     /// Whether a file that begins a boot, with that line, is where the log went on after others were deleted; no other
     /// file is asked of.
     pub fn goes_on_with(&self, file: SegmentName, line: &[u8]) -> bool {
-        let is_so = |deleted: &Deleted| file != deleted.before || Hash::of_line(line) == deleted.leaf;
+        let is_so =
+            |deleted: &Deleted| file != deleted.before || Hash::of_line(line) == deleted.leaf;
         self.deleted.as_ref().is_none_or(is_so)
     }
 

@@ -72,12 +72,19 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             && self.prover.signs_with(&next)
             && let Err(error) = self.keys.adopt_next()
         {
-            log::error!("audit: the log is signed with the next key, which is not in its place: {error}");
+            log::error!(
+                "audit: the log is signed with the next key, which is not in its place: {error}"
+            );
         }
     }
 
     /// Writes a checkpoint of everything that is written, once that is on the medium.
-    pub(super) fn check(&mut self, cause: Cause, now: Now, patience: Duration) -> io::Result<Waited> {
+    pub(super) fn check(
+        &mut self,
+        cause: Cause,
+        now: Now,
+        patience: Duration,
+    ) -> io::Result<Waited> {
         let mark = self.prover.mark();
         self.prover.commit(&mut self.lines);
         if let Err(error) = self.append() {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::audit::GAP_ACTION;
 use crate::audit::journal::Slots;
+use crate::audit::keys::Keys;
 use crate::audit::recorder::may_end;
 use crate::audit::reserve::{Growth, Reserve};
 use crate::audit::segment::Boot;
-use crate::audit::keys::Keys;
 use crate::audit::tests::{Directory, act, request};
 use crate::audit::{AuditLog, AuditSettings};
 use crate::model::policy::OnFailure;
@@ -44,8 +44,14 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
     let pace = Pace { flush_interval, file_age_max, crowd };
     let segments = segments.expect("a file");
     let room = (Reserve::at(directory.path()).expect("a file"), Growth::of(directory.path()));
-    let mut writer =
-        Writer::new((log.queue(), keeper), (segments, room), (Arc::new(keys), prover), encoder, pace, observer);
+    let mut writer = Writer::new(
+        (log.queue(), keeper),
+        (segments, room),
+        (Arc::new(keys), prover),
+        encoder,
+        pace,
+        observer,
+    );
     writer.begin(at(0)).expect("a line");
     (log, writer)
 }

@@ -1,12 +1,14 @@
 //! Kept configs: found again by their digest, judged by without the files beside them, and never taken for
 //! what they are not.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::config::kept::{Kept, NotKept, Texts};
+use crate::model::time::UnixMicros;
 
 /// A folder for one test, gone after it.
 struct Home(PathBuf);
@@ -115,18 +117,39 @@ fn what_is_not_what_it_says_is_not_taken() {
 }
 
 #[test]
-fn only_what_is_not_wanted_is_forgotten() {
+fn configs_are_forgotten_when_another_had_replaced_them_before_all_that_is_left() {
     let home = Home::new("pruned");
     let kept = Kept::of(&home.0);
-    assert_eq!(kept.prune(|_| false).expect("there is nothing"), 0);
-    let (first, policy) = texts("tests/config/accepted.toml");
-    let (second, other) = texts("tests/config/included/main.toml");
-    for texts in [&first, &second] {
+    let day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * day);
+    let until = |day: i64| UnixMicros::from_seconds(86_400 * day);
+    assert_eq!(kept.forget_until(until(1000)).expect("there is nothing"), 0);
+    let configs = ["accepted.toml", "included/main.toml", "limits.toml"];
+    let configs = configs.map(|name| texts(&format!("tests/config/{name}")));
+    let file = |digest: &str| kept.folder().join(format!("{digest}.json"));
+    let in_force_from = |of: usize, at: u64| {
+        let (texts, policy) = &configs[of];
         kept.keep(texts).expect("it is kept");
+        let file = File::options().write(true).open(file(&policy.digest)).expect("a file");
+        file.set_modified(day(at)).expect("sets");
+    };
+    // The first comes into force again after the second.
+    for (of, at) in [(0, 100), (1, 200), (0, 300), (2, 400)] {
+        in_force_from(of, at);
     }
     fs::write(kept.folder().join("notes.txt"), "not ours").expect("the folder is ours");
-    assert_eq!(kept.prune(|digest| *digest == *policy.digest).expect("it prunes"), 1);
-    assert!(kept.find(&policy.digest).is_ok());
-    assert!(matches!(kept.find(&other.digest), Err(NotKept::Missing(_))));
+    let check = |at: i64, forgotten: usize, left: [bool; 3]| {
+        assert_eq!(kept.forget_until(until(at)).expect("it forgets"), forgotten, "{at}");
+        let found = [0, 1, 2].map(|of: usize| file(&configs[of].1.digest).exists());
+        assert_eq!(found, left, "{at}");
+    };
+    check(299, 0, [true, true, true]);
+    check(301, 1, [true, false, true]);
+    check(399, 0, [true, false, true]);
+    check(401, 1, [false, false, true]);
+    check(100_000, 0, [false, false, true]);
     assert!(kept.folder().join("notes.txt").exists());
+    // Whoever comes into force again says so.
+    kept.keep(&configs[2].0).expect("it is kept");
+    let changed = file(&configs[2].1.digest).metadata().and_then(|about| about.modified());
+    assert!(changed.expect("a time") > day(401));
 }

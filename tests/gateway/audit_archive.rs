@@ -1,0 +1,217 @@
+//! What becomes of finished files of the audit: they are sealed, and deleted when all is old enough; and the log goes on
+//! with another key. Whoever asks gets the same answers, both verifiers agree, and other programs can read the files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::harness::bench::Bench;
+use super::harness::folder::Folder;
+use super::harness::gate::Gate;
+use super::harness::http::Request;
+use super::harness::logs::Log;
+use super::harness::poll;
+use super::harness::python;
+use super::harness::setup::Setup;
+use super::harness::tools;
+use super::harness::upstream::Upstream;
+
+const SMALL_AND_SEALED_SOON: &str = "segment_bytes_max = \"1MiB\"\nseal_after = \"1s\"";
+
+/// Files of the gate's log whose names end so.
+fn files(gate: &Gate, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(gate.folder.path().join("data/audit")).expect("the log is there");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("lists").path()).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(ending));
+    files.sort();
+    files
+}
+
+/// The auditor's verifier and the gate's, on the log of a gate that may run.
+fn verify(gate: &Gate, key: &str) {
+    gate.cli(&["audit", "verify", "--key", key]).expect_success();
+    let mut theirs = Command::new(tools::python());
+    theirs.arg("docs/verify_audit.py").arg(gate.folder.path().join("data/audit"));
+    tools::run(theirs.args(["--key", key]), b"").expect_success();
+}
+
+fn public_key(gate: &Gate) -> String {
+    let text = fs::read_to_string(gate.folder.path().join("data/audit.pub")).expect("a key");
+    text.trim().to_owned()
+}
+
+#[test]
+fn finished_files_are_sealed_and_still_answer() {
+    let upstream = Upstream::start();
+    let mut bench =
+        Bench::start(&Setup { audit: SMALL_AND_SEALED_SOON, ..Setup::before(&upstream) });
+    let long = "a".repeat(7000);
+    let mut client = bench.gate.client();
+    let call = |n: u32| Request::get(&format!("/lab/ok/{n}{long}")).key(&bench.key.text);
+    for n in 0..320 {
+        assert_eq!(client.call(&call(n)).status, 200);
+    }
+    bench.gate.settle();
+    let before = bench.gate.records_now(&[]);
+    poll::until("all files but the last are sealed", || {
+        let sealed = files(&bench.gate, ".parquet");
+        (sealed.len() >= 2 && files(&bench.gate, ".jsonl").len() == 2).then_some(())
+    });
+    assert_eq!(bench.gate.records_now(&[]), before, "the same records, word for word");
+    verify(&bench.gate, &public_key(&bench.gate));
+    // What others read with: a row for each record.
+    let mut rows = python::command("sealed.py");
+    let said = tools::run(rows.args(files(&bench.gate, ".parquet")), b"").expect_success();
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let current =
+        files(&bench.gate, ".jsonl").into_iter().filter(|file| !file.ends_with("manifest.jsonl"));
+    let current = current.map(|file| fs::read_to_string(file).expect("reads"));
+    let current: usize = current.map(|text| text.matches("\n{\"v\"").count()).sum();
+    let sealed = before.len() - current;
+    let of_full = |record: &&Value| record["client"] == "full" && record["surface"] == "rest";
+    let calls = before[..sealed].iter().filter(of_full).count();
+    assert!(calls > 200, "{calls}");
+    for reader in ["pyarrow", "duckdb"] {
+        assert_eq!(said[reader], json!({ "rows": sealed, "calls_of_full": calls }), "{reader}");
+    }
+    // A gate that is killed and one that is stopped go on from there.
+    bench.gate.kill9();
+    bench.gate.run();
+    assert_eq!(bench.get("/lab/ok/after").status, 200);
+    verify(&bench.gate, &public_key(&bench.gate));
+}
+
+/// A gate that finds a log of long ago.
+fn gate_with_old_log(setup: &Setup) -> (Gate, Log) {
+    let old = Log { folder: Folder::new() };
+    old.boot(90);
+    // Its records are of 2026-03-01T12:00:00Z.
+    let written = SystemTime::UNIX_EPOCH + Duration::from_hours(492_324);
+    for file in old.files() {
+        let file = fs::File::options().write(true).open(file).expect("opens");
+        file.set_modified(written).expect("sets");
+    }
+    let (gate, ()) = Gate::start_after(setup, |folder| {
+        let data = folder.path().join("data");
+        fs::create_dir_all(data.join("audit")).expect("makes");
+        let copy = |from: PathBuf, to: PathBuf| {
+            let mut cp = Command::new("cp");
+            tools::run(cp.arg("-p").arg(from).arg(to), b"").expect_success();
+        };
+        for name in ["audit.key", "audit.pub"] {
+            copy(old.path().join(name), data.join(name));
+        }
+        for file in old.files() {
+            copy(file, data.join("audit"));
+        }
+    });
+    (gate, old)
+}
+
+#[test]
+fn records_past_their_retention_are_deleted_by_whole_files() {
+    let upstream = Upstream::start();
+    let audit = "retention = \"100d\"\nseal_after = \"1d\"";
+    let (gate, old) = gate_with_old_log(&Setup { audit, ..Setup::before(&upstream) });
+    let key = gate.add_lab_client("full").text;
+    assert_eq!(gate.call(&Request::get("/lab/ok/1").key(&key)).status, 200);
+    let deletion = gate.records(&["--surface", "admin"], |acts| {
+        acts.iter().any(|act| act["action"] == "audit.deleted")
+    });
+    let deletion = deletion.iter().find(|act| act["action"] == "audit.deleted").expect("found");
+    assert_eq!(deletion["after"]["files"], old.files().len(), "{deletion}");
+    assert_eq!(deletion["after"]["records"], 90, "{deletion}");
+    poll::until("the old files are gone", || {
+        old.files()
+            .iter()
+            .all(|file| {
+                let name = file.file_name().expect("a file");
+                !gate.folder.path().join("data/audit").join(name).exists()
+            })
+            .then_some(())
+    });
+    verify(&gate, &public_key(&gate));
+    let query = gate.cli(&["audit", "query", "--month", "2026-03"]);
+    assert!(
+        query.stderr.contains("90 records until 2026-03-01T12:00:00.000000Z were deleted"),
+        "{query:?}"
+    );
+    let recent = gate.cli(&["audit", "query", "--from", "-1h"]);
+    assert!(!recent.stderr.contains("deleted"), "{recent:?}");
+    let verdict = gate.cli(&["audit", "verify"]).expect_success();
+    assert!(verdict.contains("were deleted"), "{verdict}");
+    // What was kept of the deleted part is no sign of a cut.
+    let kept = gate.folder.at("kept");
+    fs::write(&kept, old.last_checkpoint()).expect("writes");
+    gate.cli(&["audit", "verify", "--checkpoint", &kept]).expect_success();
+}
+
+#[test]
+fn records_within_their_retention_stay() {
+    let upstream = Upstream::start();
+    let audit = "retention = \"36500d\"\nseal_after = \"1s\"";
+    let (gate, old) = gate_with_old_log(&Setup { audit, ..Setup::before(&upstream) });
+    poll::until("the old files are sealed", || {
+        (files(&gate, ".parquet").len() == old.files().len()).then_some(())
+    });
+    assert_eq!(gate.records_now(&["--month", "2026-03"]).len(), 90);
+    verify(&gate, &public_key(&gate));
+}
+
+#[test]
+fn files_end_at_their_age() {
+    let upstream = Upstream::start();
+    let audit = "segment_age_max = \"1s\"\nseal_after = \"36500d\"";
+    let bench = Bench::start(&Setup { audit, ..Setup::before(&upstream) });
+    assert_eq!(bench.get("/lab/ok/1").status, 200);
+    poll::until("a file has ended", || {
+        (files(&bench.gate, "-000002.jsonl").len() == 1).then_some(())
+    });
+    assert_eq!(bench.get("/lab/ok/2").status, 200);
+    assert!(files(&bench.gate, ".parquet").is_empty());
+}
+
+#[test]
+fn another_key_signs_when_it_is_asked_for() {
+    let upstream = Upstream::start();
+    let mut bench = Bench::start(&Setup::before(&upstream));
+    assert_eq!(bench.get("/lab/ok/1").status, 200);
+    let first = public_key(&bench.gate);
+    let secret =
+        |bench: &Bench| fs::read(bench.gate.folder.path().join("data/audit.key")).expect("reads");
+    let before = secret(&bench);
+    let rotated = bench.gate.json(&["audit", "rotate-key", "--reason", "once a year"]);
+    let second = public_key(&bench.gate);
+    assert_eq!(
+        (&rotated[0]["from"], &rotated[0]["to"]),
+        (&Value::from(&*first), &Value::from(&*second))
+    );
+    assert_ne!(before, secret(&bench), "nothing is left of the key before");
+    assert_eq!(bench.get("/lab/ok/2").status, 200);
+    bench.gate.settle();
+    for key in [&first, &second] {
+        verify(&bench.gate, key);
+    }
+    assert!(bench.gate.terminate().success());
+    // Without a gate too, by the same command.
+    let said = bench.gate.cli(&["audit", "rotate-key", "--reason", "moved"]).expect_success();
+    let third = public_key(&bench.gate);
+    assert!(said.contains(&second) && said.contains(&third) && second != third, "{said}");
+    bench.gate.run();
+    assert_eq!(bench.get("/lab/ok/3").status, 200);
+    for key in [&first, &second, &third] {
+        verify(&bench.gate, key);
+    }
+    let acts = bench.gate.records(&["--surface", "admin"], |acts| acts.len() > 2);
+    let rotations: Vec<_> = acts.iter().filter(|act| act["action"] == "audit.rotate_key").collect();
+    assert_eq!(rotations.len(), 2, "{acts:?}");
+    assert_eq!(rotations[0]["reason_given"], "once a year");
+    assert_eq!(rotations[0]["before"]["key"], *first);
+    assert_eq!(rotations[1]["after"]["key"], *third);
+    assert!(rotations[1]["actor"].as_str().is_some_and(|actor| actor.contains("uid=")));
+    let refused = bench.gate.cli(&["audit", "rotate-key", "--reason", "a\nb"]);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+}
