@@ -55,6 +55,7 @@ pub use recorder::{PATIENCE, Recorder, Unwritten};
 pub use sync::{Exposure, NotDurable};
 
 use crowd::Crowd;
+use journal::Unrecorded;
 use keys::Keys;
 use line::Encoder;
 use proof::key::KeyError;
@@ -96,8 +97,11 @@ pub fn open(
     });
     let before = before.map_err(failed)?;
     let boot = Boot::new(now, rand::random(), &known);
-    let unrecorded = journal::left_unrecorded(home).map_err(failed)?;
-    if before.as_ref().is_none_or(|before| before.left.is_empty()) && unrecorded == [0; 2] {
+    let is_in_log = |id| left::is_in_last_file(directory, &known, id);
+    let unrecorded = journal::left_unrecorded(home, is_in_log).map_err(failed)?;
+    if before.as_ref().is_none_or(|before| before.left.is_empty())
+        && unrecorded == Unrecorded::default()
+    {
         // Also where the next steps fail: what it told is in the log.
         journal::retire(home).map_err(failed)?;
     }

@@ -6,9 +6,9 @@ use crate::model::id::RequestId;
 use crate::model::record::{ActRecord, JsonText};
 use crate::model::time::UnixMicros;
 
+use super::journal::Unrecorded;
 use super::proof::recovery::Recovered;
 use super::proof::statement::Deleted;
-use super::queue::Unrecorded;
 use super::segment::SegmentName;
 
 /// The action of the record of requests that have none.

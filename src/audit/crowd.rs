@@ -32,26 +32,26 @@ pub struct Crowd {
 /// Many calls in one record.
 #[derive(Debug)]
 pub struct Summary {
+    /// Of the first of them, as is the time.
     pub id: RequestId,
-    /// Of the first of them.
     pub time: UnixMicros,
     pub surface: Surface,
     /// None for the rest, where there are too many sources, and where it is unknown.
     pub source_ip: Option<IpAddr>,
     pub denial: Box<str>,
     pub count: u64,
-    /// Where the calls stand until this is in the file.
+    /// Where the calls stand until this is in the file; the first first.
     pub places: Vec<Place>,
 }
 
 impl Summary {
-    /// Of calls like this one.
-    pub fn of(opening: &Opening<'_>, count: u64) -> Self {
+    /// Of so many calls of a source, of which this is the first.
+    pub fn of(opening: &Opening<'_>, source: Source, count: u64) -> Self {
         Self {
             id: opening.id,
             time: opening.time,
             surface: opening.surface,
-            source_ip: opening.source_ip,
+            source_ip: source.ip(),
             denial: opening.denial.into(),
             count,
             places: Vec::new(),
@@ -60,20 +60,27 @@ impl Summary {
 }
 
 /// An address, or the /64 that one site or phone has.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Source {
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Source {
     Of(IpAddr),
     Unknown,
 }
 
 impl Source {
-    fn of(ip: Option<IpAddr>) -> Self {
+    pub fn of(ip: Option<IpAddr>) -> Self {
         match ip.map(|ip| ip.to_canonical()) {
             Some(IpAddr::V6(ip)) => {
                 Self::Of(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into())
             }
             Some(ip @ IpAddr::V4(_)) => Self::Of(ip),
             None => Self::Unknown,
+        }
+    }
+
+    const fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Of(ip) => Some(ip),
+            Self::Unknown => None,
         }
     }
 }
@@ -118,16 +125,11 @@ impl Crowd {
         if !is_known && self.folded.len() >= SUMMARIES_MAX {
             source = Source::Unknown;
         }
-        let source_ip = match source {
-            Source::Of(ip) => Some(ip),
-            Source::Unknown => None,
-        };
         let summary = self.folded.entry((source, denial.code())).or_insert_with(|| Summary {
-            // Nobody was told it: it need only be the record's own.
-            id: RequestId::from_parts(millis(record.time), rand::random()),
+            id: record.id,
             time: record.time,
             surface: record.surface,
-            source_ip,
+            source_ip: source.ip(),
             denial: denial.code().into(),
             count: 0,
             places: Vec::new(),
@@ -169,10 +171,6 @@ pub enum Wanted {
     Due,
     /// The log closes.
     All,
-}
-
-fn millis(time: UnixMicros) -> u64 {
-    u64::try_from(time.millis()).unwrap_or_default()
 }
 
 /// All sources together have as many records of their own in a second as so many of them.

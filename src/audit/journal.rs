@@ -13,12 +13,19 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::model::id::RequestId;
+
 use super::segment::Boot;
 
+mod counts;
 mod slots;
 
+pub use counts::Unrecorded;
 pub use slots::{CONTENT_BYTES, Keeper, Place, Slots, Stands};
-use slots::{COUNTERS_AT, HEADER_BYTES, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, bytes};
+use slots::{
+    HEADER_BYTES, LENGTH, NEXT, NUMBERS_AT, OPEN, SLOT_BYTES, SLOT_HEADER_BYTES, STATE, TOLD_WITH,
+    bytes,
+};
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("audit.journal")
@@ -82,21 +89,28 @@ fn machine() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Requests of the gate before that have no record and are in no gap record: refused ones, and served ones.
-pub fn left_unrecorded(directory: &Path) -> io::Result<[u64; 2]> {
+/// Requests of the gate before that have no record and are in no gap record. `is_in_log` says whether its log has a
+/// record with an id.
+pub fn left_unrecorded(
+    directory: &Path,
+    is_in_log: impl FnOnce(RequestId) -> io::Result<bool>,
+) -> io::Result<Unrecorded> {
     let file = match File::open(path(directory)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([0; 2]),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Unrecorded::default()),
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
     file.take(HEADER_BYTES as u64).read_to_end(&mut bytes)?;
-    let is_known = bytes.starts_with(MAGIC.as_bytes()) && is_of_this_machine(&bytes);
-    let count = |at: usize| {
-        let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-        u64::from_le_bytes(bytes.filter(|_| is_known).unwrap_or_default())
-    };
-    Ok(COUNTERS_AT.map(count))
+    if !bytes.starts_with(MAGIC.as_bytes()) || !is_of_this_machine(&bytes) {
+        return Ok(Unrecorded::default());
+    }
+    let numbers = std::array::from_fn(|which| {
+        let at = NUMBERS_AT + which * size_of::<u64>();
+        let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    });
+    Unrecorded::left(numbers, is_in_log)
 }
 
 /// Whether the machine was not started anew since the journal was made.
@@ -109,7 +123,7 @@ fn is_of_this_machine(bytes: &[u8]) -> bool {
 
 /// What stands open in the journal, in no order, and whether it is of this boot: a start that was killed has put what it
 /// found into its own journal. Nothing where the machine was started anew since.
-pub fn left_open(directory: &Path, boot: Boot) -> io::Result<(Vec<Vec<u8>>, OfBoot)> {
+pub fn left_open(directory: &Path, boot: Boot) -> io::Result<(Vec<Open>, OfBoot)> {
     let nothing = (Vec::new(), OfBoot::This);
     let bytes = match fs::read(path(directory)) {
         Ok(bytes) => bytes,
@@ -122,9 +136,23 @@ pub fn left_open(directory: &Path, boot: Boot) -> io::Result<(Vec<Vec<u8>>, OfBo
     }
     let is_this = found.starts_with(header(&boot.to_string()).as_bytes());
     let slots = slots.as_chunks::<SLOT_BYTES>().0;
-    let open = slots.iter().filter(|slot| word(slot, 0) == OPEN);
+    let open = (1..).zip(slots).filter(|(_, slot)| word(slot, STATE) == OPEN);
+    let open = open.map(|(number, slot)| Open {
+        number,
+        told_with: word(slot, TOLD_WITH),
+        content: content(slots, slot),
+    });
     let of = if is_this { OfBoot::This } else { OfBoot::Another };
-    Ok((open.map(|slot| content(slots, slot)).collect(), of))
+    Ok((open.collect(), of))
+}
+
+/// What stands open in a slot.
+#[derive(Debug)]
+pub struct Open {
+    pub number: u32,
+    /// The number of the slot with whose content it is told, in one record; 0 for none.
+    pub told_with: u32,
+    pub content: Vec<u8>,
 }
 
 /// Whose journal it is.
@@ -138,9 +166,9 @@ fn content(slots: &[[u8; SLOT_BYTES]], first: &[u8; SLOT_BYTES]) -> Vec<u8> {
     let mut content = Vec::new();
     let mut slot = Some(first);
     while let Some(part) = slot.filter(|_| content.len() <= CONTENT_BYTES_MAX) {
-        let length = (word(part, 8) as usize).min(CONTENT_BYTES);
+        let length = (word(part, LENGTH) as usize).min(CONTENT_BYTES);
         content.extend(part.iter().skip(SLOT_HEADER_BYTES).take(length));
-        slot = (word(part, 4) as usize).checked_sub(1).and_then(|next| slots.get(next));
+        slot = (word(part, NEXT) as usize).checked_sub(1).and_then(|next| slots.get(next));
     }
     content
 }
@@ -160,7 +188,8 @@ mod tests {
     use crate::model::time::UnixMicros;
 
     fn left(directory: &Directory, boot: Boot) -> Vec<Vec<u8>> {
-        let (mut left, of) = left_open(directory.path(), boot).expect("reads");
+        let (left, of) = left_open(directory.path(), boot).expect("reads");
+        let mut left: Vec<Vec<u8>> = left.into_iter().map(|open| open.content).collect();
         left.sort();
         if of == OfBoot::This { left } else { Vec::new() }
     }
@@ -180,11 +209,6 @@ mod tests {
         keeper.close(c);
         assert_eq!(left(&directory, boot), [long.clone(), b"short".to_vec()]);
         slots.store(&mut b, b"shorter", Stands::Final);
-        let unrecorded = || left_unrecorded(directory.path()).expect("reads");
-        assert_eq!(unrecorded(), [0, 0]);
-        slots.counter(0).fetch_add(7, std::sync::atomic::Ordering::Relaxed);
-        slots.counter(1).fetch_add(u64::MAX, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(unrecorded(), [7, u64::MAX]);
         assert_eq!(left(&directory, boot), [b"short".to_vec(), b"shorter".to_vec()]);
         let other = Boot::new(UnixMicros(0), 8, &[]);
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new(), "another boot's");
@@ -194,6 +218,76 @@ mod tests {
         take_over(directory.path()).expect("renames");
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new());
         assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
+    }
+
+    /// The moments between the line that tells of them and the count of what is told are what matters.
+    #[test]
+    fn what_has_no_record_is_counted_and_told_once() {
+        let directory = Directory::new();
+        let boot = Boot::new(UnixMicros(0), 7, &[]);
+        let check = |written: &[RequestId], expected: (u64, u64)| {
+            let is_in_log = |id| Ok(written.contains(&id));
+            let left = left_unrecorded(directory.path(), is_in_log).expect("reads");
+            assert_eq!((left.refused, left.served), expected);
+        };
+        check(&[], (0, 0));
+        let (slots, _keeper) = create(directory.path(), boot, 64).expect("a journal");
+        take_over(directory.path()).expect("renames");
+        check(&[], (0, 0));
+        slots.count_refused(7);
+        slots.count_served(3);
+        check(&[], (7, 3));
+        let [first, second, third] = [1, 2, 3].map(crate::audit::tests::id);
+        let untold = slots.untold();
+        assert_eq!((untold.refused, untold.served), (7, 3));
+        slots.telling(untold, first);
+        slots.count_refused(1);
+        check(&[], (8, 3));
+        check(&[second], (8, 3));
+        check(&[first], (1, 0));
+        // It could not be written: another tells of them, and of more.
+        slots.telling(slots.untold(), second);
+        check(&[], (8, 3));
+        check(&[second], (0, 0));
+        slots.told();
+        check(&[second], (0, 0));
+        check(&[], (0, 0));
+        slots.count_served(2);
+        check(&[second], (0, 2));
+        slots.telling(slots.untold(), third);
+        check(&[second], (0, 2));
+        check(&[second, third], (0, 0));
+    }
+
+    #[test]
+    fn what_is_told_together_says_so_until_it_is_closed() {
+        let directory = Directory::new();
+        let boot = Boot::new(UnixMicros(0), 7, &[]);
+        let (slots, mut keeper) = create(directory.path(), boot, 64).expect("a journal");
+        take_over(directory.path()).expect("renames");
+        let mut places = [(); 3].map(|()| slots.take().expect("a place"));
+        for place in &mut places {
+            slots.store(place, b"call", Stands::Final);
+        }
+        let check = |expected: &[(u32, u32)]| {
+            let (open, _) = left_open(directory.path(), boot).expect("reads");
+            let told = open.iter().map(|open| (open.number, open.told_with));
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+        };
+        check(&[(1, 0), (2, 0), (3, 0)]);
+        let [a, b, c] = places;
+        let together = [c, a];
+        keeper.tell_together(&together);
+        check(&[(1, 3), (2, 0), (3, 3)]);
+        let [c, a] = together;
+        keeper.close(a);
+        check(&[(2, 0), (3, 3)]);
+        let mut again = slots.take().expect("the one that was closed");
+        slots.store(&mut again, b"other", Stands::Final);
+        check(&[(1, 0), (2, 0), (3, 3)]);
+        keeper.close(c);
+        keeper.close(b);
+        check(&[(1, 0)]);
     }
 
     #[test]

@@ -3,21 +3,49 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 use memchr::memmem;
 
 use crate::model::id::RequestId;
 
-use super::crowd::Summary;
-use super::journal::{self, OfBoot};
+use super::crowd::{Source, Summary};
+use super::journal::{self, OfBoot, Open};
 use super::line::{Encoder, OPEN_MEMBER};
 use super::opening::Opening;
 use super::proof::lines::{Kind, Record};
 use super::proof::prover::{Counted, Prover};
 use super::reader::{LineReader, Step};
 use super::segment::{Boot, SegmentName};
+
+/// Whether a record with this id is in the last file that has lines.
+pub fn is_in_last_file(directory: &Path, files: &[SegmentName], id: RequestId) -> io::Result<bool> {
+    for name in files.iter().rev() {
+        let mut reader = match LineReader::open(&name.path(directory)) {
+            // It had no line.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        let mut has_lines = false;
+        loop {
+            match reader.step()? {
+                Step::Line(line) => {
+                    has_lines = true;
+                    let record = Record::parse(line).filter(|_| Kind::of(line) == Kind::Record);
+                    if record.is_some_and(|record| RequestId::parse(&record.id) == Some(id)) {
+                        return Ok(true);
+                    }
+                }
+                Step::TooLong => has_lines = true,
+                Step::End | Step::Torn => break,
+            }
+        }
+        if has_lines {
+            break;
+        }
+    }
+    Ok(false)
+}
 
 /// By id, so that they are always written in the same order: that of their beginnings.
 #[derive(Debug, Default)]
@@ -27,10 +55,19 @@ pub struct Left {
 
 #[derive(Debug)]
 enum Call {
-    /// An encoded [`Opening`], and whether the log has an entry of it too.
-    InJournal(Vec<u8>, Entry),
+    InJournal(Stored),
     /// The line that says it is open.
     InLog(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Stored {
+    /// An encoded [`Opening`].
+    opening: Vec<u8>,
+    /// Whether the log has an entry of it too.
+    entry: Entry,
+    /// The id of the call whose record was to tell of this one too.
+    told_with: Option<[u8; 16]>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,18 +76,34 @@ enum Entry {
     InLog,
 }
 
-/// Who was denied what.
+/// Calls that one record tells of, if they are many.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Stranger {
-    client: Box<str>,
-    source_ip: Option<IpAddr>,
-    denial: Box<str>,
+enum Group {
+    /// So the gate before had begun it, however many they are: with the call of this id.
+    With([u8; 16]),
+    /// Denials without a client.
+    Stranger(Source, Box<str>),
 }
 
-impl Stranger {
-    fn of(opening: &Opening<'_>) -> Self {
-        let Opening { client, source_ip, denial, .. } = opening;
-        Self { client: (*client).into(), source_ip: *source_ip, denial: (*denial).into() }
+/// What a group's record says.
+#[derive(Debug)]
+struct Told {
+    count: u64,
+    first: [u8; 16],
+    source: Source,
+}
+
+impl Call {
+    fn group(&self) -> Option<Group> {
+        let Self::InJournal(Stored { opening, entry: Entry::None, told_with }) = self else {
+            return None;
+        };
+        if let Some(id) = told_with {
+            return Some(Group::With(*id));
+        }
+        let opening = Opening::decode(opening)?;
+        let is_stranger = opening.client.is_empty() && !opening.denial.is_empty();
+        is_stranger.then(|| Group::Stranger(Source::of(opening.source_ip), opening.denial.into()))
     }
 }
 
@@ -61,11 +114,17 @@ impl Left {
     /// What stands in the journal, and whether that is this boot's.
     pub fn in_journal(home: &Path, boot: Boot) -> io::Result<(Self, OfBoot)> {
         let (open, of) = journal::left_open(home, boot)?;
-        let open = open.into_iter().filter_map(|encoded| {
-            let id = Opening::decode(&encoded)?.id.to_bytes();
-            Some((id, Call::InJournal(encoded, Entry::None)))
+        let id_of = |open: &Open| Some(Opening::decode(&open.content)?.id.to_bytes());
+        // The first of those that are told together names itself.
+        let firsts = open.iter().filter(|open| open.told_with == open.number);
+        let firsts: BTreeMap<u32, [u8; 16]> =
+            firsts.filter_map(|open| Some((open.number, id_of(open)?))).collect();
+        let calls = open.into_iter().filter_map(|open| {
+            let (id, told_with) = (id_of(&open)?, firsts.get(&open.told_with).copied());
+            let stored = Stored { opening: open.content, entry: Entry::None, told_with };
+            Some((id, Call::InJournal(stored)))
         });
-        Ok((Self { calls: open.collect() }, of))
+        Ok((Self { calls: calls.collect() }, of))
     }
 
     pub fn len(&self) -> usize {
@@ -78,16 +137,20 @@ impl Left {
         if (self.calls.is_empty() && !is_open) || Kind::of(line) != Kind::Record {
             return;
         }
-        let id = Record::parse(line).and_then(|record| RequestId::parse(&record.id));
-        let Some(id) = id.map(RequestId::to_bytes) else { return };
+        let Some(record) = Record::parse(line) else { return };
+        let Some(id) = RequestId::parse(&record.id).map(RequestId::to_bytes) else { return };
         if is_open {
             match self.calls.get_mut(&id) {
-                Some(Call::InJournal(_, entry)) => *entry = Entry::InLog,
+                Some(Call::InJournal(stored)) => stored.entry = Entry::InLog,
                 // The last says the most.
                 Some(Call::InLog(_)) | None => {
                     self.calls.insert(id, Call::InLog(line.into()));
                 }
             }
+        } else if record.count.is_some() {
+            // Of the gate before, or of a start that was killed.
+            let Some(group) = self.calls.get(&id).and_then(Call::group) else { return };
+            self.calls.retain(|_, call| call.group().as_ref() != Some(&group));
         } else {
             self.calls.remove(&id);
         }
@@ -107,21 +170,21 @@ impl Left {
 
     /// Appends the records that are lacking, as the next of their boot. Many denials of one stranger are one.
     pub fn write(&self, lines: &mut Vec<u8>, encoder: &mut Encoder, prover: &mut Prover) {
-        let strangers = self.strangers();
+        let groups = self.groups();
         for (id, call) in &self.calls {
             let (start, seq) = (lines.len(), prover.state().seq + 1);
+            let group = call.group().and_then(|group| groups.get(&group));
             let counted = match call {
-                Call::InJournal(stored, entry) => {
-                    let Some(opening) = Opening::decode(stored) else { continue };
-                    match strangers.get(&Stranger::of(&opening)) {
-                        Some((count, first)) if *count > OWN_MAX && *entry == Entry::None => {
-                            if first != id {
-                                continue;
-                            }
-                            encoder.summary(lines, seq, &Summary::of(&opening, *count));
-                            Counted::Denied(*count)
+                Call::InJournal(stored) => {
+                    let Some(opening) = Opening::decode(&stored.opening) else { continue };
+                    match group {
+                        Some(told) if told.first != *id => continue,
+                        Some(told) => {
+                            let summary = Summary::of(&opening, told.source, told.count);
+                            encoder.summary(lines, seq, &summary);
+                            Counted::Denied(told.count)
                         }
-                        Some(_) | None => {
+                        None => {
                             encoder.crashed(lines, seq, &opening);
                             Counted::with_denial(opening.denial)
                         }
@@ -139,23 +202,28 @@ impl Left {
         }
     }
 
-    /// Denials without a client, by source and denial: how many there are, and the id of the first.
-    fn strangers(&self) -> BTreeMap<Stranger, (u64, [u8; 16])> {
-        let mut strangers = BTreeMap::new();
+    /// Those that have one record for all of them.
+    fn groups(&self) -> BTreeMap<Group, Told> {
+        let mut groups = BTreeMap::new();
         for (id, call) in &self.calls {
-            let Call::InJournal(stored, Entry::None) = call else { continue };
-            let Some(opening) = Opening::decode(stored) else { continue };
-            if opening.client.is_empty() && !opening.denial.is_empty() {
-                strangers.entry(Stranger::of(&opening)).or_insert((0, *id)).0 += 1;
+            let (Some(group), Call::InJournal(stored)) = (call.group(), call) else { continue };
+            let Some(opening) = Opening::decode(&stored.opening) else { continue };
+            let source = Source::of(opening.source_ip);
+            let first = if let Group::With(first) = group { first } else { *id };
+            let told = groups.entry(group).or_insert(Told { count: 0, first, source });
+            told.count += 1;
+            if told.source != source {
+                told.source = Source::Unknown;
             }
         }
-        strangers
+        groups.retain(|group, told| matches!(group, Group::With(_)) || told.count > OWN_MAX);
+        groups
     }
 
     /// What of it the journal has, for a boot that can take no more lines.
     pub fn into_openings(self) -> impl Iterator<Item = Box<[u8]>> {
         self.calls.into_values().filter_map(|call| match call {
-            Call::InJournal(encoded, _) => Some(encoded.into()),
+            Call::InJournal(stored) => Some(stored.opening.into()),
             Call::InLog(_) => None,
         })
     }

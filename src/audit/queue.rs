@@ -14,17 +14,18 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::model::facts::Writer;
+use crate::model::id::RequestId;
 use crate::model::record::ActRecord;
 use crate::model::time::MonoNs;
 
-use super::journal::{Place, Slots, Stands};
+use super::journal::{Place, Slots, Stands, Unrecorded};
 use super::notary::Outbox;
 use super::sync::Exposure;
 
 mod slot;
 mod status;
 
-pub use slot::{Item, Slot, Unrecorded};
+pub use slot::{Item, Slot};
 
 /// The way into the log; cheap to clone.
 #[derive(Clone)]
@@ -57,12 +58,12 @@ impl AuditLog {
     /// Counts a request that was refused because it could not be recorded. The count itself is
     /// recorded, as `audit.gap`, when there is room again.
     pub fn refused(&self) {
-        self.queue.slots.counter(REFUSED).fetch_add(1, Ordering::Relaxed);
+        self.queue.slots.count_refused(1);
     }
 
     /// Counts a request that was served and has no record, because the disk refuses. Likewise.
     pub fn unrecorded(&self) {
-        self.queue.slots.counter(UNRECORDED).fetch_add(1, Ordering::Relaxed);
+        self.queue.slots.count_served(1);
         self.queue.unrecorded_ever.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -100,9 +101,6 @@ pub struct QueueFull;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeout;
 
-/// Which of the journal's counters.
-const REFUSED: usize = 0;
-const UNRECORDED: usize = 1;
 /// A recorder that has not been seen for so long waits for the disk. It rests shorter than that.
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 
@@ -180,10 +178,9 @@ impl Queue {
 
     /// What is written before all else: calls of the boot before, what the log says of itself, and the
     /// counts of requests without a record that the gate before did not come to tell.
-    pub fn begin(&self, (left, counts): (Vec<Box<[u8]>>, [u64; 2]), act: Option<ActRecord>) {
-        for (which, count) in [REFUSED, UNRECORDED].into_iter().zip(counts) {
-            self.slots.counter(which).fetch_add(count, Ordering::Relaxed);
-        }
+    pub fn begin(&self, (left, unrecorded): (Vec<Box<[u8]>>, Unrecorded), act: Option<ActRecord>) {
+        self.slots.count_refused(unrecorded.refused);
+        self.slots.count_served(unrecorded.served);
         for opening in left {
             // It stands in the new journal before that takes the old one's place.
             let mut place = self.slots.take();
@@ -236,20 +233,19 @@ impl Queue {
 
     /// The requests without a record to tell of now: those counted so far, once there is room again.
     pub fn unrecorded(&self) -> Option<Unrecorded> {
-        let count = |which| self.slots.counter(which).load(Ordering::Relaxed);
-        let unrecorded = Unrecorded { refused: count(REFUSED), served: count(UNRECORDED) };
+        let unrecorded = self.slots.untold();
         let is_due = self.held() < self.capacity || self.is_closing() || self.is_failing();
         (is_due && unrecorded != Unrecorded::default()).then_some(unrecorded)
     }
 
-    /// So many of them are told, in the file.
-    pub fn told(&self, unrecorded: Unrecorded) {
-        let Unrecorded { refused, served } = unrecorded;
-        for (which, count) in [(REFUSED, refused), (UNRECORDED, served)] {
-            let less = |counted: u64| Some(counted.saturating_sub(count));
-            let counter = self.slots.counter(which);
-            counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_default();
-        }
+    /// The record with this id, which is about to be written, tells of so many of them.
+    pub fn telling(&self, unrecorded: Unrecorded, id: RequestId) {
+        self.slots.telling(unrecorded, id);
+    }
+
+    /// That record is in the file.
+    pub fn told(&self) {
+        self.slots.told();
     }
 
     pub fn set_disk_seconds_left(&self, seconds: f64) {

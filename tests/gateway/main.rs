@@ -24,6 +24,7 @@ mod audit_disk;
 mod audit_durable;
 mod audit_explain;
 mod audit_flood;
+mod audit_kills;
 mod audit_proof;
 mod balance;
 mod bounds;

@@ -5,8 +5,9 @@
 //! - whoever holds its [`Place`], until the content is shared: a place cannot be copied;
 //! - from then on everyone may read and nobody may write, until the one [`Keeper`] takes it back.
 //!
-//! A slot in the file is a header of 16 bytes (state, number of the next part or 0, bytes of content, unused; each
-//! 4 bytes, least significant first) and content. A kill may fall between any two stores: the state is stored last.
+//! A slot in the file is a header of 16 bytes (state, number of the next part or 0, bytes of content, number of the
+//! slot with which it is told or 0; each 4 bytes, least significant first) and content. A kill may fall between any
+//! two stores: the state is stored last.
 
 #![expect(
     unsafe_code,
@@ -22,11 +23,16 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use free::Free;
+
+mod free;
+
 pub const SLOT_BYTES: usize = 512;
 /// Before the first slot.
 pub const HEADER_BYTES: usize = 4096;
 /// In the header, each of 8 bytes, least significant first.
-pub const COUNTERS_AT: [usize; 2] = [2048, 2056];
+pub const NUMBERS_AT: usize = 2048;
+pub const NUMBERS: usize = 9;
 pub const SLOT_HEADER_BYTES: usize = 16;
 pub const CONTENT_BYTES: usize = SLOT_BYTES - SLOT_HEADER_BYTES;
 /// States of a slot in the file. A part belongs to the slot that names it.
@@ -39,12 +45,7 @@ pub struct Slots {
     map: MmapRaw,
     /// How far the keeper is with each slot.
     seen: Box<[AtomicU8]>,
-    /// The number of the next free slot, or of the next part; 0 for none. Numbers count from 1.
-    next: Box<[AtomicU32]>,
-    /// The number of the first free slot, below a count of changes: who comes late with an old number fails.
-    free: AtomicU64,
-    /// The highest number that was ever taken.
-    reached: AtomicU32,
+    free: Free,
 }
 
 /// The right to one slot. Lost, it is never used again.
@@ -102,23 +103,18 @@ impl Slots {
         if map.len() < bytes(count) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let next =
-            (1..=count).map(|number| AtomicU32::new((number + 1) * u32::from(number < count)));
         let slots = Arc::new(Self {
             map,
             seen: (0..count).map(|_| AtomicU8::new(HIDDEN)).collect(),
-            next: next.collect(),
-            free: AtomicU64::new(u64::from(count > 0)),
-            reached: AtomicU32::new(0),
+            free: Free::all(count),
         });
         let keeper = Keeper { slots: Arc::clone(&slots), has_unseen: false };
         Ok((slots, keeper))
     }
 
-    /// A number that outlasts the process like a slot does; the first or the second.
-    pub fn counter(&self, which: usize) -> &AtomicU64 {
-        let [first, second] = COUNTERS_AT;
-        let at = if which == 0 { first } else { second };
+    /// A number that outlasts the process like a slot does: one of [`NUMBERS`].
+    pub fn number(&self, which: usize) -> &AtomicU64 {
+        let at = NUMBERS_AT + which.min(NUMBERS - 1) * size_of::<u64>();
         // SAFETY: the map has its header, which is aligned to a page, and `at` to 8 bytes. The numbers are only
         // reached like this. Every machine that we build for has the least significant byte first.
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(at).cast()) }
@@ -126,54 +122,13 @@ impl Slots {
 
     /// The place that was given back last, so that few pages are in use. None when all are taken.
     pub fn take(&self) -> Option<Place> {
-        Some(Place { number: self.take_number()?, stands: Stands::Nothing })
-    }
-
-    fn take_number(&self) -> Option<u32> {
-        let mut free = self.free.load(Ordering::Acquire);
-        loop {
-            let number = number_of(free);
-            let next = self.next.get(index(number))?.load(Ordering::Relaxed);
-            let changed = changes_after(free) | u64::from(next);
-            match self.free.compare_exchange_weak(
-                free,
-                changed,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => {
-                    if number > self.reached.load(Ordering::Relaxed) {
-                        self.reached.fetch_max(number, Ordering::Relaxed);
-                    }
-                    return Some(number);
-                }
-                Err(now) => free = now,
-            }
-        }
-    }
-
-    fn put_back(&self, number: u32) {
-        let Some(next) = self.next.get(index(number)) else { return };
-        let mut free = self.free.load(Ordering::Acquire);
-        loop {
-            next.store(number_of(free), Ordering::Relaxed);
-            let changed = changes_after(free) | u64::from(number);
-            match self.free.compare_exchange_weak(
-                free,
-                changed,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return,
-                Err(now) => free = now,
-            }
-        }
+        Some(Place { number: self.free.take()?, stands: Stands::Nothing })
     }
 
     /// Gives back a place in which nothing stands; else it stays taken, and what stands is found.
     pub fn give_back(&self, place: Place) {
         if place.stands == Stands::Nothing {
-            self.put_back(place.number);
+            self.free.put_back(place.number);
         }
     }
 
@@ -209,9 +164,9 @@ impl Slots {
         self.fill(place.number, parts.next().unwrap_or_default());
         let mut last = place.number;
         for part in parts {
-            let Some(number) = self.take_number() else { break };
+            let Some(number) = self.free.take() else { break };
             self.fill(number, part);
-            self.set_state(number, PART);
+            self.set(number, STATE, PART);
             self.chain(last, number);
             last = number;
         }
@@ -219,7 +174,7 @@ impl Slots {
     }
 
     fn finish(&self, place: &mut Place, stands: Stands) {
-        self.set_state(place.number, OPEN);
+        self.set(place.number, STATE, OPEN);
         place.stands = stands;
         if stands == Stands::Final
             && let Some(seen) = self.seen.get(place.index())
@@ -237,31 +192,26 @@ impl Slots {
 
     /// Takes the content out.
     fn clear(&self, place: &mut Place) {
-        self.set_state(place.number, CLOSED);
+        self.set(place.number, STATE, CLOSED);
         // The next content must not get in before: a kill in between would leave a mix of both.
         compiler_fence(Ordering::SeqCst);
-        let mut part = self.unchain(place.number);
+        self.set(place.number, TOLD_WITH, 0);
+        let mut part = self.free.unchain(place.number);
         while part != 0 {
-            let after = self.unchain(part);
-            self.set_state(part, CLOSED);
-            self.put_back(part);
+            let after = self.free.unchain(part);
+            self.set(part, STATE, CLOSED);
+            self.free.put_back(part);
             part = after;
         }
         place.stands = Stands::Nothing;
     }
 
     fn chain(&self, before: u32, number: u32) {
-        if let Some(next) = self.next.get(index(before)) {
-            next.store(number, Ordering::Relaxed);
-        }
+        self.free.chain(before, number);
         if let Some(slot) = self.slot(before) {
             // SAFETY: the header has 16 bytes at `slot`, which is aligned to 512, and the slot is ours.
             unsafe { word(slot, NEXT).write(number.to_le()) };
         }
-    }
-
-    fn unchain(&self, number: u32) -> u32 {
-        self.next.get(index(number)).map_or(0, |next| next.swap(0, Ordering::Relaxed))
     }
 
     /// Writes a slot that is closed: all but its state.
@@ -278,9 +228,7 @@ impl Slots {
     fn begin_slot(&self, number: u32, length: usize) {
         let length = u32::try_from(length).unwrap_or_default();
         let Some(slot) = self.slot(number) else { return };
-        if let Some(next) = self.next.get(index(number)) {
-            next.store(0, Ordering::Relaxed);
-        }
+        self.free.chain(number, 0);
         // SAFETY: the header has 16 bytes at `slot`, which is aligned to 512, and the slot is ours.
         unsafe {
             word(slot, NEXT).write(0);
@@ -288,11 +236,12 @@ impl Slots {
         }
     }
 
-    fn set_state(&self, number: u32, state: u32) {
+    /// Sets the state, or with which slot it is told.
+    fn set(&self, number: u32, at: usize, value: u32) {
         if let Some(slot) = self.slot(number) {
-            // SAFETY: the header begins at `slot`, aligned to 512; its state is only reached like this.
-            let atomic = unsafe { AtomicU32::from_ptr(slot.cast()) };
-            atomic.store(state.to_le(), Ordering::Release);
+            // SAFETY: the header begins at `slot`, aligned to 512; these two words are only reached like this.
+            let atomic = unsafe { AtomicU32::from_ptr(word(slot, at)) };
+            atomic.store(value.to_le(), Ordering::Release);
         }
     }
 
@@ -300,7 +249,7 @@ impl Slots {
     fn slot(&self, number: u32) -> Option<*mut u8> {
         let index = index(number);
         // SAFETY: there are as many slots in the map as numbers.
-        (index < self.next.len())
+        (index < self.seen.len())
             .then(|| unsafe { self.map.as_mut_ptr().add(HEADER_BYTES + index * SLOT_BYTES) })
     }
 
@@ -313,7 +262,7 @@ impl Slots {
                 std::slice::from_raw_parts(slot.add(SLOT_HEADER_BYTES), length.min(CONTENT_BYTES))
             };
             out.extend_from_slice(part);
-            number = self.next.get(index(number)).map_or(0, |next| next.load(Ordering::Relaxed));
+            number = self.free.after(number);
         }
     }
 }
@@ -332,7 +281,14 @@ impl Keeper {
         if place.stands != Stands::Nothing {
             self.slots.clear(&mut place);
         }
-        self.slots.put_back(place.number);
+        self.slots.free.put_back(place.number);
+    }
+
+    /// What stands in these places is told by one record, that of the first: once it is in the log, all of them
+    /// are told. From now on they are to be closed in the opposite order.
+    pub fn tell_together(&self, places: &[Place]) {
+        let first = places.first().map_or(0, |place| place.number);
+        places.iter().for_each(|place| self.slots.set(place.number, TOLD_WITH, first));
     }
 
     /// Whether the last look passed something that it has not shown yet.
@@ -343,7 +299,7 @@ impl Keeper {
     /// Shows each final content once, when it is passed the second time.
     pub fn show_lasting(&mut self, mut show: impl FnMut(&[u8])) {
         self.has_unseen = false;
-        let reached = self.slots.reached.load(Ordering::Relaxed);
+        let reached = self.slots.free.reached();
         let mut content = Vec::new();
         for (number, seen) in (1..=reached).zip(&self.slots.seen) {
             let change = |from, to| {
@@ -363,8 +319,10 @@ impl Keeper {
 }
 
 /// Words of a slot's header.
-const NEXT: usize = 4;
-const LENGTH: usize = 8;
+pub const STATE: usize = 0;
+pub const NEXT: usize = 4;
+pub const LENGTH: usize = 8;
+pub const TOLD_WITH: usize = 12;
 
 /// # Safety
 ///
@@ -379,18 +337,9 @@ pub const fn bytes(count: u32) -> usize {
     HEADER_BYTES + count as usize * SLOT_BYTES
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-const fn number_of(free: u64) -> u32 {
-    free as u32
-}
-
-const fn changes_after(free: u64) -> u64 {
-    ((free >> 32) + 1) << 32
-}
-
 impl fmt::Debug for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slots").field("count", &self.next.len()).finish_non_exhaustive()
+        f.debug_struct("Slots").field("count", &self.seen.len()).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::audit::crowd::Summary;
-use crate::audit::journal::{Place, Stands};
+use crate::audit::journal::{Place, Stands, Unrecorded};
 use crate::audit::opening::Opening;
 use crate::audit::sync::{NotDurable, Waiter};
 use crate::model::facts::Writer;
@@ -95,14 +95,6 @@ pub enum Item {
     Gap(Box<ActRecord>, Unrecorded),
     /// A place that was used, and whose call has no record.
     Abandoned(Place),
-}
-
-/// Requests without a record.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Unrecorded {
-    /// They were not made.
-    pub refused: u64,
-    pub served: u64,
 }
 
 impl fmt::Debug for Slot {

@@ -102,7 +102,8 @@ fn refused_requests_are_told_once_there_is_room() {
     let told = Unrecorded { refused: 2, served: 0 };
     assert_eq!(log.queue.unrecorded(), Some(told));
     log.unrecorded();
-    log.queue.told(told);
+    log.queue.telling(told, crate::audit::tests::id(1));
+    log.queue.told();
     assert_eq!(log.queue.unrecorded(), Some(Unrecorded { refused: 0, served: 1 }));
     assert_eq!(log.unrecorded_ever(), 1);
 }

@@ -37,6 +37,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         }
         let wanted = if self.queue.is_closing() { Wanted::All } else { Wanted::Due };
         let due = self.crowd.due(now, wanted);
+        due.iter().for_each(|summary| self.keeper.tell_together(&summary.places));
         self.batch.extend(due.into_iter().map(|summary| Item::Summary(Box::new(summary))));
     }
 
@@ -71,7 +72,12 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                     Outcome::Denied(_) => Counted::Denied(1),
                 }
             }
-            Item::Act(record) | Item::Gap(record, _) => {
+            Item::Act(record) => {
+                encoder.act(lines, seq, record);
+                Counted::Not
+            }
+            Item::Gap(record, unrecorded) => {
+                self.queue.telling(*unrecorded, record.id);
                 encoder.act(lines, seq, record);
                 Counted::Not
             }
@@ -142,7 +148,8 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 }
                 Item::Summary(summary) => {
                     let calls = summary.places.len();
-                    summary.places.into_iter().for_each(|place| self.keeper.close(place));
+                    // The first last: a kill in between must find what the others were told with.
+                    summary.places.into_iter().rev().for_each(|place| self.keeper.close(place));
                     promises += calls;
                     entries += calls;
                     continue;
@@ -152,8 +159,8 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                         self.keeper.close(place);
                     }
                 }
-                Item::Gap(_, unrecorded) => {
-                    self.queue.told(unrecorded);
+                Item::Gap(..) => {
+                    self.queue.told();
                     continue;
                 }
             }

@@ -98,6 +98,17 @@ impl Gate {
 
     /// Starts the process and waits until it is ready.
     pub fn run(&mut self) {
+        self.begin();
+        poll::until("the gate is ready", || self.is_ready().then_some(()));
+    }
+
+    /// Starts the process and waits until it has ended by itself.
+    pub fn run_in_vain(&mut self) -> ExitStatus {
+        self.begin();
+        self.wait_for_end()
+    }
+
+    fn begin(&mut self) {
         let log = |name| {
             let path = self.folder.at(name);
             File::options().create(true).append(true).open(path).expect("the folder is ours")
@@ -106,7 +117,6 @@ impl Gate {
         let mut command = self.command();
         let child = command.arg("run").stdout(stdout).stderr(stderr).spawn();
         self.process = Some(Process(child.expect("the binary was built")));
-        poll::until("the gate is ready", || self.is_ready().then_some(()));
     }
 
     fn is_ready(&mut self) -> bool {
