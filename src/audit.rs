@@ -57,6 +57,7 @@ pub use sync::{Exposure, NotDurable};
 use crowd::Crowd;
 use journal::Unrecorded;
 use keys::Keys;
+use left::Left;
 use line::Encoder;
 use proof::key::KeyError;
 use proof::prover::Prover;
@@ -114,7 +115,7 @@ pub fn open(
     let segments = segments.map_err(failed)?;
     let (previous, recovered, left) = match before {
         Some(before) => (before.previous, before.recovered, before.left),
-        None => (None, None, Vec::new()),
+        None => (None, None, Left::default()),
     };
     let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
     let crowd = Crowd::new(settings.denials_per_source, records_max);

@@ -54,20 +54,65 @@ pub struct Left {
 }
 
 #[derive(Debug)]
-enum Call {
-    InJournal(Stored),
-    /// The line that says it is open.
-    InLog(Vec<u8>),
-}
-
-#[derive(Debug)]
-struct Stored {
-    /// An encoded [`Opening`].
-    opening: Vec<u8>,
-    /// Whether the log has an entry of it too.
+struct Call {
+    known: Unended,
+    /// Whether the log has an entry of it.
     entry: Entry,
     /// The id of the call whose record was to tell of this one too.
     told_with: Option<[u8; 16]>,
+}
+
+/// What is known of a call that has no record of its end.
+#[derive(Debug)]
+pub enum Unended {
+    /// An encoded [`Opening`].
+    Opening(Box<[u8]>),
+    /// The line of the log that says it is open.
+    Line(Box<[u8]>),
+}
+
+impl Unended {
+    /// What [`Unended::bytes`] gave. An opening begins with an id, whose first byte is no brace for some thousand
+    /// years.
+    fn of(bytes: Vec<u8>) -> Self {
+        if Kind::of(&bytes) == Kind::Record {
+            Self::Line(bytes.into())
+        } else {
+            Self::Opening(bytes.into())
+        }
+    }
+
+    /// For the journal.
+    pub fn bytes(&self) -> &[u8] {
+        let (Self::Opening(bytes) | Self::Line(bytes)) = self;
+        bytes
+    }
+
+    fn id(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Opening(stored) => Some(Opening::decode(stored)?.id.to_bytes()),
+            Self::Line(line) => {
+                Some(RequestId::parse(&Record::parse(line)?.id).map(RequestId::to_bytes)?)
+            }
+        }
+    }
+
+    /// Appends the record of its end, with the end `crash`, and says how that counts. None for what nobody can
+    /// read.
+    pub fn write(&self, lines: &mut Vec<u8>, encoder: &mut Encoder, seq: u64) -> Option<Counted> {
+        match self {
+            Self::Opening(stored) => {
+                let opening = Opening::decode(stored)?;
+                encoder.crashed(lines, seq, &opening);
+                Some(Counted::with_denial(opening.denial))
+            }
+            Self::Line(line) => {
+                encoder.crashed_again(lines, seq, line)?;
+                let is_refusal = memmem::find(line, br#","decision":"denied""#).is_some();
+                Some(if is_refusal { Counted::Denied(1) } else { Counted::Allowed })
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,8 +139,15 @@ struct Told {
 }
 
 impl Call {
+    fn opening(&self) -> Option<Opening<'_>> {
+        match &self.known {
+            Unended::Opening(stored) => Opening::decode(stored),
+            Unended::Line(_) => None,
+        }
+    }
+
     fn group(&self) -> Option<Group> {
-        let Self::InJournal(Stored { opening, entry: Entry::None, told_with }) = self else {
+        let Self { known: Unended::Opening(opening), entry: Entry::None, told_with } = self else {
             return None;
         };
         if let Some(id) = told_with {
@@ -114,21 +166,28 @@ impl Left {
     /// What stands in the journal, and whether that is this boot's.
     pub fn in_journal(home: &Path, boot: Boot) -> io::Result<(Self, OfBoot)> {
         let (open, of) = journal::left_open(home, boot)?;
-        let id_of = |open: &Open| Some(Opening::decode(&open.content)?.id.to_bytes());
+        let open = open.into_iter().filter_map(|Open { number, told_with, content }| {
+            let known = Unended::of(content);
+            Some((number, told_with, known.id()?, known))
+        });
+        let open: Vec<_> = open.collect();
         // The first of those that are told together names itself.
-        let firsts = open.iter().filter(|open| open.told_with == open.number);
+        let firsts = open.iter().filter(|(number, told_with, ..)| told_with == number);
         let firsts: BTreeMap<u32, [u8; 16]> =
-            firsts.filter_map(|open| Some((open.number, id_of(open)?))).collect();
-        let calls = open.into_iter().filter_map(|open| {
-            let (id, told_with) = (id_of(&open)?, firsts.get(&open.told_with).copied());
-            let stored = Stored { opening: open.content, entry: Entry::None, told_with };
-            Some((id, Call::InJournal(stored)))
+            firsts.map(|(number, _, id, _)| (*number, *id)).collect();
+        let calls = open.into_iter().map(|(_, told_with, id, known)| {
+            let told_with = firsts.get(&told_with).copied();
+            (id, Call { known, entry: Entry::None, told_with })
         });
         Ok((Self { calls: calls.collect() }, of))
     }
 
     pub fn len(&self) -> usize {
         self.calls.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
     }
 
     /// Looks at the next line of the boot.
@@ -141,10 +200,11 @@ impl Left {
         let Some(id) = RequestId::parse(&record.id).map(RequestId::to_bytes) else { return };
         if is_open {
             match self.calls.get_mut(&id) {
-                Some(Call::InJournal(stored)) => stored.entry = Entry::InLog,
+                Some(call @ Call { known: Unended::Opening(_), .. }) => call.entry = Entry::InLog,
                 // The last says the most.
-                Some(Call::InLog(_)) | None => {
-                    self.calls.insert(id, Call::InLog(line.into()));
+                Some(Call { known: Unended::Line(_), .. }) | None => {
+                    let known = Unended::Line(line.into());
+                    self.calls.insert(id, Call { known, entry: Entry::InLog, told_with: None });
                 }
             }
         } else if record.count.is_some() {
@@ -173,31 +233,19 @@ impl Left {
         let groups = self.groups();
         for (id, call) in &self.calls {
             let (start, seq) = (lines.len(), prover.state().seq + 1);
-            let group = call.group().and_then(|group| groups.get(&group));
-            let counted = match call {
-                Call::InJournal(stored) => {
-                    let Some(opening) = Opening::decode(&stored.opening) else { continue };
-                    match group {
-                        Some(told) if told.first != *id => continue,
-                        Some(told) => {
-                            let summary = Summary::of(&opening, told.source, told.count);
-                            encoder.summary(lines, seq, &summary);
-                            Counted::Denied(told.count)
-                        }
-                        None => {
-                            encoder.crashed(lines, seq, &opening);
-                            Counted::with_denial(opening.denial)
-                        }
-                    }
+            let counted = match call.group().and_then(|group| groups.get(&group)) {
+                Some(told) if told.first != *id => continue,
+                Some(told) => {
+                    let Some(opening) = call.opening() else { continue };
+                    encoder.summary(lines, seq, &Summary::of(&opening, told.source, told.count));
+                    Counted::Denied(told.count)
                 }
-                Call::InLog(line) => {
-                    encoder.crashed_again(lines, seq, line);
-                    let is_refusal = memmem::find(line, br#","decision":"denied""#).is_some();
-                    if is_refusal { Counted::Denied(1) } else { Counted::Allowed }
+                None => {
+                    let Some(counted) = call.known.write(lines, encoder, seq) else { continue };
+                    counted
                 }
             };
-            let line = lines.get(start..).filter(|line| !line.is_empty());
-            let Some(line) = line else { continue };
+            let line = lines.get(start..).unwrap_or_default();
             prover.record(line.strip_suffix(b"\n").unwrap_or(line), counted);
         }
     }
@@ -206,8 +254,7 @@ impl Left {
     fn groups(&self) -> BTreeMap<Group, Told> {
         let mut groups = BTreeMap::new();
         for (id, call) in &self.calls {
-            let (Some(group), Call::InJournal(stored)) = (call.group(), call) else { continue };
-            let Some(opening) = Opening::decode(&stored.opening) else { continue };
+            let (Some(group), Some(opening)) = (call.group(), call.opening()) else { continue };
             let source = Source::of(opening.source_ip);
             let first = if let Group::With(first) = group { first } else { *id };
             let told = groups.entry(group).or_insert(Told { count: 0, first, source });
@@ -220,11 +267,16 @@ impl Left {
         groups
     }
 
-    /// What of it the journal has, for a boot that can take no more lines.
-    pub fn into_openings(self) -> impl Iterator<Item = Box<[u8]>> {
-        self.calls.into_values().filter_map(|call| match call {
-            Call::InJournal(stored) => Some(stored.opening.into()),
-            Call::InLog(_) => None,
-        })
+    /// With what another has found; that counts where both know a call.
+    pub fn absorb(&mut self, other: Self) {
+        self.calls.extend(other.calls);
+    }
+
+    /// For the next boot, where their own can take no more lines.
+    pub fn into_unended(self) -> impl Iterator<Item = Unended> {
+        self.calls.into_values().map(|call| call.known)
     }
 }
+
+#[cfg(test)]
+mod tests;

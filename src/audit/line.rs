@@ -75,20 +75,19 @@ impl Encoder {
         self.opening(out, seq, opening, |line| line.name("end", CRASH));
     }
 
-    /// The same for a call of which there is only the line that says it is open.
-    pub fn crashed_again(&mut self, out: &mut Vec<u8>, seq: u64, line: &[u8]) {
-        let facts = memmem::find(line, &self.origin).and_then(|at| line.get(at..));
-        let Some((before, after)) = facts.and_then(|facts| {
-            let at = memmem::find(facts, OPEN_MEMBER.as_bytes())?;
-            Some((facts.get(..at)?, facts.get(at + OPEN_MEMBER.len()..)?))
-        }) else {
-            return;
-        };
+    /// The same for a call of which there is only the line that says it is open, perhaps of another boot. None where
+    /// it does not.
+    pub fn crashed_again(&mut self, out: &mut Vec<u8>, seq: u64, line: &[u8]) -> Option<()> {
+        let facts = line.get(memmem::find(line, AFTER_ORIGIN.as_bytes())?..)?;
+        let at = memmem::find(facts, OPEN_MEMBER.as_bytes())?;
+        let (before, after) = (facts.get(..at)?, facts.get(at + OPEN_MEMBER.len()..)?);
         out.extend_from_slice(format!(r#"{{"v":{VERSION},"seq":{seq}"#).as_bytes());
+        out.extend_from_slice(&self.origin);
         out.extend_from_slice(before);
         out.extend_from_slice(format!(r#","end":"{CRASH}""#).as_bytes());
         out.extend_from_slice(after);
         out.push(b'\n');
+        Some(())
     }
 
     /// Appends the line of many calls that were denied.
@@ -148,6 +147,8 @@ impl Encoder {
 const OPEN: &str = "open";
 /// As it stands in a line. Within a text it would have escapes.
 pub const OPEN_MEMBER: &str = r#","entry":"open""#;
+/// What follows the node and the boot.
+const AFTER_ORIGIN: &str = r#","id":""#;
 /// The `end` of a call whose gate was killed.
 const CRASH: &str = "crash";
 

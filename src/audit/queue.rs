@@ -19,6 +19,7 @@ use crate::model::record::ActRecord;
 use crate::model::time::MonoNs;
 
 use super::journal::{Place, Slots, Stands, Unrecorded};
+use super::left::Left;
 use super::notary::Outbox;
 use super::sync::Exposure;
 
@@ -178,17 +179,17 @@ impl Queue {
 
     /// What is written before all else: calls of the boot before, what the log says of itself, and the
     /// counts of requests without a record that the gate before did not come to tell.
-    pub fn begin(&self, (left, unrecorded): (Vec<Box<[u8]>>, Unrecorded), act: Option<ActRecord>) {
+    pub fn begin(&self, (left, unrecorded): (Left, Unrecorded), act: Option<ActRecord>) {
         self.slots.count_refused(unrecorded.refused);
         self.slots.count_served(unrecorded.served);
-        for opening in left {
+        for call in left.into_unended() {
             // It stands in the new journal before that takes the old one's place.
             let mut place = self.slots.take();
             if let Some(place) = &mut place {
-                self.slots.store(place, &opening, Stands::Final);
+                self.slots.store(place, call.bytes(), Stands::Final);
                 self.slots.hide(place);
             }
-            self.push(Item::Crashed(opening, place));
+            self.push(Item::Crashed(call, place));
         }
         if let Some(act) = act {
             // The queue is empty: there is room.

@@ -30,7 +30,7 @@ pub struct Before {
     /// What had to be done; None after a stop in good order.
     pub recovered: Option<Recovered>,
     /// Calls whose record that boot can take no more.
-    pub left: Vec<Box<[u8]>>,
+    pub left: Left,
 }
 
 /// What a killed gate had left.
@@ -121,7 +121,7 @@ impl Last<'_> {
         }
         // A start that was killed had found these, and had no line yet.
         let mut before = self.close_with(key, Left::default())?;
-        before.left.extend(left.into_openings());
+        before.left.absorb(left);
         Ok(before)
     }
 
@@ -137,7 +137,7 @@ impl Last<'_> {
             return Ok(Before {
                 previous: Some(Previous::new(self.file, last.size, last.root)),
                 recovered: again.then(|| Recovered { calls, ..Recovered::of(self.file) }),
-                left: left.into_openings().collect(),
+                left,
             });
         }
         let bytes = fs::read(&path)?;
@@ -151,7 +151,7 @@ impl Last<'_> {
             Ok(begun) => begun,
             // A log of the time before there were proofs.
             Err(_) if Kind::of(first) == Kind::Record => {
-                return Ok(Before { previous: None, recovered: None, left: Vec::new() });
+                return Ok(Before { previous: None, recovered: None, left: Left::default() });
             }
             Err(fault) => {
                 recovered.damaged_at = Some((1, fault));
@@ -189,14 +189,14 @@ impl Last<'_> {
             // Half of it would count calls twice when it is tried again.
             out.set_len(whole.len() as u64).unwrap_or_default();
         })?;
-        Ok(Before { previous: Some(previous), recovered: Some(recovered), left: Vec::new() })
+        Ok(Before { previous: Some(previous), recovered: Some(recovered), left: Left::default() })
     }
 
     /// Nothing more goes into the file.
     fn over(&self, tree: &Tree, recovered: Recovered, left: Left) -> Before {
         // Neither a commit nor a checkpoint is a leaf.
         let previous = Some(Previous::new(self.file, tree.size(), tree.root()));
-        Before { previous, recovered: Some(recovered), left: left.into_openings().collect() }
+        Before { previous, recovered: Some(recovered), left }
     }
 
     /// Calls may have been open for longer than this file.

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::audit::crowd::Summary;
 use crate::audit::journal::{Place, Stands, Unrecorded};
+use crate::audit::left::Unended;
 use crate::audit::opening::Opening;
 use crate::audit::sync::{NotDurable, Waiter};
 use crate::model::facts::Writer;
@@ -86,9 +87,8 @@ pub enum Item {
     Opening(Box<[u8]>, Option<Waiter>),
     /// A call whose answer has begun a while ago: an encoded [`Opening`]. The recorder's own find.
     Lasting(Box<[u8]>),
-    /// A call that a gate before left open, and whose record that one's boot can take no more: an encoded
-    /// [`Opening`].
-    Crashed(Box<[u8]>, Option<Place>),
+    /// A call that a gate before left open, and whose record that one's boot can take no more.
+    Crashed(Unended, Option<Place>),
     /// Many calls in one record: the recorder's own too.
     Summary(Box<Summary>),
     /// The recorder's own count of requests that have no record.

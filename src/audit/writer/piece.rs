@@ -86,10 +86,9 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
                 encoder.open(lines, seq, &opening);
                 Counted::Not
             }
-            Item::Crashed(opening, _) => {
-                let Some(opening) = Opening::decode(opening) else { return };
-                encoder.crashed(lines, seq, &opening);
-                Counted::with_denial(opening.denial)
+            Item::Crashed(call, _) => {
+                let Some(counted) = call.write(lines, encoder, seq) else { return };
+                counted
             }
             Item::Summary(summary) => {
                 encoder.summary(lines, seq, summary);
