@@ -64,7 +64,7 @@ use proof::prover::Prover;
 use proof::recovery;
 use reserve::{Growth, Reserve};
 use segment::{Boot, SegmentName, SegmentWriter};
-use writer::{Pace, Writer};
+use writer::{Parts, Writer};
 
 /// Where a gate's log is, within its data directory.
 pub fn directory(data_dir: &Path) -> PathBuf {
@@ -112,18 +112,24 @@ pub fn open(
     let queue = log.queue();
     let segments =
         SegmentWriter::begin(directory, boot, settings.segment_bytes_max, queue.exposure());
-    let segments = segments.map_err(failed)?;
     let (previous, recovered, left) = match before {
         Some(before) => (before.previous, before.recovered, before.left),
         None => (None, None, Left::default()),
     };
-    let (encoder, prover) = (Encoder::new(node, boot), Prover::new(key, node, previous));
-    let crowd = Crowd::new(settings.denials_per_source, records_max);
-    let AuditSettings { flush_interval, segment_age_max: file_age_max, .. } = settings;
-    let pace = Pace { flush_interval, file_age_max, crowd };
-    let room = (Reserve::at(home).map_err(failed)?, Growth::of(directory));
-    let mut writer =
-        Writer::new((queue, keeper), (segments, room), (keys, prover), encoder, pace, observer);
+    let mut writer = Writer::new(Parts {
+        queue: Arc::clone(queue),
+        keeper,
+        segments: segments.map_err(failed)?,
+        reserve: Reserve::at(home).map_err(failed)?,
+        growth: Growth::of(directory),
+        keys,
+        prover: Prover::new(key, node, previous),
+        encoder: Encoder::new(node, boot),
+        observer,
+        flush_interval: settings.flush_interval,
+        file_age_max: settings.segment_age_max,
+        crowd: Crowd::new(settings.denials_per_source, records_max),
+    });
     queue.begin(
         (left, unrecorded),
         recovered.map(|recovered| {

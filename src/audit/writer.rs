@@ -110,9 +110,17 @@ pub enum Turn {
     Stuck,
 }
 
-/// How a writer goes about it.
-#[derive(Debug)]
-pub struct Pace {
+/// What a writer is made of.
+pub struct Parts<Observer> {
+    pub queue: Arc<Queue>,
+    pub keeper: Keeper,
+    pub segments: SegmentWriter,
+    pub reserve: Reserve,
+    pub growth: Growth,
+    pub keys: Arc<Keys>,
+    pub prover: Prover,
+    pub encoder: Encoder,
+    pub observer: Observer,
     pub flush_interval: Duration,
     /// A file ends at this age.
     pub file_age_max: Duration,
@@ -120,30 +128,23 @@ pub struct Pace {
 }
 
 impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
-    pub fn new(
-        (queue, keeper): (&Arc<Queue>, Keeper),
-        (segments, (reserve, growth)): (SegmentWriter, (Reserve, Growth)),
-        (keys, prover): (Arc<Keys>, Prover),
-        encoder: Encoder,
-        pace: Pace,
-        observer: Observer,
-    ) -> Self {
-        let piece_bytes = usize::try_from(segments.bytes_max()).unwrap_or(usize::MAX);
+    pub fn new(parts: Parts<Observer>) -> Self {
+        let piece_bytes = usize::try_from(parts.segments.bytes_max()).unwrap_or(usize::MAX);
         Self {
-            queue: Arc::clone(queue),
-            keeper,
-            segments,
-            reserve,
-            growth,
+            queue: parts.queue,
+            keeper: parts.keeper,
+            segments: parts.segments,
+            reserve: parts.reserve,
+            growth: parts.growth,
             spent_in_a_row: 0,
             gaps_of_full_disk: 0,
-            keys,
-            prover,
-            encoder,
-            observer,
-            flush_interval: pace.flush_interval,
-            file_age_max: pace.file_age_max,
-            crowd: pace.crowd,
+            keys: parts.keys,
+            prover: parts.prover,
+            encoder: parts.encoder,
+            observer: parts.observer,
+            flush_interval: parts.flush_interval,
+            file_age_max: parts.file_age_max,
+            crowd: parts.crowd,
             piece_bytes: (piece_bytes / PIECES_IN_A_FILE_MIN).clamp(1, PIECE_BYTES),
             batch: VecDeque::new(),
             observed: 0,

@@ -35,23 +35,21 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
     let exposure = log.queue().exposure();
     let segments =
         SegmentWriter::begin(directory.path(), boot, settings.segment_bytes_max, exposure);
-    let encoder = Encoder::new("node-1", boot);
-    let observer: fn(&RequestRecord) = |_| ();
     let keys = Keys::open(directory.path(), "node-1", directory.path(), &[]).expect("a key");
-    let prover = Prover::new(keys.current(), "node-1", None);
-    let crowd = Crowd::new(settings.denials_per_source, records_max);
-    let AuditSettings { flush_interval, segment_age_max: file_age_max, .. } = settings;
-    let pace = Pace { flush_interval, file_age_max, crowd };
-    let segments = segments.expect("a file");
-    let room = (Reserve::at(directory.path()).expect("a file"), Growth::of(directory.path()));
-    let mut writer = Writer::new(
-        (log.queue(), keeper),
-        (segments, room),
-        (Arc::new(keys), prover),
-        encoder,
-        pace,
-        observer,
-    );
+    let mut writer = Writer::new(Parts::<fn(&RequestRecord)> {
+        queue: Arc::clone(log.queue()),
+        keeper,
+        segments: segments.expect("a file"),
+        reserve: Reserve::at(directory.path()).expect("a file"),
+        growth: Growth::of(directory.path()),
+        prover: Prover::new(keys.current(), "node-1", None),
+        keys: Arc::new(keys),
+        encoder: Encoder::new("node-1", boot),
+        observer: |_| (),
+        flush_interval: settings.flush_interval,
+        file_age_max: settings.segment_age_max,
+        crowd: Crowd::new(settings.denials_per_source, records_max),
+    });
     writer.begin(at(0)).expect("a line");
     (log, writer)
 }
