@@ -82,6 +82,27 @@ pub fn open(
     node: &str,
     observer: impl FnMut(&RequestRecord) + Send + 'static,
 ) -> Result<(AuditLog, Recorder), AuditError> {
+    open_for(settings.queue_records_max, (directory, home), settings, node, observer)
+}
+
+/// The same for whoever records acts only: the journal has no room for calls.
+pub fn open_for_acts(
+    directory: &Path,
+    home: &Path,
+    settings: AuditSettings,
+    node: &str,
+) -> Result<(AuditLog, Recorder), AuditError> {
+    open_for(0, (directory, home), settings, node, |_| {})
+}
+
+/// With room in the journal for so many calls at once.
+fn open_for(
+    calls: usize,
+    (directory, home): (&Path, &Path),
+    settings: AuditSettings,
+    node: &str,
+    observer: impl FnMut(&RequestRecord) + Send + 'static,
+) -> Result<(AuditLog, Recorder), AuditError> {
     let failed = |error| AuditError::Directory { path: directory.into(), error };
     segment::make_directory(directory).map_err(failed)?;
     let known = SegmentName::list(directory).map_err(failed)?;
@@ -106,19 +127,20 @@ pub fn open(
         // Also where the next steps fail: what it told is in the log.
         journal::retire(home).map_err(failed)?;
     }
-    let records_max = settings.queue_records_max;
-    let (slots, keeper) = journal::create(home, boot, records_max).map_err(failed)?;
-    let log = AuditLog::new(records_max, slots);
-    let queue = log.queue();
-    let segments =
-        SegmentWriter::begin(directory, boot, settings.segment_bytes_max, queue.exposure());
     let (previous, recovered, left) = match before {
         Some(before) => (before.previous, before.recovered, before.left),
         None => (None, None, Left::default()),
     };
+    let records_max = settings.queue_records_max;
+    let (slots, keeper) = journal::create(home, boot, (calls, left.slots())).map_err(failed)?;
+    let log = AuditLog::new(records_max, slots);
+    let queue = log.queue();
+    let segments =
+        SegmentWriter::begin(directory, boot, settings.segment_bytes_max, queue.exposure());
     let mut writer = Writer::new(Parts {
         queue: Arc::clone(queue),
         keeper,
+        home: home.into(),
         segments: segments.map_err(failed)?,
         reserve: Reserve::at(home).map_err(failed)?,
         growth: Growth::of(directory),

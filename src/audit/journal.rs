@@ -31,11 +31,16 @@ fn path(directory: &Path) -> PathBuf {
     directory.join("audit.journal")
 }
 
-/// Makes the journal of a boot, with room for `records` at once. It takes the place of the one before when
-/// [`take_over`] says so: by then it must have what that one still tells.
-pub fn create(directory: &Path, boot: Boot, records: usize) -> io::Result<(Arc<Slots>, Keeper)> {
+/// Makes the journal of a boot, with room for so many records at once, beside slots that are in use from the
+/// start. It takes the place of the one before when [`take_over`] says so: by then it must have what that one
+/// still tells.
+pub fn create(
+    directory: &Path,
+    boot: Boot,
+    (records, used): (usize, usize),
+) -> io::Result<(Arc<Slots>, Keeper)> {
     // Some are longer than a slot.
-    let count = u32::try_from(records + records / 4 + 16);
+    let count = u32::try_from(records + records / 4 + 16 + used);
     let count = count.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let new = directory.join("audit.journal.new");
     let mut file = OpenOptions::new()
@@ -199,7 +204,7 @@ mod tests {
         let directory = Directory::new();
         let boot = Boot::new(UnixMicros(0), 7, &[]);
         assert_eq!(left(&directory, boot), Vec::<Vec<u8>>::new());
-        let (slots, mut keeper) = create(directory.path(), boot, 64).expect("a journal");
+        let (slots, mut keeper) = create(directory.path(), boot, (64, 0)).expect("a journal");
         take_over(directory.path()).expect("renames");
         let [mut a, mut b, mut c, _d] = [(); 4].map(|()| slots.take().expect("a place"));
         let long = b"long".repeat(1000);
@@ -213,7 +218,7 @@ mod tests {
         let other = Boot::new(UnixMicros(0), 8, &[]);
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new(), "another boot's");
 
-        let (_slots, _keeper) = create(directory.path(), other, 64).expect("a journal");
+        let (_slots, _keeper) = create(directory.path(), other, (64, 0)).expect("a journal");
         assert_eq!(left(&directory, boot).len(), 2, "the new one has not taken over");
         take_over(directory.path()).expect("renames");
         assert_eq!(left(&directory, other), Vec::<Vec<u8>>::new());
@@ -231,7 +236,7 @@ mod tests {
             assert_eq!((left.refused, left.served), expected);
         };
         check(&[], (0, 0));
-        let (slots, _keeper) = create(directory.path(), boot, 64).expect("a journal");
+        let (slots, _keeper) = create(directory.path(), boot, (64, 0)).expect("a journal");
         take_over(directory.path()).expect("renames");
         check(&[], (0, 0));
         slots.count_refused(7);
@@ -263,7 +268,7 @@ mod tests {
     fn what_is_told_together_says_so_until_it_is_closed() {
         let directory = Directory::new();
         let boot = Boot::new(UnixMicros(0), 7, &[]);
-        let (slots, mut keeper) = create(directory.path(), boot, 64).expect("a journal");
+        let (slots, mut keeper) = create(directory.path(), boot, (64, 0)).expect("a journal");
         take_over(directory.path()).expect("renames");
         let mut places = [(); 3].map(|()| slots.take().expect("a place"));
         for place in &mut places {
@@ -294,7 +299,7 @@ mod tests {
     fn what_the_machine_forgot_is_not_believed() {
         let directory = Directory::new();
         let boot = Boot::new(UnixMicros(0), 7, &[]);
-        let (slots, _keeper) = create(directory.path(), boot, 64).expect("a journal");
+        let (slots, _keeper) = create(directory.path(), boot, (64, 0)).expect("a journal");
         take_over(directory.path()).expect("renames");
         let mut place = slots.take().expect("a place");
         slots.store(&mut place, b"short", Stands::Final);

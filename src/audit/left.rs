@@ -10,7 +10,7 @@ use memchr::memmem;
 use crate::model::id::RequestId;
 
 use super::crowd::{Source, Summary};
-use super::journal::{self, OfBoot, Open};
+use super::journal::{self, CONTENT_BYTES, OfBoot, Open};
 use super::line::{Encoder, OPEN_MEMBER};
 use super::opening::Opening;
 use super::proof::lines::{Kind, Record};
@@ -188,6 +188,12 @@ impl Left {
 
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
+    }
+
+    /// So many slots of a journal it takes.
+    pub fn slots(&self) -> usize {
+        let slots = |call: &Call| call.known.bytes().len().div_ceil(CONTENT_BYTES).max(1);
+        self.calls.values().map(slots).sum()
     }
 
     /// Looks at the next line of the boot.

@@ -130,6 +130,8 @@ pub struct Queue {
     advanced: Condvar,
     seq: AtomicU64,
     closing: AtomicBool,
+    /// All is written, and the recorder gone.
+    ended: AtomicBool,
     /// The recorder sleeps long and wants to be woken by the next entry.
     asleep: AtomicBool,
     /// A checkpoint is wanted.
@@ -164,6 +166,7 @@ impl Queue {
             advanced: Condvar::new(),
             seq: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             reload: AtomicBool::new(false),
             outbox: OnceLock::new(),

@@ -61,7 +61,7 @@ impl Recorder {
     /// for [`PATIENCE`] ends it too; what is then lost is the error.
     pub fn close(mut self) -> Result<(), Unwritten> {
         self.join();
-        match self.queue.held() {
+        match self.queue.unwritten() {
             0 => Ok(()),
             records => Err(Unwritten { records }),
         }

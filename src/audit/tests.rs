@@ -274,6 +274,7 @@ fn closing_writes_what_waits_and_says_what_it_could_not() {
     log.reserve().expect("room").complete(request(1));
     let late = log.reserve().expect("room");
     assert_eq!(recorder.close(), Err(Unwritten { records: 1 }));
+    assert!(journal(&directory).is_some(), "somebody may still act");
     assert_eq!(directory.lines().len(), 1);
     late.complete(request(2));
     assert_eq!(directory.lines().len(), 1);
@@ -287,4 +288,38 @@ fn a_log_that_cannot_be_written_is_not_opened() {
     let error =
         open(&file, directory.path(), SETTINGS, "node-1", |_| ()).expect_err("no directory");
     assert!(error.to_string().contains("/audit: "), "{error}");
+}
+
+/// How large the journal is; None where there is none.
+fn journal(directory: &Directory) -> Option<u64> {
+    directory.path().join("audit.journal").metadata().ok().map(|journal| journal.len())
+}
+
+#[test]
+fn a_log_that_was_closed_in_order_leaves_no_journal() {
+    let directory = Directory::new();
+    for boot in 1..3 {
+        let (log, recorder) = open_log(&directory, SETTINGS, |_| ());
+        assert!(journal(&directory) > Some(512 * 10_000));
+        log.reserve().expect("room").complete(request(boot));
+        log.refused();
+        assert_eq!(recorder.close(), Ok(()));
+        assert_eq!(journal(&directory), None);
+        assert!(log.reserve().is_none(), "it could not be recorded");
+        assert_eq!(directory.lines().len() as u64, 2 * boot, "a record and a gap");
+    }
+}
+
+#[test]
+fn who_only_records_acts_has_a_small_journal() {
+    let directory = Directory::new();
+    let path = directory.path();
+    let opened = open_for_acts(path, path, SETTINGS, "node-1");
+    let (log, recorder) = opened.expect("opens");
+    assert!(journal(&directory) < Some(16 * 1024));
+    for n in 0..1000 {
+        log.record_act(act(n, "client.change")).expect("room");
+    }
+    assert_eq!(recorder.close(), Ok(()));
+    assert_eq!((directory.lines().len(), journal(&directory)), (1000, None));
 }

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ mod world;
 pub struct Writer<Observer> {
     queue: Arc<Queue>,
     keeper: Keeper,
+    /// Where the journal is.
+    home: PathBuf,
     segments: SegmentWriter,
     reserve: Reserve,
     growth: Growth,
@@ -114,6 +117,7 @@ pub enum Turn {
 pub struct Parts<Observer> {
     pub queue: Arc<Queue>,
     pub keeper: Keeper,
+    pub home: PathBuf,
     pub segments: SegmentWriter,
     pub reserve: Reserve,
     pub growth: Growth,
@@ -133,6 +137,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         Self {
             queue: parts.queue,
             keeper: parts.keeper,
+            home: parts.home,
             segments: parts.segments,
             reserve: parts.reserve,
             growth: parts.growth,
@@ -253,9 +258,11 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             FileIs::Begun | FileIs::Used if !self.segments.is_spent() => Ok(()),
             FileIs::New | FileIs::Begun | FileIs::Used | FileIs::Ended => self.begin_file(now),
         };
-        let ended = begun.and_then(|()| self.check(Cause::Stop, now, LONG));
-        if let Err(error) = ended.and_then(|_| self.segments.sync()) {
-            self.complain(&error, now.mono);
+        let checked = begun.and_then(|()| self.check(Cause::Stop, now, LONG));
+        match checked.and_then(|checked| self.segments.sync().map(|()| checked)) {
+            Ok(Waited::Done) => self.leave_journal(),
+            Ok(Waited::InVain) => {}
+            Err(error) => self.complain(&error, now.mono),
         }
     }
 

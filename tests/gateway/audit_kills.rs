@@ -114,3 +114,35 @@ fn gaps_count_each_call_once() {
         assert_eq!(recorded as u64 + counted, CALLS as u64, "{when}: {counted} without a record");
     }
 }
+
+#[test]
+fn a_stop_can_be_killed_too() {
+    let upstream = Upstream::start();
+    let faults = Faults::none();
+    let mut gate = start(&Setup::before(&upstream), &faults);
+    let key = gate.add_lab_client("full").text;
+    let journal = gate.folder.path().join("data/audit.journal");
+    // At the end of the gate each of these is held against the records.
+    let call = |gate: &Gate| {
+        assert_eq!(gate.call(&Request::get("/lab/ok/1").key(&key)).status, 200);
+    };
+    for when in ["before", "after"] {
+        call(&gate);
+        faults.are(&format!("KILL {when} cause stop"));
+        gate.signal("TERM");
+        gate.wait_for_end();
+        assert!(journal.exists(), "{when}: it is removed last");
+        faults.are("");
+        gate.run();
+        call(&gate);
+    }
+    assert!(gate.terminate().success());
+    assert!(!journal.exists());
+    gate.run();
+    call(&gate);
+    gate.kill9();
+    gate.run();
+    let recovered = gate.records_now(&["--surface", "admin"]);
+    let recovered = recovered.iter().filter(|record| record["action"] == "audit.recovered");
+    assert_eq!(recovered.count(), 2, "of the stop without its last word, and the last kill");
+}

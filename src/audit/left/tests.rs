@@ -96,7 +96,8 @@ fn a_killed_start_does_not_lose_it() {
     left.file(directory.path(), *names.last().expect("a file")).expect("reads");
     assert_eq!(left.len(), 1);
     let boot = Boot::new(UnixMicros(0), 9, &names);
-    let (slots, _keeper) = journal::create(directory.path(), boot, 16).expect("a journal");
+    let (slots, _keeper) =
+        journal::create(directory.path(), boot, (0, left.slots())).expect("a journal");
     AuditLog::new(16, slots).queue().begin((left, journal::Unrecorded::default()), None);
     journal::take_over(directory.path()).expect("renames");
     let (stands, of) = Left::in_journal(directory.path(), names[0].boot).expect("reads");

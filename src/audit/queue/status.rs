@@ -1,14 +1,15 @@
-//! How the log is doing, for those who watch it.
+//! How the log is doing, for those who watch it, and whether it is over.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use crate::audit::journal::Unrecorded;
 use crate::audit::sync::Exposure;
 use crate::clock;
 use crate::model::record::RequestRecord;
 use crate::model::time::MonoNs;
 
-use super::{AuditLog, Item, STALLED_AFTER};
+use super::{AuditLog, Item, Queue, STALLED_AFTER};
 
 impl AuditLog {
     /// Requests that were served without a record, since the log was opened.
@@ -53,6 +54,23 @@ impl AuditLog {
     /// What a power cut would have cost.
     pub fn exposure(&self) -> &Exposure {
         &self.queue.exposure
+    }
+}
+
+impl Queue {
+    /// Whether there is nothing left to be written or told. Then there never will be: no room is promised any more.
+    pub fn end(&self) -> bool {
+        let is_told = self.slots.untold() == Unrecorded::default();
+        let all = self.capacity;
+        let has_ended = is_told
+            && self.held.compare_exchange(0, all, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        self.ended.fetch_or(has_ended, Ordering::Relaxed);
+        has_ended
+    }
+
+    /// Entries and promises that are not in the file when the recorder has gone.
+    pub fn unwritten(&self) -> usize {
+        if self.ended.load(Ordering::Relaxed) { 0 } else { self.held() }
     }
 }
 

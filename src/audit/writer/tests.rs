@@ -39,6 +39,7 @@ fn open(directory: &Directory, settings: AuditSettings) -> (AuditLog, Writer<fn(
     let mut writer = Writer::new(Parts::<fn(&RequestRecord)> {
         queue: Arc::clone(log.queue()),
         keeper,
+        home: directory.path().into(),
         segments: segments.expect("a file"),
         reserve: Reserve::at(directory.path()).expect("a file"),
         growth: Growth::of(directory.path()),

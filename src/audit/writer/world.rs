@@ -7,6 +7,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::audit::acts;
+use crate::audit::journal;
 use crate::audit::proof::checkpoint::Cause;
 use crate::audit::queue::{Failing, Item};
 use crate::audit::segment::is_full;
@@ -94,6 +95,18 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         }
         self.file = FileIs::New;
         Ok(())
+    }
+
+    /// The last word is on the medium. Where all is told there is nothing left for the next start to find; but for a
+    /// kill before this, the journal says the same.
+    pub(super) fn leave_journal(&self) {
+        if self.batch.is_empty()
+            && !self.crowd.holds()
+            && self.queue.end()
+            && let Err(error) = journal::retire(&self.home)
+        {
+            log::warn!("audit: the journal stays: {error}");
+        }
     }
 
     /// Checkpoints of each second go out now and then, all others at once.
