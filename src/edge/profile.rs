@@ -41,8 +41,8 @@ struct Secured {
 }
 
 /// Whether the upstream of an admitted request may switch to another protocol: HTTP/2 cannot.
-pub fn can_switch(request: Option<&Request>, stage: &Stage) -> bool {
-    let (Some(request), Stage::Admitted(admitted)) = (request, stage) else { return false };
+pub fn can_switch(request: &Request) -> bool {
+    let Stage::Admitted(admitted) = &request.stage else { return false };
     let upstreams = &request.snapshot.policy.upstreams;
     let upstream = admitted.api().upstream.as_ref().and_then(|name| upstreams.get(name));
     upstream.is_some_and(|upstream| upstream.transport.protocol == Protocol::Http1)

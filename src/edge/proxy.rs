@@ -69,13 +69,7 @@ impl ProxyHttp for Gate {
     /// Decides. A refusal is answered here, and the connection goes on.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let (stage, fault) = match admission::decide(session, ctx).await {
-            Ok(stage) => {
-                let asks = ctx.flight.asks_upgrade() && session.is_upgrade_req();
-                if asks && profile::can_switch(ctx.request.as_deref(), &stage) {
-                    tunnel::hold(session, &ctx.flight)?;
-                }
-                (stage, None)
-            }
+            Ok(stage) => (stage, None),
             Err(fault) => (Stage::Refused, Some(fault)),
         };
         let answer = match &mut ctx.request {
@@ -91,7 +85,9 @@ impl ProxyHttp for Gate {
         };
         let waits = answer.is_none() && ctx.request.as_ref().is_some_and(|r| r.writes_ahead());
         let answer = if waits { Box::pin(admission::write_ahead(ctx)).await } else { answer };
-        let Some(answer) = answer else { return Ok(false) };
+        let Some(answer) = answer else {
+            return turn::goes_on(session, ctx).map(|()| false);
+        };
         // Boxed, as above: Pingora boxes each hook's future, and every request would carry this.
         Box::pin(self.answer(session, ctx, answer)).await.map(|()| true)
     }

@@ -15,10 +15,21 @@ use crate::model::upstream::Timeouts;
 use super::ctx::{Ctx, Request};
 use super::fault;
 use super::flight::{Phase, Tail};
-use super::tunnel::{Side, Tunnel};
+use super::profile;
+use super::tunnel::{self, Side, Tunnel};
 
 /// How much later than Pingora a flight gives up connecting.
 const CONNECT_GRACE: Duration = Duration::from_secs(1);
+
+/// The request goes on to its upstream. Where that may switch, its end is held: not before, for an answer of ours
+/// would wait for that end.
+pub fn goes_on(session: &mut Session, ctx: &Ctx) -> Result<()> {
+    let asks = ctx.flight.asks_upgrade() && session.is_upgrade_req();
+    if asks && ctx.request.as_deref().is_some_and(profile::can_switch) {
+        tunnel::hold(session, &ctx.flight)?;
+    }
+    Ok(())
+}
 
 impl Ctx {
     /// It is the upstream's turn, for as long as `which` of its timeouts says.

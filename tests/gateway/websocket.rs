@@ -11,11 +11,12 @@ use serde_json::Value;
 
 use super::harness::bench::{Bench, expect_denial};
 use super::harness::client::Client;
+use super::harness::faults::Faults;
 use super::harness::gate::Gate;
 use super::harness::http::{Body, Request, Response};
 use super::harness::poll::{self, PATIENCE};
 use super::harness::python::{self, Program};
-use super::harness::setup::Setup;
+use super::harness::setup::{LAB, Setup};
 use super::harness::upstream::Upstream;
 
 /// A server and a client of a real library, with the gate between them.
@@ -254,6 +255,40 @@ fn a_handshake_is_judged_like_any_call() {
     check(ask().key(&bench.other.text), Denial::NotGranted);
     let (_client, _) = open(&bench.gate, &ask().key(&bench.key.text));
     assert_eq!(upstream.received().len(), 1);
+}
+
+/// An answer of the gate's own waits for no end that a handshake never has, and the connection goes on.
+#[test]
+fn a_handshake_that_goes_no_further_is_answered_at_once() {
+    let upstream = Upstream::start();
+    let faults = Faults::none();
+    let ahead = LAB.replace("id = \"read\"", "id = \"read\"\naudit = \"write-ahead\"");
+    let own = "[[api.operation]]\nid = \"own\"\nmethods = [\"GET\"]\npath = \"/own\"\nrespond = { status = 204 }";
+    let apis = ahead.replace("[[product]]", &format!("{own}\n\n[[product]]"));
+    // Nothing else would end it before a test gives up.
+    let setup = Setup { apis, bounds: "body_timeout = \"1m\"", ..Setup::before(&upstream) };
+    let bench = Bench::start_with(&setup, &faults.environment());
+    let check = |target: &str, status: u16| {
+        let mut client = bench.gate.client();
+        client.send(&handshake(target).key(&bench.key.text).bytes());
+        let response = client.read(Body::Expected).expect("an answer");
+        assert_eq!(response.status, status, "{response:?}");
+        assert_eq!(client.call(&Request::get("/open/ok/1")).status, 200, "{target}");
+        response
+    };
+    check("/open/own", 204);
+    faults.are("sync EIO");
+    let refused = check("/lab/switch/1", 503);
+    expect_denial(&refused, Denial::AuditUnavailable, &[("retry-after", "1")]);
+    faults.are("");
+    assert_eq!(upstream.received_at("/lab/switch/1").len(), 0);
+    let (_client, _) = poll::until("the disk is used again", || {
+        let mut client = bench.gate.client();
+        client.send(&handshake("/lab/switch/1").key(&bench.key.text).bytes());
+        let response = client.read_switch().expect("an answer");
+        (response.status == 101).then_some((client, response))
+    });
+    assert_eq!(bench.gate.record_of(&refused)["denial"], "audit_unavailable");
 }
 
 #[test]
