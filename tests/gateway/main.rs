@@ -20,6 +20,7 @@ mod admin;
 mod anonymous;
 mod audit;
 mod audit_archive;
+mod audit_crash;
 mod audit_disk;
 mod audit_durable;
 mod audit_explain;
