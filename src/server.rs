@@ -46,7 +46,6 @@ use crate::inventory::{ActSink, Ended, OnSwap, Registry};
 use crate::metrics::{Metrics, serve};
 use crate::model::policy::{Checkpoints, Policy};
 use crate::model::record::ActRecord;
-use crate::model::snapshot::Current;
 use crate::request;
 
 use self::archivist::Archivist;
@@ -118,8 +117,7 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
     let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
     let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
     let archivist = start_archivist(&policy, &recorder, &registry, &metrics, &shared.audit)?;
-    let tickers =
-        [start_sweeper(flights, registry.running())?, start_rotator(Arc::clone(&rotation))?];
+    let tickers = start_tickers(flights, &registry, &rotation)?;
     let reloader = Arc::new(Reloader {
         source,
         rotation,

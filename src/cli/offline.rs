@@ -26,7 +26,7 @@ pub fn open(source: &Source, data_dir: &Path) -> Result<(Arc<Policy>, Arc<dyn Ac
     drop(server::keep(&loaded.texts, data_dir));
     let policy = loaded.policy;
     let directory = audit::directory(data_dir);
-    let opened = audit::open(&directory, data_dir, policy.audit, &server::node(), |_| {});
+    let opened = audit::open_for_acts(&directory, data_dir, policy.audit, &server::node());
     let (log, recorder) = opened.map_err(|error| Failure::plain(Exit::NotDone, error))?;
     Ok((Arc::new(policy), Arc::new(Offline { sink: AuditSink(log), _recorder: recorder })))
 }

@@ -12,7 +12,7 @@ use crate::model::record::AccessDetail;
 use crate::request::Seen;
 use crate::request::target::Target;
 
-use super::ctx::{Forward, Request, Stage};
+use super::ctx::{Forward, Request, Stage, Tally};
 use super::flight::Flight;
 use super::headers::Noted;
 use super::headers::fields::Fields;
@@ -71,6 +71,7 @@ pub fn request(
         reason: None,
         slot: shared.audit.reserve(),
         answered_whole: false,
+        tally: Tally::NotYet,
         expects_continue: false,
         tunnel: None,
         in_flight: shared.flights.enter(snapshot.policy.bounds.requests_max),

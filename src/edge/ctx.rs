@@ -60,6 +60,13 @@ pub enum Stage {
     Refused,
 }
 
+/// Whether a call that has no record is among those that are counted instead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tally {
+    NotYet,
+    Counted,
+}
+
 /// What is known of a request whose head has been seen.
 #[derive(Debug)]
 pub struct Request {
@@ -101,6 +108,7 @@ pub struct Request {
     pub response_bytes: u64,
     /// The promise of room for the record; none when the audit could not give one.
     pub slot: Option<Slot>,
+    pub tally: Tally,
     /// The answer's last byte has passed.
     pub answered_whole: bool,
     /// The caller waits for `100 Continue` before it sends its body.
@@ -177,11 +185,25 @@ impl Request {
     }
 
     /// To be called before an answer goes out, with its status known: from then on killing the gate does
-    /// not lose the record.
-    pub fn answer_begins(&mut self) {
+    /// not lose the record, or the count of those that have none.
+    pub fn answer_begins(&mut self, shared: &Shared) {
         if let Some(mut slot) = self.slot.take() {
             slot.answer(|out| self.write_opening(out));
             self.slot = Some(slot);
+        } else {
+            self.count_unrecorded(shared);
+        }
+    }
+
+    /// Counts it once.
+    fn count_unrecorded(&mut self, shared: &Shared) {
+        if std::mem::replace(&mut self.tally, Tally::Counted) == Tally::Counted {
+            return;
+        }
+        let Some(Fault::Denied(refusal)) = &self.fault else { return shared.audit.unrecorded() };
+        shared.audit.refused();
+        if refusal.denial == Denial::AuditUnavailable {
+            shared.unrecorded.inc();
         }
     }
 
@@ -258,7 +280,7 @@ impl Request {
         }
     }
 
-    fn into_record(self: Box<Self>, end: End, now: MonoNs) -> (Option<Slot>, Box<RequestRecord>) {
+    fn into_record(self: Box<Self>, end: End, now: MonoNs) -> Box<RequestRecord> {
         let seen = self.seen;
         let (outcome, reason, limit) = match self.fault {
             None => (Outcome::Allowed, self.reason, None),
@@ -268,7 +290,7 @@ impl Request {
                 (Outcome::Denied(refusal.denial), Some(refusal.reason), limit)
             }
         };
-        let record = Box::new(RequestRecord {
+        Box::new(RequestRecord {
             id: self.id,
             time: self.started.wall,
             surface: Surface::Rest,
@@ -301,8 +323,7 @@ impl Request {
             trace_id: self.trace.trace_id,
             parent_request_id: self.parent_request_id,
             access: self.access,
-        });
-        (self.slot, record)
+        })
     }
 }
 
@@ -313,17 +334,10 @@ impl Ctx {
 
     /// Completes the record. Later calls find nothing left to complete.
     pub fn finish(&mut self, end: End) {
-        let Some(request) = self.request.take() else { return };
-        let (slot, record) = request.into_record(end, clock::mono());
-        if let Some(slot) = slot {
-            slot.complete(record);
-        } else if let Outcome::Denied(denial) = record.outcome {
-            self.shared.audit.refused();
-            if denial == Denial::AuditUnavailable {
-                self.shared.unrecorded.inc();
-            }
-        } else {
-            self.shared.audit.unrecorded();
+        let Some(mut request) = self.request.take() else { return };
+        match request.slot.take() {
+            Some(slot) => slot.complete(request.into_record(end, clock::mono())),
+            None => request.count_unrecorded(&self.shared),
         }
     }
 }

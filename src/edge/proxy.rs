@@ -283,7 +283,7 @@ impl ProxyHttp for Gate {
             session.as_mut().set_keepalive(None);
         }
         request.status = head.status.as_u16();
-        request.answer_begins();
+        request.answer_begins(&self.shared);
         headers::to_caller(head, request);
         turn::suit_old_caller(session, head);
         Ok(())
@@ -334,7 +334,7 @@ impl ProxyHttp for Gate {
                 let answer = Answer::of(fault, request.id, request.seen.standing.as_ref());
                 let answer = answer.dressed(request.dress.as_ref());
                 request.status = answer.status;
-                request.answer_begins();
+                request.answer_begins(&self.shared);
                 // The caller may leave while it is told; the record has the fault.
                 answer.write_to(session, After::Close).await.ok();
                 request.status
@@ -384,7 +384,7 @@ impl Gate {
         let after = drain::drain(session).await;
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.status = answer.status;
-        request.answer_begins();
+        request.answer_begins(&self.shared);
         answer.write_to(session, after).await
     }
 }

@@ -14,7 +14,7 @@ use crate::request::head::parse_host;
 
 use super::Shared;
 use super::answer::Answer;
-use super::ctx::{Ctx, Forward, Request, Stage};
+use super::ctx::{Ctx, Forward, Request, Stage, Tally};
 use super::flight::Flight;
 use super::headers::fields::Fields;
 use super::ids;
@@ -87,6 +87,7 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         reason: None,
         slot: shared.audit.reserve(),
         answered_whole: false,
+        tally: Tally::NotYet,
         expects_continue: false,
         tunnel: None,
         in_flight: None,

@@ -105,6 +105,9 @@ fn gaps_count_each_call_once() {
         }
         faults.are(&format!("KILL {when} audit.gap"));
         gate.wait_for_end();
+        // The start that looks whether they are told can be killed too.
+        faults.are("KILL after cause crash");
+        gate.run_in_vain();
         faults.are("");
         gate.run();
         gate.settle();

@@ -124,7 +124,8 @@ fn sealed_files_answer_and_prove_as_before() {
     let after = bench.verify();
     assert_sound(&after);
     assert_eq!((after.records, after.sealed), (before.records, bench.sealed() as u64));
-    assert_eq!((after.files, after.checkpoints), (before.files, before.checkpoints));
+    // The running boot adds one each second.
+    assert!(after.files == before.files && after.checkpoints >= before.checkpoints);
     // The next boot follows.
     let Bench { directory, recorder, .. } = bench;
     recorder.close().expect("closes");

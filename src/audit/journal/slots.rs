@@ -288,7 +288,9 @@ impl Keeper {
     /// are told. From now on they are to be closed in the opposite order.
     pub fn tell_together(&self, places: &[Place]) {
         let first = places.first().map_or(0, |place| place.number);
-        places.iter().for_each(|place| self.slots.set(place.number, TOLD_WITH, first));
+        for place in places {
+            self.slots.set(place.number, TOLD_WITH, first);
+        }
     }
 
     /// Whether the last look passed something that it has not shown yet.

@@ -89,7 +89,7 @@ fn sealed_end(directory: &Path, file: SegmentName, key: &SigningKey) -> io::Resu
         let tree = &replay.state().tree;
         Previous::new(file, tree.size(), tree.root())
     });
-    Ok(Before { previous, recovered: None, left: Vec::new() })
+    Ok(Before { previous, recovered: None, left: Left::default() })
 }
 
 /// Whether there is one whole line, at least.
@@ -128,11 +128,11 @@ impl Last<'_> {
     fn close_with(&self, key: &Arc<SigningKey>, mut left: Left) -> io::Result<Before> {
         let path = self.file.path(self.directory);
         if let Some(last) = last_word(&path, &key.public)? {
-            if left.len() > 0 {
+            if !left.is_empty() {
                 left.file(self.directory, self.file)?;
             }
             // After a crash the next boot says so. It did not get that far, or this were not the last one.
-            let again = last.cause == Cause::Crash || left.len() > 0;
+            let again = last.cause == Cause::Crash || !left.is_empty();
             let calls = left.len() as u64;
             return Ok(Before {
                 previous: Some(Previous::new(self.file, last.size, last.root)),

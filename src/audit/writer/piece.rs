@@ -37,7 +37,9 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         }
         let wanted = if self.queue.is_closing() { Wanted::All } else { Wanted::Due };
         let due = self.crowd.due(now, wanted);
-        due.iter().for_each(|summary| self.keeper.tell_together(&summary.places));
+        for summary in &due {
+            self.keeper.tell_together(&summary.places);
+        }
         self.batch.extend(due.into_iter().map(|summary| Item::Summary(Box::new(summary))));
     }
 
