@@ -13,6 +13,7 @@ use onegate::audit::filter::Filter;
 use onegate::audit::line::Encoder;
 use onegate::audit::proof::key::PublicKey;
 use onegate::audit::query;
+use onegate::audit::sealed::{self, Unsealed};
 use onegate::audit::verify;
 use onegate::audit::{self, AuditLog};
 use onegate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
@@ -27,8 +28,11 @@ use onegate::model::record::{Caller, End, Outcome, RequestRecord, Surface};
 use onegate::model::template::Template;
 use onegate::model::time::UnixMicros;
 use onegate::model::upstream::Address;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
 
-criterion_group!(benches, encode, reserve_and_complete, write, scan);
+criterion_group!(benches, encode, reserve_and_complete, write, scan, seal);
 criterion_main!(benches);
 
 fn encode(criterion: &mut Criterion) {
@@ -132,6 +136,47 @@ fn scan(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A finished file of 100,000 records that differ as those of a busy gate do, sealed, and read back as lines. How many bytes of
+/// the sealed file a record has is printed beside.
+#[expect(clippy::print_stdout, reason = "a figure that is no time")]
+fn seal(criterion: &mut Criterion) {
+    const RECORDS: u64 = 100_000;
+    let directory = Directory::new("seal");
+    let directory = &directory.0;
+    let (log, recorder) =
+        audit::open(directory, directory, SETTINGS, "gate-1", |_| ()).expect("a log");
+    let mut random = SmallRng::seed_from_u64(7);
+    let samples: Vec<_> = (0..100).map(Sample::of_client).collect();
+    for n in 0..RECORDS {
+        let sample = samples.choose(&mut random).expect("there are some");
+        log.reserve().expect("room").complete(sample.varied_entry(n, &mut random));
+        if n % 1000 == 0 {
+            // As a busy gate's: thousands of records for each batch that is committed.
+            log.flush(Duration::from_mins(1)).expect("written");
+        }
+    }
+    recorder.close().expect("a disk with room");
+    let files = std::fs::read_dir(directory).expect("our own directory").flatten();
+    let paths = files.map(|file| file.path());
+    let lines = paths.filter(|path| path.extension().is_some_and(|e| e == "jsonl"));
+    let lines = lines.max_by_key(|path| path.metadata().map(|about| about.len()).ok());
+    let (lines, sealed) = (lines.expect("a file"), directory.join("sealed"));
+    let seal = || {
+        drop(std::fs::remove_file(&sealed));
+        sealed::make(&lines, &sealed, &|| false).expect("a whole file")
+    };
+    let made = seal();
+    println!("audit/seal: {} bytes for {} records", made.sealed.bytes, made.records);
+    let mut group = criterion.benchmark_group("audit");
+    group.throughput(Throughput::Bytes(made.lines.bytes)).sample_size(10);
+    group.bench_function("seal", |bencher| bencher.iter(seal));
+    group.bench_function("unseal", |bencher| {
+        let unseal = || sealed::content(Unsealed::open(&sealed).expect("sealed")).expect("sealed");
+        bencher.iter(unseal);
+    });
+    group.finish();
+}
+
 /// A directory within the build's own, gone at the end. A benchmark that is interrupted leaves it;
 /// its name is always the same, so the next one begins by removing it.
 struct Directory(PathBuf);
@@ -178,6 +223,7 @@ const SETTINGS: AuditSettings = AuditSettings {
 
 /// What all sample records share, as requests share a snapshot.
 struct Sample {
+    number: u8,
     credential: Arc<Credential>,
     operation: Arc<Operation>,
     policy: Arc<str>,
@@ -185,10 +231,14 @@ struct Sample {
 
 impl Sample {
     fn new() -> Self {
+        Self::of_client(0)
+    }
+
+    fn of_client(number: u8) -> Self {
         let api = ApiName::parse("payments").expect("a name");
         let credential = Credential {
-            id: CredentialId::ZERO,
-            client: ClientId::parse("mobile-app").expect("a name"),
+            id: CredentialId::parse(&format!("{number:012}")).expect("an id"),
+            client: ClientId::parse(&format!("client-{number}")).expect("a name"),
             profile: ProfileName::parse("default").expect("a name"),
             secret_sha256: [7; 32],
             proof: Proof::default(),
@@ -211,10 +261,30 @@ impl Sample {
             facts: OnceLock::new(),
         };
         Self {
+            number,
             credential: Arc::new(credential),
             operation: Arc::new(operation),
             policy: "0123456789abcdef+17".into(),
         }
+    }
+
+    /// One of many: another id, time, trace, path, duration and size, and an address for each client.
+    fn varied_entry(&self, n: u64, random: &mut SmallRng) -> Box<RequestRecord> {
+        let micros = 1_772_366_400_000_000 + n * 20 + random.random_range(0..20);
+        let upstream_us = random.random_range(500..3000);
+        let address = Some(IpAddr::from([203, 0, 113, self.number]));
+        Box::new(RequestRecord {
+            id: RequestId::from_parts(micros / 1000, random.random()),
+            time: UnixMicros(i64::try_from(micros).expect("small")),
+            peer_ip: address,
+            source_ip: address,
+            path: format!("/api/payments/pay_{}", random.random_range(0..100_000)).into(),
+            duration_us: upstream_us + random.random_range(80..300),
+            upstream_us: Some(upstream_us),
+            response_bytes: random.random_range(200..4000),
+            trace_id: random.random(),
+            ..*self.entry()
+        })
     }
 
     fn entry(&self) -> Box<RequestRecord> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,8 @@ use crate::model::time::UnixMicros;
 use super::acts;
 use super::keys::Keys;
 use super::line::{Line, Whole};
-use super::manifest::{Manifest, Stated};
-use super::proof::handover::Handover;
-use super::proof::lines::{Control, Kind};
+use super::manifest::{Manifest, Stated, handover};
+use super::proof::lines::Kind;
 use super::proof::statement::{Deleted, Sealed};
 use super::proof::tree::Hash;
 use super::query::changed;
@@ -77,6 +76,7 @@ impl Archive {
         // The last one is being written.
         files.pop();
         let mut manifest = Manifest::read(&self.directory)?;
+        manifest.is_ours(&self.directory, &files, &self.keys.current().public)?;
         self.finish(&files, &manifest)?;
         files.retain(|file| !manifest.has_deleted(*file));
         if let Some(due) = self.due(&files, &manifest, settings.retention, now)? {
@@ -116,8 +116,9 @@ impl Archive {
                 remove(&lines)?;
                 remove(&sealed)?;
             } else if lines.exists() && sealed.exists() {
-                let is_stated = manifest.sealed.contains_key(file);
-                remove(if is_stated { &lines } else { &sealed })?;
+                let stated = manifest.sealed.get(file).map(|stated| stated.says.sealed);
+                let found = sealed::content(File::open(&sealed)?)?;
+                remove(if stated == Some(found) { &lines } else { &sealed })?;
             }
         }
         Ok(())
@@ -218,7 +219,11 @@ impl Archive {
         self.log.record_act(act).map_err(|_| ArchiveError::Unrecorded)?;
         self.log.flush(FLUSH_DEADLINE).map_err(|_| ArchiveError::Unrecorded)?;
         for file in gone {
-            manifest.handovers.extend(handover(&self.directory, *file)?);
+            match handover(&self.directory, *file) {
+                // A damaged file says nothing.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+                stated => manifest.handovers.extend(stated?),
+            }
             manifest.sealed.remove(file);
         }
         let note = says.sign(&self.keys.current())?;
@@ -290,20 +295,6 @@ fn first_line(directory: &Path, file: SegmentName) -> io::Result<Vec<u8>> {
         Step::Line(line) => Ok(line.into()),
         Step::TooLong | Step::End | Step::Torn => Err(io::ErrorKind::InvalidData.into()),
     }
-}
-
-/// What a file says of a change of the key, if it begins with one.
-fn handover(directory: &Path, file: SegmentName) -> io::Result<Option<Stated<Handover>>> {
-    let line = match first_line(directory, file) {
-        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-        line => line.unwrap_or_default(),
-    };
-    let Some(Control::Segment(segment)) = Control::parse(&line) else { return Ok(None) };
-    let stated = segment.handover.and_then(|note| {
-        let says = Handover::open(&note).ok()?;
-        Some(Stated { says, note: note.into(), line: 0 })
-    });
-    Ok(stated)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -17,6 +17,8 @@ pub struct Keys {
     home: PathBuf,
     pair: Mutex<Pair>,
     changed: Condvar,
+    /// One at a time makes a key: nobody else waits for that.
+    making: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,8 @@ impl Keys {
             current = key;
         }
         let pair = Pair { current: Arc::new(current), next: next.map(Arc::new) };
-        Ok(Self { home: home.into(), pair: Mutex::new(pair), changed: Condvar::new() })
+        let (changed, making) = (Condvar::new(), Mutex::default());
+        Ok(Self { home: home.into(), pair: Mutex::new(pair), changed, making })
     }
 
     pub fn current(&self) -> Arc<SigningKey> {
@@ -69,13 +72,15 @@ impl Keys {
 
     /// Has the log handed over to a new key, unless one is on its way. `ask` tells the writer. It waits until that is done.
     pub fn rotate(&self, ask: impl FnOnce(), patience: Duration) -> Result<Rotated, RotateError> {
-        let mut pair = self.lock();
-        let old = Arc::clone(&pair.current);
-        if pair.next.is_none() {
+        let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.current();
+        if self.next().is_none() {
             let next = SigningKey::make_next_in(&self.home, old.public.name());
-            pair.next = Some(Arc::new(next.map_err(RotateError::Key)?));
+            self.lock().next = Some(Arc::new(next.map_err(RotateError::Key)?));
         }
+        drop(making);
         ask();
+        let pair = self.lock();
         let is_old = |pair: &mut Pair| pair.current.public == old.public;
         let waited = self.changed.wait_timeout_while(pair, patience, is_old);
         let (pair, timer) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::proof::handover::Handover;
-use super::proof::lines::Statement;
+use super::proof::handover::{Handover, Keyring};
+use super::proof::key::PublicKey;
+use super::proof::lines::{Control, Statement};
 use super::proof::statement::{Deleted, Sealed};
+use super::reader::{LineReader, Step};
 use super::segment::{SegmentName, sync_directory};
 
 /// What the file holds.
@@ -34,17 +36,24 @@ pub struct Stated<T> {
     pub line: u64,
 }
 
+/// It has less than a KiB for each file of the log.
+const BYTES_MAX: u64 = 256 << 20;
+
 /// Beside the log's files.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";
 
 impl Manifest {
     /// What the manifest in the log's directory says; nothing, where there is none.
     pub fn read(directory: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path(directory)) {
-            Ok(text) => text,
+        let file = match File::open(path(directory)) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
+        let mut text = String::new();
+        if file.take(BYTES_MAX).read_to_string(&mut text)? as u64 == BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let mut manifest = Self::default();
         for (line, text) in (1..).zip(text.lines()) {
             if manifest.take(text, line).is_none() {
@@ -89,10 +98,63 @@ impl Manifest {
         sync_directory(directory)
     }
 
+    /// The keys that follow from a trusted one, by what these files and the manifest say of changes. None where they do not lead
+    /// from one to the next.
+    pub fn keys(
+        &self,
+        directory: &Path,
+        files: &[SegmentName],
+        trusted: &PublicKey,
+    ) -> Option<Keyring> {
+        let of_files = files.iter().filter(|file| !self.has_deleted(**file));
+        // A file that cannot be read has more to answer for.
+        let of_files = of_files.filter_map(|file| handover(directory, *file).ok().flatten());
+        let all = self.handovers.iter().cloned().chain(of_files).map(|stated| stated.says);
+        Keyring::new(trusted, all.collect())
+    }
+
+    /// An error unless somebody may act by what it says: all of it is understood, and what it says of deleted files is signed
+    /// with a key of this log. What is acted on must not come from somewhere else.
+    pub fn is_ours(
+        &self,
+        directory: &Path,
+        files: &[SegmentName],
+        key: &PublicKey,
+    ) -> io::Result<()> {
+        let bad = |line: u64| {
+            let what =
+                format!("line {line} of {MANIFEST_FILE} is no statement of this log and version");
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        };
+        if let Some(line) = self.unreadable.first() {
+            return bad(*line);
+        }
+        let Some(deleted) = &self.deleted else { return Ok(()) };
+        if !files.iter().any(|file| self.has_deleted(*file)) {
+            return Ok(());
+        }
+        let keys = self.keys(directory, files, key);
+        let is_signed =
+            keys.is_some_and(|keys| keys.check(&deleted.note, &deleted.says.text()).is_ok());
+        if is_signed { Ok(()) } else { bad(deleted.line) }
+    }
+
     /// Whether retention has deleted the file, or is about to.
     pub fn has_deleted(&self, file: SegmentName) -> bool {
         self.deleted.as_ref().is_some_and(|deleted| file < deleted.says.before)
     }
+}
+
+/// What a file says of a change of the key, if it begins with that and both signed it.
+pub fn handover(directory: &Path, file: SegmentName) -> io::Result<Option<Stated<Handover>>> {
+    let mut reader = LineReader::of(directory, file)?;
+    let Step::Line(line) = reader.step()? else { return Ok(None) };
+    let Some(Control::Segment(segment)) = Control::parse(line) else { return Ok(None) };
+    let stated = segment.handover.and_then(|note| {
+        let says = Handover::open(&note).ok().filter(|says| says.file == file)?;
+        Some(Stated { says, note: note.into(), line: 0 })
+    });
+    Ok(stated)
 }
 
 fn path(directory: &Path) -> PathBuf {

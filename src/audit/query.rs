@@ -19,9 +19,10 @@ use super::GAP_ACTION;
 use super::completeness::{Completeness, Numbers};
 use super::filter::Filter;
 use super::line::{self, Line};
-use super::manifest::{Manifest, Stated};
+use super::manifest::Manifest;
 use super::period::Period;
 use super::proof::lines::Kind;
+use super::proof::statement::Deleted;
 use super::reader::{LineReader, Step};
 use super::segment::SegmentName;
 
@@ -35,23 +36,21 @@ pub fn scan(
     let names = SegmentName::list(directory).map_err(|error| failed(directory, error))?;
     let manifest = Manifest::read(directory).map_err(|error| failed(directory, error))?;
     let mut completeness = Completeness::default();
-    let (mut numbers, open) = (Numbers::default(), BTreeMap::new());
-    if let Some(Stated { says, .. }) = &manifest.deleted {
-        let concerned = |from: UnixMicros| from <= says.last;
-        if filter.period.from.is_none_or(concerned) {
-            completeness.deleted = Some((says.records, says.last));
-        }
-        if says.before.number > 1 {
-            numbers.skip(says.before);
-        }
-    }
+    let (numbers, open) = (Numbers::default(), BTreeMap::new());
+    let deleted = manifest.deleted.as_ref().map(|deleted| &deleted.says);
+    let concerned = |deleted: &&Deleted| filter.period.from.is_none_or(|from| from <= deleted.last);
+    completeness.deleted = deleted.filter(concerned).map(|deleted| (deleted.records, deleted.last));
     let mut scan = Scan { filter, limit, visit, numbers, open, completeness };
-    for name in names.into_iter().filter(|name| !manifest.has_deleted(*name)) {
+    for name in names {
         if scan.completeness.limited {
             break;
         }
+        if deleted.is_some_and(|deleted| deleted.before == name && name.number > 1) {
+            // What was before it in its boot is not missing.
+            scan.numbers.skip(name);
+        }
         let path = name.present_path(directory);
-        if outside(&filter.period, name, &path) {
+        if outside(&filter.period, name, &path, &manifest) {
             scan.numbers.skip(name);
             scan.completeness.files_skipped += 1;
         } else {
@@ -183,17 +182,45 @@ impl<Visit: FnMut(&Line<'_>, &[u8]) -> io::Result<()>> Scan<'_, Visit> {
     }
 }
 
-/// Whether a file cannot hold a record of the period. A record is written after its time, so it
-/// lies between its boot's begin and its file's last change; a clock may have been stepped a little
-/// in between.
-fn outside(period: &Period, name: SegmentName, path: &Path) -> bool {
+/// Whether a file cannot hold a record of the period. Of a sealed one that is stated. A record in any other is written after its
+/// time, so it lies between its boot's begin and its file's last change, but for those of calls that were open when the boot before was
+/// killed: they come first. A clock may have been stepped a little in between.
+fn outside(period: &Period, name: SegmentName, path: &Path, manifest: &Manifest) -> bool {
+    if let Some(stated) = manifest.sealed.get(&name).filter(|_| is_sealed(path)) {
+        let misses = |(first, last): (UnixMicros, UnixMicros)| {
+            period.to.is_some_and(|to| first >= to) || period.from.is_some_and(|from| last < from)
+        };
+        return stated.says.times.is_none_or(misses);
+    }
     // A boot after the clock was set back is named later than it began.
     let started = name.boot.started().0;
     let is_true = || changed(path).is_some_and(|at| at.0 >= started.saturating_sub(STEP));
-    let after = || period.to.is_some_and(|to| started > to.0.saturating_add(STEP)) && is_true();
+    let begins_later = |to: UnixMicros| {
+        started > to.0.saturating_add(STEP)
+            && is_true()
+            && first_time(path).is_none_or(|at| at >= to)
+    };
     let before =
         |from: UnixMicros| changed(path).is_some_and(|at| at.0 < from.0.saturating_sub(STEP));
-    after() || period.from.is_some_and(before)
+    period.to.is_some_and(begins_later) || period.from.is_some_and(before)
+}
+
+fn is_sealed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "parquet")
+}
+
+/// The time of the first record of a file in lines.
+fn first_time(path: &Path) -> Option<UnixMicros> {
+    let mut reader = LineReader::open(path).ok()?;
+    loop {
+        match reader.step().ok()? {
+            Step::Line(line) if Kind::of(line) == Kind::Record => {
+                return Line::parse(line).ok().map(|line| line.time);
+            }
+            Step::Line(_) | Step::TooLong => {}
+            Step::End | Step::Torn => return None,
+        }
+    }
 }
 
 /// When a file was written last.

@@ -81,16 +81,21 @@ impl LineReader {
         Self { source, read: 0, end: 0, line: Vec::new(), state: State::Between }
     }
 
-    /// The whole lines within the last `bytes_max` bytes of a file, and how many bytes those are.
-    pub fn open_end(path: &Path, bytes_max: u64) -> io::Result<(Self, u64)> {
-        let mut reader = Self::open(path)?;
+    /// The whole lines within the last `bytes_max` bytes of a file of the log, and how many bytes those are. A sealed file is read
+    /// whole or not at all.
+    pub fn end_of(directory: &Path, name: SegmentName, bytes_max: u64) -> io::Result<(Self, u64)> {
+        let mut reader = Self::of(directory, name)?;
         let bytes = reader.end.min(bytes_max);
-        if bytes < reader.end
-            && let Source::Growing(file) = &mut reader.source
-        {
-            reader.read = reader.end - bytes;
-            file.seek(io::SeekFrom::Start(reader.read))?;
-            reader.state = State::Skipping;
+        if bytes == reader.end {
+            return Ok((reader, bytes));
+        }
+        match &mut reader.source {
+            Source::Growing(file) => {
+                reader.read = reader.end - bytes;
+                file.seek(io::SeekFrom::Start(reader.read))?;
+                reader.state = State::Skipping;
+            }
+            Source::Sealed(_) => reader.read = reader.end,
         }
         Ok((reader, bytes))
     }
@@ -166,6 +171,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::sealed::make;
     use crate::audit::tests::Directory;
     use std::io::Write;
 
@@ -195,10 +201,12 @@ mod tests {
     #[test]
     fn an_end_begins_with_a_whole_line() {
         let directory = Directory::new();
-        let path = directory.path().join("lines");
+        let name = SegmentName::parse("20261121T210748Z-1f2e3d4c-000001.jsonl").expect("a name");
+        let path = name.path(directory.path());
         std::fs::write(&path, "one\ntwo\nthree\n").expect("writes");
         let check = |bytes_max: u64, bytes: u64, first: Step<'_>| {
-            let (mut reader, taken) = LineReader::open_end(&path, bytes_max).expect("a reader");
+            let end = LineReader::end_of(directory.path(), name, bytes_max);
+            let (mut reader, taken) = end.expect("a reader");
             assert_eq!(taken, bytes);
             assert_eq!(reader.step().expect("reads"), first);
         };
@@ -206,6 +214,15 @@ mod tests {
         check(14, 14, Step::Line(b"one"));
         check(9, 9, Step::TooLong);
         check(2, 2, Step::TooLong);
+        make(&path, &name.sealed_path(directory.path()), &|| false).expect("seals");
+        std::fs::remove_file(&path).expect("removes");
+        let check = |bytes_max: u64, bytes: u64, first: Step<'_>| {
+            let end = LineReader::end_of(directory.path(), name, bytes_max);
+            let (mut reader, taken) = end.expect("a reader");
+            assert_eq!((reader.step().expect("reads"), taken), (first, bytes));
+        };
+        check(100, 14, Step::Line(b"one"));
+        check(13, 13, Step::End);
     }
 
     #[test]

@@ -47,18 +47,14 @@ pub fn requests(
         if found.len() >= rows_max || budget == 0 {
             break;
         }
-        let path = name.path(directory);
-        if !path.exists() {
-            // Sealed: what is so old is not recent.
-            break;
-        }
+        let path = name.present_path(directory);
         let look = || {
-            let (mut reader, bytes) = LineReader::open_end(&path, budget)?;
+            let (mut reader, bytes) = LineReader::end_of(directory, *name, budget)?;
             let rows = newest(&mut reader, filter, &finder, rows_max - found.len())?;
             Ok((rows, bytes))
         };
         let (rows, bytes) = look().map_err(|error| failed(&path, error))?;
-        budget -= bytes;
+        budget = budget.saturating_sub(bytes);
         found.extend(rows.into_iter().rev());
     }
     Ok(found)

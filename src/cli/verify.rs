@@ -17,7 +17,7 @@ use super::audit::Format;
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// The public key, or the file that has it [default: audit.pub in the data directory]
+    /// A public key that the log has or had, or the file that has it [default: audit.pub in the data directory]
     #[arg(long, value_name = "KEY|FILE")]
     key: Option<String>,
     /// Checkpoints that were kept elsewhere: each must be in the log. May be given more than once
@@ -120,13 +120,15 @@ fn human(key: &PublicKey, report: &Report) -> String {
     for note in &report.notes {
         text.push_str(&format!("note: {note}\n"));
     }
-    let Report { records, files, boots, checkpoints, anchors, problems, .. } = report;
+    let Report { records, files, sealed, boots, checkpoints, anchors, problems, .. } = report;
     let verdict = match problems.len() as u64 {
         0 => "OK".to_owned(),
         count => format!("NOT OK: {}", counted(count, "problem")),
     };
-    let read = [(records, "record"), (files, "file"), (boots, "boot"), (checkpoints, "checkpoint")];
-    let read = read.map(|(count, what)| counted(*count, what)).join(", ");
+    let sealed = if *sealed > 0 { format!(" ({sealed} sealed)") } else { String::new() };
+    let files = counted(*files, "file") + &sealed;
+    let read = [counted(*records, "record"), files, counted(*boots, "boot")].join(", ");
+    let read = format!("{read}, {}", counted(*checkpoints, "checkpoint"));
     let anchor = match *anchors {
         0 => "none".to_owned(),
         count => counted(count, "checkpoint"),
@@ -143,6 +145,7 @@ fn json(key: &PublicKey, report: &Report) -> String {
         "notes": report.notes,
         "records": report.records,
         "files": report.files,
+        "sealed": report.sealed,
         "boots": report.boots,
         "checkpoints": report.checkpoints,
         "key": key.to_string(),

@@ -152,6 +152,22 @@ fn files_outside_the_period_are_not_read() {
 }
 
 /// After the clock was set back a boot is named later than it began: its name says nothing of its times.
+/// Calls that were open when the boot before was killed are recorded by the next one, however late that begins.
+#[test]
+fn a_crash_is_found_though_the_next_boot_began_after_the_period() {
+    let directory = Directory::new();
+    // Records are of 2026-03-01T12:00:00Z, the boot of two days later.
+    let files = vec![requests(0..3)];
+    write_boot(&directory, 1_772_366_400 + 2 * 86_400, files);
+    let to = Some(UnixMicros::from_seconds(1_772_366_401));
+    let filter = Filter { period: Period { from: None, to }, ..Filter::default() };
+    let (found, completeness) = all(&directory, &filter, None);
+    assert_eq!((found, completeness.files_skipped), (ids(0..3), 0));
+    let to = Some(UnixMicros::from_seconds(1_772_366_400));
+    let filter = Filter { period: Period { from: None, to }, ..Filter::default() };
+    assert_eq!(all(&directory, &filter, None).1.files_skipped, 1);
+}
+
 #[test]
 fn a_boot_that_is_named_late_is_read() {
     let directory = Directory::new();

@@ -7,12 +7,10 @@ use std::path::Path;
 
 use crate::audit::completeness::counted;
 use crate::audit::manifest::{MANIFEST_FILE, Manifest};
-use crate::audit::proof::handover::{Handover, Keyring};
+use crate::audit::proof::handover::Keyring;
 use crate::audit::proof::key::PublicKey;
-use crate::audit::proof::lines::Control;
 use crate::audit::proof::statement::Deleted;
 use crate::audit::proof::tree::Hash;
-use crate::audit::reader::{LineReader, Step};
 use crate::audit::sealed::content;
 use crate::audit::segment::SegmentName;
 
@@ -39,12 +37,7 @@ impl Stated {
         for line in &manifest.unreadable {
             report.problem(MANIFEST_FILE, *line, "this is no statement of this version");
         }
-        let mut handovers: Vec<Handover> =
-            manifest.handovers.iter().map(|stated| stated.says.clone()).collect();
-        for name in names.iter().filter(|name| !manifest.has_deleted(**name)) {
-            handovers.extend(handover(directory, *name));
-        }
-        let keys = Keyring::new(key, handovers).unwrap_or_else(|| {
+        let keys = manifest.keys(directory, names, key).unwrap_or_else(|| {
             let what = "the keys of this log do not lead from one to the next, or the key to trust is none of them";
             report.problem(MANIFEST_FILE, 1, what);
             Keyring::of_one(key.clone())
@@ -97,7 +90,7 @@ fn deleted(
     let Deleted { before, files, records, last, retention_seconds, .. } = says;
     let (files, records) = (counted(*files, "file"), counted(*records, "record"));
     report.notes.push(format!(
-        "{files} with {records} until {last} were deleted, {} after their last record: the log begins with {before}",
+        "{files} with {records} until {last} were deleted, as a retention of {} wants it: the log begins with {before}",
         counted(retention_seconds / 86_400, "day"),
     ));
     let left = names.iter().filter(|name| **name < says.before).count();
@@ -105,15 +98,6 @@ fn deleted(
         report.notes.push(format!("{} of these are still there", counted(left as u64, "file")));
     }
     Some(says.clone())
-}
-
-/// What a file says of a change of the key, if it begins with that and both signed it.
-fn handover(directory: &Path, name: SegmentName) -> Option<Handover> {
-    let mut reader = LineReader::of(directory, name).ok()?;
-    let Ok(Step::Line(line)) = reader.step() else { return None };
-    let Control::Segment(segment) = Control::parse(line)? else { return None };
-    let handover = Handover::open(segment.handover.as_deref()?).ok()?;
-    (handover.file == name).then_some(handover)
 }
 
 impl Check<'_> {
