@@ -248,12 +248,17 @@ async fn rotate_key(
         let wire: wire::RotateKey =
             serde_json::from_slice(&body).map_err(|why| bad_body(StatusCode::BAD_REQUEST, why))?;
         let reason = parse::reason(&wire.reason)?;
-        let Rotated { from, to } = (admin.rotate)().map_err(|why| {
-            let fix = "Look at the gate's log; then ask again.";
+        let rotated = (admin.rotate)();
+        let asked = Asked { by: &actor, at: clock::wall() };
+        let act = match &rotated {
+            Ok(Rotated { from, to }) => Act::rotate_key(from, Some(to), reason),
+            Err(_) => Act::rotate_key("", None, reason),
+        };
+        admin.registry.note(act, asked);
+        let Rotated { from, to } = rotated.map_err(|why| {
+            let fix = "Look at the gate's log and its disk.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", why.to_string(), fix)
         })?;
-        let asked = Asked { by: &actor, at: clock::wall() };
-        admin.registry.note(Act::rotate_key(&from, &to, reason), asked);
         Ok(Json(wire::KeyRotated { from, to }))
     })
     .await

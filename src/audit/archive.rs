@@ -3,7 +3,7 @@
 //!
 //! It works on a thread of its own, a file at a time, and whatever was cut short is finished or undone at the next look.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,20 +15,20 @@ use std::time::Duration;
 use openssl::error::ErrorStack;
 
 use crate::model::policy::ArchiveSettings;
-use crate::model::time::UnixMicros;
+use crate::model::time::{MonoNs, Now, UnixMicros};
 
-use super::acts;
 use super::keys::Keys;
-use super::line::{Line, Whole};
-use super::manifest::{Manifest, Stated, handover};
-use super::proof::lines::Kind;
-use super::proof::statement::{Deleted, Sealed};
-use super::proof::tree::Hash;
+use super::manifest::{Manifest, Stated};
+use super::proof::statement::Sealed;
 use super::query::changed;
 use super::queue::AuditLog;
-use super::reader::{LineReader, Step};
 use super::sealed::{self, Made, SealError};
 use super::segment::{SegmentName, sync_directory};
+
+mod deletion;
+mod trust;
+
+use trust::Trust;
 
 /// Seals and deletes the files of a log that a gate writes.
 pub struct Archive {
@@ -36,8 +36,11 @@ pub struct Archive {
     node: Box<str>,
     keys: Arc<Keys>,
     log: AuditLog,
-    /// Files that cannot be sealed, as they are not whole.
-    unfit: Mutex<BTreeSet<SegmentName>>,
+    /// Files that could not be sealed, and when that is tried again.
+    unfit: Mutex<BTreeMap<SegmentName, MonoNs>>,
+    trust: Mutex<Trust>,
+    /// The deletion that has its record already: of all files before this one.
+    recorded: Mutex<Option<SegmentName>>,
     stops: AtomicBool,
 }
 
@@ -61,6 +64,8 @@ impl Archive {
             keys,
             log,
             unfit: Mutex::default(),
+            trust: Mutex::default(),
+            recorded: Mutex::default(),
             stops: AtomicBool::new(false),
         }
     }
@@ -71,37 +76,62 @@ impl Archive {
     }
 
     /// Does what is due at `now`, for one file.
-    pub fn look(&self, settings: ArchiveSettings, now: UnixMicros) -> Result<Looked, ArchiveError> {
-        let mut files = SegmentName::list(&self.directory)?;
-        // The last one is being written.
-        files.pop();
+    pub fn look(&self, settings: ArchiveSettings, now: Now) -> Result<Looked, ArchiveError> {
+        let all = SegmentName::list(&self.directory)?;
+        let (finished, current) = self.finished(&all);
+        let (Some(current), Some(newest)) = (current, finished.last()) else {
+            return Ok(Looked::Done);
+        };
         let mut manifest = Manifest::read(&self.directory)?;
-        manifest.is_ours(&self.directory, &files, &self.keys.current().public)?;
-        self.finish(&files, &manifest)?;
-        files.retain(|file| !manifest.has_deleted(*file));
-        if let Some(due) = self.due(&files, &manifest, settings.retention, now)? {
-            self.delete(&files, due, &mut manifest, settings.retention, now)?;
-            let left = SegmentName::list(&self.directory)?.first().copied();
-            let revision = left.map(|file| first_revision(&self.directory, file)).transpose()?;
-            return Ok(Looked::Deleted { until: due.last, revision: revision.flatten() });
+        manifest.is_ours(&self.directory, &all, &self.keys.current().public)?;
+        self.finish(finished, &manifest)?;
+        let gone = finished.iter().take_while(|file| manifest.has_deleted(**file)).count();
+        let finished = finished.get(gone..).unwrap_or_default();
+        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_trusted = trust.clock(now, || trust::last_time(&self.directory, *newest, &manifest));
+        drop(trust);
+        if is_trusted
+            && let Some(due) = self.due(finished, &manifest, settings.retention, now.wall)?
+        {
+            return self.delete(
+                (finished, current),
+                due,
+                &mut manifest,
+                settings.retention,
+                now.wall,
+            );
         }
+        let mut unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fit = |file: &&SegmentName| unfit.get(*file).is_none_or(|again| *again <= now.mono);
         let is_due = |file: &&SegmentName| {
             let path = file.path(&self.directory);
             let since = changed(&path).filter(|_| path.exists());
-            since.is_some_and(|since| is_older(since, settings.seal_after, now))
+            since.is_some_and(|since| is_older(since, settings.seal_after, now.wall))
         };
-        let unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let fit = files.iter().filter(|file| !unfit.contains(*file));
-        let Some(file) = fit.clone().find(is_due) else { return Ok(Looked::Done) };
-        match self.seal(*file, &mut manifest, now) {
-            Err(ArchiveError::Seal(SealError::NotWhole)) => {
-                log::warn!("audit: {file} stays as it is: {}", SealError::NotWhole);
-                self.unfit.lock().unwrap_or_else(PoisonError::into_inner).insert(*file);
-                Ok(Looked::Worked)
+        let Some(file) = finished.iter().filter(is_fit).find(is_due) else {
+            return Ok(Looked::Done);
+        };
+        match self.seal(*file, &mut manifest, now.wall) {
+            Err(ArchiveError::Seal(_, SealError::Stopped)) => Ok(Looked::Done),
+            Err(error) => {
+                // The others need not wait for it.
+                unfit.insert(*file, now.mono.after(UNFIT_PAUSE));
+                Err(error)
             }
-            Err(ArchiveError::Seal(SealError::Stopped)) => Ok(Looked::Done),
-            other => other.map(|()| Looked::Worked),
+            Ok(()) => Ok(Looked::Worked),
         }
+    }
+
+    /// The files that nobody writes any more, and the one that is being written: the last that has something in it, as whoever
+    /// was killed may have begun one in vain.
+    fn finished<'a>(&self, all: &'a [SegmentName]) -> (&'a [SegmentName], Option<SegmentName>) {
+        let has_bytes = |file: &SegmentName| {
+            let about = file.present_path(&self.directory).metadata();
+            about.is_ok_and(|about| about.len() > 0)
+        };
+        let current = all.iter().rposition(has_bytes);
+        let finished = current.and_then(|at| all.get(..at)).unwrap_or_default();
+        (finished, current.and_then(|at| all.get(at)).copied())
     }
 
     /// Finishes, or undoes, what was cut short.
@@ -117,7 +147,7 @@ impl Archive {
                 remove(&sealed)?;
             } else if lines.exists() && sealed.exists() {
                 let stated = manifest.sealed.get(file).map(|stated| stated.says.sealed);
-                let found = sealed::content(File::open(&sealed)?)?;
+                let found = sealed::content(File::open(&sealed)?, &|| self.stopped())?;
                 remove(if stated == Some(found) { &lines } else { &sealed })?;
             }
         }
@@ -132,13 +162,22 @@ impl Archive {
     ) -> Result<(), ArchiveError> {
         let (lines, sealed) = self.paths(file);
         let draft = self.draft();
-        let stops = || self.stops.load(Ordering::Relaxed);
-        let made = sealed::make(&lines, &draft, &stops).inspect_err(|_| {
+        let made = sealed::make(&lines, &draft, &|| self.stopped()).and_then(|made| {
+            // What was sealed once cannot become something else.
+            let is_as_stated =
+                manifest.sealed.get(&file).is_none_or(|stated| stated.says.lines == made.lines);
+            if is_as_stated { Ok(made) } else { Err(SealError::NotAsStated) }
+        });
+        let made = made.map_err(|error| {
             fs::remove_file(&draft).unwrap_or_default();
+            ArchiveError::Seal(file, error)
         })?;
-        // Questions about a time know by it that the file cannot answer them.
-        let written = lines.metadata()?.modified()?;
-        OpenOptions::new().write(true).open(&draft)?.set_modified(written)?;
+        // Whoever may read the one may read the other, and questions about a time know by the time of the change that the
+        // file cannot answer them.
+        let about = lines.metadata()?;
+        let draft_file = OpenOptions::new().write(true).open(&draft)?;
+        draft_file.set_permissions(about.permissions())?;
+        draft_file.set_modified(about.modified()?)?;
         fs::rename(&draft, &sealed)?;
         sync_directory(&self.directory)?;
         let Made { records, times, lines: was, sealed: is } = made;
@@ -152,89 +191,18 @@ impl Archive {
             time: now,
         };
         let note = says.sign(&self.keys.current())?;
-        manifest.sealed.insert(file, Stated { says, note, line: 0 });
-        manifest.write(&self.directory)?;
+        manifest.add(&self.directory, Stated { says, note, line: 0 })?;
         fs::remove_file(lines)?;
         Ok(())
     }
 
-    /// The first files whose records are all old enough, and the time of the latest of them.
-    fn due(
-        &self,
-        files: &[SegmentName],
-        manifest: &Manifest,
-        retention: Duration,
-        now: UnixMicros,
-    ) -> Result<Option<Due>, ArchiveError> {
-        let mut due: Option<Due> = None;
-        for file in files {
-            let path = file.present_path(&self.directory);
-            // No record is later than its file's last change; to look at all of them would take longer.
-            if changed(&path).is_some_and(|at| !is_older(at, retention, now)) {
-                break;
-            }
-            let (records, last) = match manifest.sealed.get(file) {
-                Some(Stated { says, .. }) => (says.records, says.times.map(|(_, last)| last)),
-                None => count(&self.directory, *file)?,
-            };
-            if last.is_some_and(|last| !is_older(last, retention, now)) {
-                break;
-            }
-            let so_far = due.get_or_insert(Due { files: 0, records: 0, last: UnixMicros(0) });
-            so_far.files += 1;
-            so_far.records += records;
-            so_far.last = so_far.last.max(last.unwrap_or_default());
-        }
-        Ok(due)
-    }
-
-    /// Deletes the first files, which are due.
-    fn delete(
-        &self,
-        files: &[SegmentName],
-        due: Due,
-        manifest: &mut Manifest,
-        retention: Duration,
-        now: UnixMicros,
-    ) -> Result<(), ArchiveError> {
-        let (gone, left) = files.split_at_checked(due.files).unwrap_or((files, &[]));
-        let all = SegmentName::list(&self.directory)?;
-        let Some(before) = left.first().or(all.last()).copied() else { return Ok(()) };
-        let Due { records, last, .. } = due;
-        let (so_far, files_so_far) = manifest
-            .deleted
-            .as_ref()
-            .map_or((0, 0), |deleted| (deleted.says.records, deleted.says.files));
-        let says = Deleted {
-            node: self.node.clone(),
-            before,
-            leaf: Hash::of_line(&first_line(&self.directory, before)?),
-            files: files_so_far + gone.len() as u64,
-            records: so_far + records,
-            last,
-            retention_seconds: retention.as_secs(),
-            time: now,
-        };
-        let act = acts::deleted(gone, records, &says);
-        self.log.record_act(act).map_err(|_| ArchiveError::Unrecorded)?;
-        self.log.flush(FLUSH_DEADLINE).map_err(|_| ArchiveError::Unrecorded)?;
-        for file in gone {
-            match handover(&self.directory, *file) {
-                // A damaged file says nothing.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
-                stated => manifest.handovers.extend(stated?),
-            }
-            manifest.sealed.remove(file);
-        }
-        let note = says.sign(&self.keys.current())?;
-        log::info!("audit: {} files are deleted: all before {before}", gone.len());
-        manifest.deleted = Some(Stated { says, note, line: 0 });
-        manifest.write(&self.directory)?;
-        self.finish(gone, manifest)
-    }
-
     fn paths(&self, file: SegmentName) -> (PathBuf, PathBuf) {
         (file.path(&self.directory), file.sealed_path(&self.directory))
+    }
+
+    /// Whether it was told to.
+    pub fn stopped(&self) -> bool {
+        self.stops.load(Ordering::Relaxed)
     }
 
     fn draft(&self) -> PathBuf {
@@ -242,59 +210,9 @@ impl Archive {
     }
 }
 
-/// Files to be deleted.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    files: usize,
-    records: u64,
-    /// The time of the latest record.
-    last: UnixMicros,
-}
-
 fn is_older(time: UnixMicros, age: Duration, now: UnixMicros) -> bool {
     let micros = now.0.saturating_sub(time.0);
     u128::try_from(micros).is_ok_and(|micros| micros >= age.as_micros())
-}
-
-/// How many records a file has, and the time of the latest.
-fn count(directory: &Path, file: SegmentName) -> io::Result<(u64, Option<UnixMicros>)> {
-    let mut reader = LineReader::of(directory, file)?;
-    let (mut records, mut last) = (0, None);
-    loop {
-        match reader.step()? {
-            Step::Line(line) if Kind::of(line) == Kind::Record => {
-                records += 1;
-                last = last.max(Line::parse(line).ok().map(|line| line.time));
-            }
-            Step::Line(_) | Step::TooLong => {}
-            Step::End | Step::Torn => return Ok((records, last)),
-        }
-    }
-}
-
-/// The oldest revision of the inventory that a record of a file names.
-fn first_revision(directory: &Path, file: SegmentName) -> io::Result<Option<u64>> {
-    let mut reader = LineReader::of(directory, file)?;
-    let mut oldest: Option<u64> = None;
-    loop {
-        match reader.step()? {
-            Step::Line(line) if Kind::of(line) == Kind::Record => {
-                let policy = Whole::parse(line).and_then(|record| record.policy);
-                let revision = policy.and_then(|policy| policy.split_once('+')?.1.parse().ok());
-                oldest = oldest.into_iter().chain(revision).min();
-            }
-            Step::Line(_) | Step::TooLong => {}
-            Step::End | Step::Torn => return Ok(oldest),
-        }
-    }
-}
-
-fn first_line(directory: &Path, file: SegmentName) -> io::Result<Vec<u8>> {
-    let mut reader = LineReader::of(directory, file)?;
-    match reader.step()? {
-        Step::Line(line) => Ok(line.into()),
-        Step::TooLong | Step::End | Step::Torn => Err(io::ErrorKind::InvalidData.into()),
-    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -304,14 +222,14 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// How long the record of a deletion may take to be written.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a file that could not be sealed is left alone.
+const UNFIT_PAUSE: Duration = Duration::from_hours(1);
 
 /// Why a file stays as it is.
 #[derive(Debug)]
 pub enum ArchiveError {
     Io(io::Error),
-    Seal(SealError),
+    Seal(SegmentName, SealError),
     Sign(ErrorStack),
     /// Nothing is deleted without a record.
     Unrecorded,
@@ -321,7 +239,7 @@ impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "{error}"),
-            Self::Seal(error) => write!(f, "a file cannot be sealed: {error}"),
+            Self::Seal(file, error) => write!(f, "{file} cannot be sealed: {error}"),
             Self::Sign(error) => write!(f, "a statement cannot be signed: {error}"),
             Self::Unrecorded => f.write_str("nothing is deleted, as that cannot be recorded now"),
         }
@@ -333,12 +251,6 @@ impl std::error::Error for ArchiveError {}
 impl From<io::Error> for ArchiveError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-impl From<SealError> for ArchiveError {
-    fn from(error: SealError) -> Self {
-        Self::Seal(error)
     }
 }
 

@@ -170,7 +170,9 @@ pub enum OfBoot {
 fn content(slots: &[[u8; SLOT_BYTES]], first: &[u8; SLOT_BYTES]) -> Vec<u8> {
     let mut content = Vec::new();
     let mut slot = Some(first);
-    while let Some(part) = slot.filter(|_| content.len() <= CONTENT_BYTES_MAX) {
+    // In a damaged file they may lead in a circle.
+    for _ in 0..PARTS_MAX {
+        let Some(part) = slot else { break };
         let length = (word(part, LENGTH) as usize).min(CONTENT_BYTES);
         content.extend(part.iter().skip(SLOT_HEADER_BYTES).take(length));
         slot = (word(part, NEXT) as usize).checked_sub(1).and_then(|next| slots.get(next));
@@ -179,7 +181,7 @@ fn content(slots: &[[u8; SLOT_BYTES]], first: &[u8; SLOT_BYTES]) -> Vec<u8> {
 }
 
 /// Far more than any record has: it only bounds what a damaged file can ask for.
-const CONTENT_BYTES_MAX: usize = 1 << 20;
+const PARTS_MAX: usize = (1 << 20) / CONTENT_BYTES;
 
 fn word(slot: &[u8; SLOT_BYTES], at: usize) -> u32 {
     let word = slot.get(at..at + 4).and_then(|word| word.try_into().ok());
@@ -331,5 +333,9 @@ mod tests {
         check(&bytes, 1);
         bytes.extend(&slot[..100]);
         check(&bytes, 1);
+        // The same without content: it never grows.
+        slot[8] = 0;
+        bytes.extend(slot);
+        check(&bytes, 2);
     }
 }

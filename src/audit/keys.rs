@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::proof::key::{KeyError, SigningKey};
+use super::proof::key::{KeyError, PublicKey, SigningKey};
 use super::proof::lines::Control;
 use super::reader::{LineReader, Step};
 use super::segment::SegmentName;
@@ -90,6 +90,12 @@ impl Keys {
         Ok(Rotated { from: old.public.to_string(), to: pair.current.public.to_string() })
     }
 
+    /// Signs something with the key in force while it does not change; None where another is to follow it.
+    pub fn unless_rotating<T>(&self, sign: impl FnOnce(&SigningKey) -> T) -> Option<T> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.next().is_some() { None } else { Some(sign(&self.current())) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Pair> {
         self.pair.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +106,18 @@ pub fn make_next(home: &Path, node: &str) -> Result<Rotated, KeyError> {
     let current = SigningKey::in_directory(home, node)?;
     let next = SigningKey::make_next_in(home, current.public.name())?;
     Ok(Rotated { from: current.public.to_string(), to: next.public.to_string() })
+}
+
+/// The key that was made to follow is not wanted.
+pub fn forget_next(home: &Path) {
+    if let Err(error) = SigningKey::forget_next_in(home) {
+        log::error!("audit: {error}");
+    }
+}
+
+/// Whether this public key is that of the one in `home`.
+pub fn is_in_force(home: &Path, public: &str) -> bool {
+    PublicKey::in_directory(home).is_some_and(|key| key.to_string() == public)
 }
 
 /// What the last file that has one whole line says signs it.

@@ -25,6 +25,8 @@ pub struct Manifest {
     pub handovers: Vec<Stated<Handover>>,
     /// Lines that say nothing of this version, from 1.
     pub unreadable: Vec<u64>,
+    /// Its last line is not whole.
+    is_torn: bool,
 }
 
 /// A statement, and the note that it was read from.
@@ -55,7 +57,10 @@ impl Manifest {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut manifest = Self::default();
-        for (line, text) in (1..).zip(text.lines()) {
+        // What was being added when the gate was killed is added again.
+        let whole = text.rfind('\n').map_or("", |end| text.get(..=end).unwrap_or_default());
+        manifest.is_torn = whole.len() < text.len();
+        for (line, text) in (1..).zip(whole.lines()) {
             if manifest.take(text, line).is_none() {
                 manifest.unreadable.push(line);
             }
@@ -79,6 +84,19 @@ impl Manifest {
             }
         }
         Some(())
+    }
+
+    /// Adds that a file was sealed, on the medium too.
+    pub fn add(&mut self, directory: &Path, sealed: Stated<Sealed>) -> io::Result<()> {
+        let line = Statement::Sealed(sealed.note.clone()).to_line() + "\n";
+        let is_first = self.sealed.insert(sealed.says.file, sealed).is_none();
+        let path = path(directory);
+        if self.is_torn || !is_first || !path.exists() {
+            return self.write(directory);
+        }
+        let mut file = OpenOptions::new().append(true).open(path)?;
+        file.write_all(line.as_bytes())?;
+        file.sync_all()
     }
 
     /// Writes it, whole or not at all, to the medium.
@@ -134,8 +152,10 @@ impl Manifest {
             return Ok(());
         }
         let keys = self.keys(directory, files, key);
+        let Deleted { before, .. } = deleted.says;
+        let text = deleted.says.text();
         let is_signed =
-            keys.is_some_and(|keys| keys.check(&deleted.note, &deleted.says.text()).is_ok());
+            keys.is_some_and(|keys| keys.check_deletion(&deleted.note, &text, before).is_ok());
         if is_signed { Ok(()) } else { bad(deleted.line) }
     }
 

@@ -41,7 +41,7 @@ pub fn scan(
     let concerned = |deleted: &&Deleted| filter.period.from.is_none_or(|from| from <= deleted.last);
     completeness.deleted = deleted.filter(concerned).map(|deleted| (deleted.records, deleted.last));
     let mut scan = Scan { filter, limit, visit, numbers, open, completeness };
-    for name in names {
+    for name in names.into_iter().filter(|name| !manifest.has_deleted(*name)) {
         if scan.completeness.limited {
             break;
         }

@@ -221,6 +221,10 @@ impl SegmentWriter {
         self.name.path(&self.directory)
     }
 
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Whether so many bytes more belong in the next file.
     pub const fn is_full_for(&self, bytes: u64) -> bool {
         self.spent || (self.len > 0 && self.len + bytes > self.bytes_max)

@@ -49,6 +49,14 @@ pub struct Problem {
 
 /// Reads every file of the log in `directory`. `anchors` are checkpoints that were kept elsewhere.
 pub fn verify(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Result<Report> {
+    match check(directory, key, anchors) {
+        // Meanwhile a gate sealed or deleted a file: once more, as it is now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check(directory, key, anchors),
+        report => report,
+    }
+}
+
+fn check(directory: &Path, key: &PublicKey, anchors: &[String]) -> io::Result<Report> {
     let mut names = SegmentName::list(directory)?;
     let mut report = Report::default();
     let stated = Stated::read(directory, key, &names, &mut report)?;

@@ -132,6 +132,12 @@ impl Kept {
         File::open(&self.folder)?.sync_all()
     }
 
+    /// Says that a kept config is in force still, though another was kept after it.
+    pub fn stays(&self, digest: &str) -> io::Result<()> {
+        let file = File::options().write(true).open(self.path(digest))?;
+        file.set_modified(system_time(clock::wall()))
+    }
+
     /// The config with this digest.
     pub fn find(&self, digest: &str) -> Result<Texts, NotKept> {
         let path = self.path(digest);
@@ -151,8 +157,8 @@ impl Kept {
     }
 
     /// Forgets the configs of which no record is left when all until `time` are gone, and says how many: those that
-    /// another had replaced by then. A file's change is the last time that its config came into force.
-    pub fn forget_until(&self, time: UnixMicros) -> io::Result<usize> {
+    /// another had replaced by then, never the one that runs. A file's change is the last time that its config came into force.
+    pub fn forget_until(&self, time: UnixMicros, running: &str) -> io::Result<usize> {
         let mut kept = Vec::new();
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
@@ -169,10 +175,10 @@ impl Kept {
         kept.sort_unstable();
         let replaced = kept.iter().skip(1).map(|(modified, _)| *modified + LONGEST_CALL);
         let gone = replaced.take_while(|replaced| *replaced <= system_time(time)).count();
-        for (_, path) in kept.iter().take(gone) {
-            fs::remove_file(path)?;
-        }
-        Ok(gone)
+        let running = self.path(running);
+        let gone = kept.iter().take(gone).filter(|(_, path)| *path != running);
+        gone.map(|(_, path)| fs::remove_file(path))
+            .try_fold(0, |count, removed| removed.map(|()| count + 1))
     }
 
     fn path(&self, digest: &str) -> PathBuf {

@@ -340,16 +340,16 @@ impl Act {
 }
 
 impl Act {
-    /// The audit is signed with another key.
-    pub fn rotate_key(from: &str, to: &str, reason: Line) -> Self {
+    /// The audit is signed with another key; None where the disk refuses, and it will be later.
+    pub fn rotate_key(from: &str, to: Option<&str>, reason: Line) -> Self {
         let key = |key: &str| describe::fields(vec![("key", key.into())]);
         Self {
             action: "audit.rotate_key",
             target: "audit".into(),
             reason: Some(reason),
             before: Some(key(from)),
-            after: Some(key(to)),
-            succeeded: true,
+            after: to.map(key),
+            succeeded: to.is_some(),
         }
     }
 }

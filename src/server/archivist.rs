@@ -49,13 +49,14 @@ impl Archivist {
                 }
                 yield_to_others();
                 let settings = running.load().policy.archive;
-                let pause = match archive.look(settings, now.wall) {
+                let pause = match archive.look(settings, now) {
                     Ok(Looked::Worked) => Duration::ZERO,
                     Ok(Looked::Deleted { until, revision }) => {
                         forget(&registry, &kept, until, revision);
                         Duration::ZERO
                     }
                     Ok(Looked::Done) => (settings.seal_after / 4).clamp(TICK, PAUSE_MAX),
+                    Err(_) if archive.stopped() => PAUSE_MAX,
                     Err(error) => {
                         failures.inc();
                         log::error!("audit: finished files are not looked after: {error}");
@@ -84,7 +85,7 @@ impl fmt::Debug for Archivist {
 
 /// What only deleted records named is not asked for any more.
 fn forget(registry: &Registry, kept: &Kept, until: UnixMicros, revision: Option<u64>) {
-    match kept.forget_until(until) {
+    match kept.forget_until(until, &registry.running().load().policy.digest) {
         Ok(0) => {}
         Ok(gone) => log::info!("{gone} configs that no record names any more are forgotten"),
         Err(error) => log::error!("configs that no record names are not forgotten: {error}"),

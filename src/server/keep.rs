@@ -19,3 +19,10 @@ pub fn keep(texts: &Texts, data_dir: &Path) -> Result<(), String> {
         told
     })
 }
+
+/// Of a reload that was refused: the config before is the one in force.
+pub fn stays(digest: &str, data_dir: &Path) {
+    if let Err(error) = Kept::of(data_dir).stays(digest) {
+        log::warn!("config {digest} is in force and not kept: {error}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::inventory::store::Asked;
 use crate::metrics::Metrics;
 use crate::model::policy::Policy;
 
-use super::keep::keep;
+use super::keep::{keep, stays};
 use super::rotation::Rotation;
 
 /// Where the config comes from, and what a command line puts over it.
@@ -101,6 +101,7 @@ impl Reloader {
                 Ok(done)
             }
             Err(in_use) => {
+                stays(&before.digest, &before.server.data_dir);
                 self.shared.upstreams.adopt(&before.upstreams);
                 if let Err(error) = self.access_log.adopt(before.access_log.as_ref()) {
                     log::error!("the access log cannot go back to {error}");

@@ -6,6 +6,7 @@ use std::fs;
 
 use super::*;
 use crate::audit::filter::Filter;
+use crate::audit::line::Line;
 use crate::audit::period::Period;
 use crate::audit::proof::key::PublicKey;
 use crate::audit::query::scan;
@@ -14,7 +15,6 @@ use crate::audit::verify::{Report, verify};
 use crate::audit::{AuditSettings, DELETED_ACTION, Recorder};
 use crate::clock;
 
-const DAY: i64 = 86_400_000_000;
 const ARCHIVE: ArchiveSettings = ArchiveSettings {
     seal_after: Duration::from_hours(24),
     retention: Duration::from_hours(24 * 400),
@@ -38,7 +38,9 @@ impl Bench {
         write(&log, 1000);
         let keys = Arc::clone(recorder.keys());
         let archive = Archive::new(directory.path(), "node-1", keys, log.clone());
-        Self { directory, log, recorder, archive }
+        let bench = Self { directory, log, recorder, archive };
+        bench.in_days(0);
+        bench
     }
 
     fn path(&self) -> &Path {
@@ -50,9 +52,8 @@ impl Bench {
     }
 
     /// Does all that is due in so many days.
-    fn in_days(&self, days: i64) {
-        let now = UnixMicros(clock::wall().0 + days * DAY);
-        while self.archive.look(ARCHIVE, now).expect("looks") != Looked::Done {}
+    fn in_days(&self, days: u32) {
+        while self.archive.look(ARCHIVE, now_in(days)).expect("looks") != Looked::Done {}
     }
 
     fn sealed(&self) -> usize {
@@ -79,6 +80,12 @@ impl Bench {
     fn verify(&self) -> Report {
         verify_in(self.path())
     }
+}
+
+fn now_in(days: u32) -> Now {
+    let passed = Duration::from_hours(24) * days;
+    let micros = i64::try_from(passed.as_micros()).expect("not too far");
+    Now { mono: MonoNs(0).after(passed), wall: UnixMicros(clock::wall().0 + micros) }
 }
 
 fn open(directory: &Directory) -> (AuditLog, Recorder) {
@@ -232,6 +239,25 @@ fn another_key_signs_and_each_key_checks_the_whole_log() {
     assert_sound(&verify_in(directory.path()));
 }
 
+/// The next file may have been begun in vain when the gate was killed: then the one before is not over.
+#[test]
+fn a_file_is_not_over_before_the_next_has_a_line() {
+    let bench = Bench::new();
+    let Bench { directory, recorder, .. } = bench;
+    recorder.close().expect("closes");
+    let last = *SegmentName::list(directory.path()).expect("lists").last().expect("a file");
+    let next = SegmentName { number: last.number + 1, ..last };
+    fs::write(next.path(directory.path()), "").expect("writes");
+    let keys = Keys::open(directory.path(), "node-1", directory.path(), &[]).expect("a key");
+    let (log, recorder) = open(&Directory::new());
+    let archive = Archive::new(directory.path(), "node-1", Arc::new(keys), log);
+    for days in [0, 2, 399, 500] {
+        while archive.look(ARCHIVE, now_in(days)).expect("looks") != Looked::Done {}
+        assert!(last.path(directory.path()).exists(), "after {days} days");
+    }
+    drop(recorder);
+}
+
 /// The key before is of no use to whoever finds it: nothing that it signs from then on is believed.
 #[test]
 fn a_key_that_handed_over_signs_no_more() {
@@ -322,6 +348,9 @@ fn files_that_are_not_whole_stay_as_they_are() {
     let mut bytes = fs::read(&path).expect("reads");
     bytes.pop();
     fs::write(&path, &bytes).expect("writes");
+    // The others are sealed all the same.
+    let error = bench.archive.look(ARCHIVE, now_in(2)).expect_err("it is not whole");
+    assert!(error.to_string().contains(&first.to_string()), "{error}");
     bench.in_days(2);
     assert_eq!(fs::read(&path).expect("reads"), bytes);
     assert_eq!(bench.sealed(), bench.files().len() - 2);

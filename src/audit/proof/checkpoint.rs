@@ -100,7 +100,7 @@ impl Checkpoint {
     }
 
     /// Reads what a note says, whoever signed it.
-    fn parse(note: &str) -> Option<Self> {
+    pub fn parse(note: &str) -> Option<Self> {
         let mut lines = note.lines();
         let mut line = || lines.next();
         let origin = line()?.into();

@@ -16,13 +16,19 @@ pub struct Handover {
     pub from: PublicKey,
     pub to: PublicKey,
     pub file: SegmentName,
+    /// All files before this one were deleted by then: the key before can state no more than that.
+    pub deleted_before: Option<SegmentName>,
     time: UnixMicros,
 }
 
 impl Handover {
     fn text(&self) -> String {
-        let Self { node, from, to, file, time } = self;
-        format!("onegate.dev/audit/{node}/key\nfrom {from}\nto {to}\nfile {file}\ntime {time}\n")
+        let Self { node, from, to, file, deleted_before, time } = self;
+        let deleted = deleted_before.map_or_else(|| "none".to_owned(), |file| file.to_string());
+        format!(
+            "onegate.dev/audit/{node}/key\nfrom {from}\nto {to}\nfile {file}\n\
+             deleted-before {deleted}\ntime {time}\n"
+        )
     }
 
     /// The note that begins `file`.
@@ -30,10 +36,11 @@ impl Handover {
         node: &str,
         (old, new): (&SigningKey, &SigningKey),
         file: SegmentName,
+        deleted_before: Option<SegmentName>,
         time: UnixMicros,
     ) -> Result<String, ErrorStack> {
         let (from, to) = (old.public.clone(), new.public.clone());
-        let handover = Self { node: node.into(), from, to, file, time };
+        let handover = Self { node: node.into(), from, to, file, deleted_before, time };
         note::sign(&handover.text(), &[old, new])
     }
 
@@ -49,8 +56,12 @@ impl Handover {
         let from = PublicKey::parse(text.named("from")?)?;
         let to = PublicKey::parse(text.named("to")?)?;
         let file = SegmentName::parse(text.named("file")?)?;
+        let deleted_before = match text.named("deleted-before")? {
+            "none" => None,
+            name => Some(SegmentName::parse(name)?),
+        };
         let time = text.time("time")?;
-        Some(Self { node: text.node, from, to, file, time })
+        Some(Self { node: text.node, from, to, file, deleted_before, time })
     }
 }
 
@@ -58,8 +69,15 @@ impl Handover {
 #[derive(Clone, Debug)]
 pub struct Keyring {
     first: PublicKey,
-    /// From which file on each is in force.
-    later: Vec<(SegmentName, PublicKey)>,
+    /// From which file on each is in force, and which were deleted by then.
+    later: Vec<Later>,
+}
+
+#[derive(Clone, Debug)]
+struct Later {
+    from: SegmentName,
+    deleted_before: Option<SegmentName>,
+    key: PublicKey,
 }
 
 impl Keyring {
@@ -75,28 +93,48 @@ impl Keyring {
             return Some(Self::of_one(trusted.clone()));
         };
         let mut ring = Self::of_one(first);
-        for Handover { from, to, file, .. } in handovers {
-            if *ring.last() != from {
+        let mut before = None;
+        for Handover { from, to, file, deleted_before, .. } in handovers {
+            // The file that began with it failed: the next one says it again.
+            let is_again = *ring.last() == to && before.as_ref() == Some(&from);
+            if *ring.last() != from && !is_again {
                 return None;
             }
-            ring.later.push((file, to));
+            before = Some(from);
+            ring.later.push(Later { from: file, deleted_before, key: to });
         }
         let holds_trusted = ring.all().any(|key| key == trusted);
         holds_trusted.then_some(ring)
     }
 
     fn last(&self) -> &PublicKey {
-        self.later.last().map_or(&self.first, |(_, key)| key)
+        self.later.last().map_or(&self.first, |later| &later.key)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &PublicKey> {
-        std::iter::once(&self.first).chain(self.later.iter().map(|(_, key)| key))
+        std::iter::once(&self.first).chain(self.later.iter().map(|later| &later.key))
     }
 
     /// The key that signs a file.
     pub fn of(&self, file: SegmentName) -> &PublicKey {
-        let in_force = self.later.iter().rev().find(|(from, _)| *from <= file);
-        in_force.map_or(&self.first, |(_, key)| key)
+        let in_force = self.later.iter().rev().find(|later| later.from <= file);
+        in_force.map_or(&self.first, |later| &later.key)
+    }
+
+    /// Whether the note of this text, which says that all files before that one were deleted, is signed by the last key, or by one
+    /// that was followed when as much had been deleted.
+    pub fn check_deletion(
+        &self,
+        note: &str,
+        text: &str,
+        before: SegmentName,
+    ) -> Result<(), NoteError> {
+        let mut by_old = self
+            .all()
+            .zip(&self.later)
+            .filter(|(_, next)| next.deleted_before.is_some_and(|deleted| before <= deleted));
+        let is_by_old = by_old.any(|(key, _)| note::check(note, text, &[key]).is_ok());
+        if is_by_old { Ok(()) } else { note::check(note, text, &[self.last()]) }
     }
 
     /// Whether one of them signed the note of this text.
@@ -132,8 +170,8 @@ mod tests {
     fn keys_follow_from_each_other_in_both_directions() {
         let keys = [key(), key(), key(), key()];
         let hand = |old: usize, new: usize, number| {
-            let note =
-                Handover::sign("gate-1", (&keys[old], &keys[new]), file(number), UnixMicros(1));
+            let pair = (&keys[old], &keys[new]);
+            let note = Handover::sign("gate-1", pair, file(number), Some(file(2)), UnixMicros(1));
             Handover::open(&note.expect("signs")).expect("opens")
         };
         let handovers = vec![hand(1, 2, 7), hand(0, 1, 3)];
@@ -146,12 +184,23 @@ mod tests {
         assert!(Keyring::new(&keys[3].public, handovers.clone()).is_none(), "not of this log");
         let broken = vec![hand(0, 1, 3), hand(2, 3, 7)];
         assert!(Keyring::new(&keys[0].public, broken).is_none());
+        let again = vec![hand(0, 1, 3), hand(0, 1, 4), hand(1, 2, 5)];
+        let ring = Keyring::new(&keys[2].public, again).expect("a file had failed");
+        assert_eq!(*ring.of(file(4)), keys[1].public);
+        // What was deleted when they handed over, keys before the last may state, and no more.
+        let ring = Keyring::new(&keys[0].public, handovers).expect("follows");
+        for (key, before, expected) in [(0, 2, true), (0, 3, false), (1, 3, false), (2, 9, true)] {
+            let note = note::sign("text\n", &[&keys[key]]).expect("signs");
+            let found = ring.check_deletion(&note, "text\n", file(before)).is_ok();
+            assert_eq!(found, expected, "{key} {before}");
+        }
     }
 
     #[test]
     fn both_keys_must_have_signed() {
         let (old, new) = (key(), key());
-        let note = Handover::sign("gate-1", (&old, &new), file(2), UnixMicros(1)).expect("signs");
+        let note =
+            Handover::sign("gate-1", (&old, &new), file(2), None, UnixMicros(1)).expect("signs");
         Handover::open(&note).expect("opens");
         let mut lines: Vec<&str> = note.lines().collect();
         let by_new = lines.pop().expect("a line");

@@ -49,6 +49,11 @@ impl PublicKey {
         (!name.is_empty() && key.to_string() == text.trim()).then_some(key)
     }
 
+    /// The one of the key in a directory.
+    pub fn in_directory(directory: &Path) -> Option<Self> {
+        Self::parse(&fs::read_to_string(directory.join(PUBLIC_FILE)).ok()?)
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -98,7 +103,7 @@ impl SigningKey {
     pub fn in_directory(directory: &Path, name: &str) -> Result<Self, KeyError> {
         let (secret, public) = (directory.join(SECRET_FILE), directory.join(PUBLIC_FILE));
         // The name it was made with stays, also when the host gets another.
-        let kept = fs::read_to_string(&public).ok().and_then(|text| PublicKey::parse(&text));
+        let kept = PublicKey::in_directory(directory);
         if !secret.exists() && public.exists() {
             return Err(KeyError::Lost);
         }
@@ -130,6 +135,17 @@ impl SigningKey {
     /// The same; a new one where none was made.
     pub fn make_next_in(directory: &Path, name: &str) -> Result<Self, KeyError> {
         Self::at(&directory.join(NEXT_FILE), name)
+    }
+
+    /// Removes the next key, if one was made.
+    pub fn forget_next_in(directory: &Path) -> Result<(), KeyError> {
+        let path = directory.join(NEXT_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(KeyError::at(&path)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Makes this the key in `directory`, in place of the one before: it must have been made as the next one there. Of the

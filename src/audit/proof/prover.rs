@@ -41,6 +41,14 @@ impl Counted {
     }
 }
 
+/// The key that is to sign from a file on, and what it must know of the log.
+#[derive(Debug)]
+pub struct NextKey {
+    pub key: Arc<SigningKey>,
+    pub deleted_before: Option<SegmentName>,
+    pub time: UnixMicros,
+}
+
 /// A place to which a prover can go back.
 #[derive(Debug)]
 pub struct Mark {
@@ -96,6 +104,11 @@ impl Prover {
         self.batch.push(leaf);
     }
 
+    /// This key signs again: the line by which it handed over may be lost.
+    pub fn go_back_to(&mut self, key: Arc<SigningKey>) {
+        self.key = key;
+    }
+
     /// Whether this key signs.
     pub fn signs_with(&self, key: &SigningKey) -> bool {
         self.key.public == key.public
@@ -108,13 +121,14 @@ impl Prover {
         lines: &mut Vec<u8>,
         file: SegmentName,
         open_since: Option<u32>,
-        next: Option<(Arc<SigningKey>, UnixMicros)>,
+        next: Option<NextKey>,
     ) -> Result<(), ErrorStack> {
         let mut handover = None;
-        if let Some((next, time)) = next {
-            let note = Handover::sign(&self.node, (&self.key, &next), file, time)?;
+        if let Some(NextKey { key, deleted_before, time }) = next {
+            let pair = (&*self.key, &*key);
+            let note = Handover::sign(&self.node, pair, file, deleted_before, time)?;
             handover = Some(note.into());
-            self.key = next;
+            self.key = key;
         }
         if !self.batch.is_empty() {
             // The file before failed: what it could not commit, this line does, by its chain.

@@ -53,17 +53,20 @@ pub fn make(from: &Path, to: &Path, stops: &dyn Fn() -> bool) -> Result<Made, Se
     }
     let (mut made, file) = making.finish()?;
     file.sync_all()?;
-    made.sealed = content(File::open(to)?)?;
-    let again = content(Unsealed::open(to)?)?;
+    made.sealed = content(File::open(to)?, stops)?;
+    let again = content(Unsealed::open(to)?, stops)?;
     if again == made.lines { Ok(made) } else { Err(SealError::NotTheSame) }
 }
 
-/// What somebody reads from there.
-pub fn content(mut from: impl Read) -> io::Result<Content> {
+/// What somebody reads from there. It gives up, as interrupted, when `stops` says so.
+pub fn content(mut from: impl Read, stops: &dyn Fn() -> bool) -> io::Result<Content> {
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;
     loop {
+        if stops() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let read = from.read(&mut buffer)?;
         if read == 0 {
             return Ok(Content { bytes, sha256: Hash(sha256.finalize().into()) });
@@ -263,6 +266,8 @@ pub enum SealError {
     /// It has lines that are too long, or none of this format, or its last one is not whole.
     NotWhole,
     Stopped,
+    /// It was sealed before, and was something else then.
+    NotAsStated,
     /// The sealed file does not give back what was sealed.
     NotTheSame,
 }
@@ -274,6 +279,7 @@ impl fmt::Display for SealError {
             Self::Parquet(error) => write!(f, "{error}"),
             Self::NotWhole => f.write_str("it has a line that is none of the log, or is not whole"),
             Self::Stopped => f.write_str("the gate stops"),
+            Self::NotAsStated => f.write_str("it is not what was sealed under its name before"),
             Self::NotTheSame => f.write_str("what was written does not give back its lines"),
         }
     }
@@ -283,7 +289,7 @@ impl std::error::Error for SealError {}
 
 impl From<io::Error> for SealError {
     fn from(error: io::Error) -> Self {
-        Self::File(error)
+        if error.kind() == io::ErrorKind::Interrupted { Self::Stopped } else { Self::File(error) }
     }
 }
 

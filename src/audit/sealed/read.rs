@@ -79,7 +79,11 @@ impl Unsealed {
                 self.next_group += 1;
                 continue;
             }
+            let start = self.lines.len();
             self.group.write_row(&mut self.lines, &mut self.second);
+            if self.lines.len() - start > ROW_BYTES_MAX {
+                return Err(Wrong::Format);
+            }
         }
         self.made += self.lines.len() as u64;
         let at_end = self.lines.is_empty();
@@ -211,4 +215,5 @@ fn guard<T>(read: impl FnOnce() -> Result<T, Wrong>) -> io::Result<T> {
 const LINES_BYTES: usize = 256 * 1024;
 /// More than is ever written: this only bounds what a damaged file can ask for.
 const ROWS_MAX: usize = 1 << 20;
+const ROW_BYTES_MAX: usize = 32 << 20;
 const GROUP_BYTES_MAX: u64 = 1 << 30;

@@ -1,7 +1,7 @@
 //! Checkpoints that were kept elsewhere: each must be in the log, unless it is about files that were deleted in good
 //! order.
 
-use crate::audit::proof::checkpoint::Checkpoint;
+use crate::audit::proof::checkpoint::{Cause, Checkpoint};
 use crate::audit::segment::SegmentName;
 
 use super::Check;
@@ -16,6 +16,13 @@ impl Check<'_> {
             }
             let (what, boot) = match Checkpoint::open_with(note, self.keys) {
                 Err(error) => (format!("a checkpoint of elsewhere is not good: {error}"), None),
+                Ok(checkpoint) if self.is_of_younger(&checkpoint) => {
+                    let what = format!(
+                        "the checkpoint of {} is about files that were deleted, and they were not old enough",
+                        checkpoint.time
+                    );
+                    (what, None)
+                }
                 Ok(checkpoint) if self.is_of_deleted(&checkpoint) => {
                     let Checkpoint { time, size, .. } = checkpoint;
                     let note = format!(
@@ -43,6 +50,17 @@ impl Check<'_> {
         }
     }
 
+    /// Whether it is about files that were deleted, and was made when their last record should have been old: each second in which
+    /// something is written has one.
+    fn is_of_younger(&self, checkpoint: &Checkpoint) -> bool {
+        let Some(deleted) = &self.stated.deleted else { return false };
+        let of_records = matches!(checkpoint.cause, Cause::Interval | Cause::Segment);
+        let age = deleted.time.0.saturating_sub(checkpoint.time.0).saturating_add(LONGEST_CALL);
+        let is_old =
+            u64::try_from(age / 1_000_000).is_ok_and(|age| age >= deleted.retention_seconds);
+        of_records && !is_old && self.is_of_deleted(checkpoint)
+    }
+
     /// Whether all lines that it is about are in files that were deleted. Names of boots sort by time.
     fn is_of_deleted(&self, checkpoint: &Checkpoint) -> bool {
         let (Some((first, size)), Some(boot)) = (self.begins_at, boot_of(checkpoint)) else {
@@ -53,6 +71,9 @@ impl Check<'_> {
         self.stated.deleted.is_some() && is_before
     }
 }
+
+/// A record says when its call began, and is written at its end, in microseconds.
+const LONGEST_CALL: i64 = 2 * 86_400_000_000;
 
 fn boot_of(checkpoint: &Checkpoint) -> Option<&str> {
     checkpoint.origin.rsplit('/').next()

@@ -33,6 +33,8 @@ impl Stated {
         names: &[SegmentName],
         report: &mut Report,
     ) -> io::Result<Self> {
+        // Before the manifest is read: whatever is sealed now is stated in it.
+        let sealed = names.iter().filter(|name| !name.path(directory).exists()).copied().collect();
         let manifest = Manifest::read(directory)?;
         for line in &manifest.unreadable {
             report.problem(MANIFEST_FILE, *line, "this is no statement of this version");
@@ -43,7 +45,6 @@ impl Stated {
             Keyring::of_one(key.clone())
         });
         let deleted = deleted(&manifest, &keys, names, report);
-        let sealed = names.iter().filter(|name| !name.path(directory).exists()).copied().collect();
         Ok(Self { keys, deleted, manifest, sealed })
     }
 
@@ -75,7 +76,7 @@ fn deleted(
 ) -> Option<Deleted> {
     let stated = manifest.deleted.as_ref()?;
     let says = &stated.says;
-    if let Err(error) = keys.check(&stated.note, &says.text()) {
+    if let Err(error) = keys.check_deletion(&stated.note, &says.text(), says.before) {
         report.problem(MANIFEST_FILE, stated.line, format!("this statement is not good: {error}"));
         return None;
     }
@@ -101,21 +102,26 @@ fn deleted(
 }
 
 impl Check<'_> {
-    /// A sealed file must be the one that the manifest states.
+    /// A sealed file must be the one that the manifest states, and lines that were sealed what they were then.
     pub(super) fn check_if_sealed(&mut self, file: SegmentName) -> io::Result<()> {
-        if !self.stated.sealed.contains(&file) {
-            return Ok(());
-        }
-        self.report.sealed += 1;
+        let is_sealed = self.stated.sealed.contains(&file);
+        self.report.sealed += u64::from(is_sealed);
         let Some(stated) = self.stated.manifest.sealed.get(&file) else {
-            self.told(file, 1, "the manifest does not state that this file was sealed");
+            if is_sealed {
+                self.told(file, 1, "the manifest does not state that this file was sealed");
+            }
             return Ok(());
         };
         if let Err(error) = self.keys.check(&stated.note, &stated.says.text()) {
             let what = format!("this statement is not good: {error}");
             self.report.problem(MANIFEST_FILE, stated.line, what);
         }
-        if content(File::open(file.sealed_path(self.directory))?)? != stated.says.sealed {
+        let (path, expected) = if is_sealed {
+            (file.sealed_path(self.directory), stated.says.sealed)
+        } else {
+            (file.path(self.directory), stated.says.lines)
+        };
+        if content(File::open(path)?, &|| false)? != expected {
             self.told(file, 1, "this is not the file that was sealed: it was changed");
         }
         Ok(())

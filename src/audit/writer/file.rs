@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::manifest::Manifest;
 use crate::audit::proof::checkpoint::Cause;
 use crate::audit::proof::key::SigningKey;
+use crate::audit::proof::prover::NextKey;
 use crate::audit::sync::Waited;
 use crate::model::record::RequestRecord;
 use crate::model::time::{MonoNs, Now};
@@ -33,9 +35,8 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         if self.file == FileIs::New {
             let mark = self.prover.mark();
             let open_since = self.open.values().min().copied();
-            let next = self.next_key();
+            let next = self.next_key().map(|key| self.as_next(key, now)).transpose()?;
             let hands_over = next.is_some();
-            let next = next.map(|key| (key, now.wall));
             let begun = self.prover.begin(&mut self.lines, self.segments.name(), open_since, next);
             let begun = begun.map_err(io::Error::other).and_then(|()| self.append());
             if let Err(error) = begun {
@@ -58,6 +59,19 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
             FileIs::Used => {
                 due(self.times.began, self.file_age_max, now) || self.next_key().is_some()
             }
+        }
+    }
+
+    fn as_next(&self, key: Arc<SigningKey>, now: Now) -> io::Result<NextKey> {
+        let deleted = Manifest::read(self.segments.directory())?.deleted;
+        let deleted_before = deleted.map(|deleted| deleted.says.before);
+        Ok(NextKey { key, deleted_before, time: now.wall })
+    }
+
+    /// The file failed that began with a handover, which may be lost: the next one says it again.
+    pub(super) fn take_back_handover(&mut self) {
+        if self.keys.next().is_some_and(|next| self.prover.signs_with(&next)) {
+            self.prover.go_back_to(self.keys.current());
         }
     }
 

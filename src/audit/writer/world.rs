@@ -87,6 +87,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         }
         self.times.rolled = Some(now);
         self.spent_in_a_row = self.spent_in_a_row.saturating_add(1);
+        self.take_back_handover();
         if self.file == FileIs::New {
             // There is nothing in it.
             self.segments.begin_again()?;

@@ -122,7 +122,7 @@ fn configs_are_forgotten_when_another_had_replaced_them_before_all_that_is_left(
     let kept = Kept::of(&home.0);
     let day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * day);
     let until = |day: i64| UnixMicros::from_seconds(86_400 * day);
-    assert_eq!(kept.forget_until(until(1000)).expect("there is nothing"), 0);
+    assert_eq!(kept.forget_until(until(1000), "").expect("there is nothing"), 0);
     let configs = ["accepted.toml", "included/main.toml", "limits.toml"];
     let configs = configs.map(|name| texts(&format!("tests/config/{name}")));
     let file = |digest: &str| kept.folder().join(format!("{digest}.json"));
@@ -138,7 +138,11 @@ fn configs_are_forgotten_when_another_had_replaced_them_before_all_that_is_left(
     }
     fs::write(kept.folder().join("notes.txt"), "not ours").expect("the folder is ours");
     let check = |at: i64, forgotten: usize, left: [bool; 3]| {
-        assert_eq!(kept.forget_until(until(at)).expect("it forgets"), forgotten, "{at}");
+        assert_eq!(
+            kept.forget_until(until(at), &configs[2].1.digest).expect("it forgets"),
+            forgotten,
+            "{at}"
+        );
         let found = [0, 1, 2].map(|of: usize| file(&configs[of].1.digest).exists());
         assert_eq!(found, left, "{at}");
     };

@@ -142,6 +142,8 @@ fn list<T>(items: &[T], told: impl Fn(&T) -> String, between: &str) -> String {
 /// The inventory as it was at a revision, read as if it were now. It takes the connection, whose
 /// tables are hidden from then on.
 pub fn inventory(connection: Connection, revision: u64) -> Result<Inventory, StoreError> {
+    // All of it as it is at one moment; closing the connection ends it.
+    connection.execute_batch("BEGIN")?;
     let since = read::count(&connection, "SELECT since FROM history", "history")?;
     let now = read::revision(&connection)?;
     let unknown = || StoreError::Unknown { revision, since, now };

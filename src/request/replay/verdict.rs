@@ -38,7 +38,12 @@ pub fn compare(call: &Recorded<'_>, replayed: &Replayed) -> Verdict {
             Replayed::Permitted { .. } => Verdict::Differs,
             Replayed::Refused(refusal) => found(refusal.denial == denial, Verdict::Agrees),
         },
-        Basis::Limits => found(is_permitted(call, replayed), Verdict::AgreesBeforeLimits),
+        Basis::Limits => match replayed {
+            Replayed::Stuck(what) => Verdict::NotReplayed(what),
+            Replayed::Permitted { .. } | Replayed::Refused(_) => {
+                found(is_permitted(call, replayed), Verdict::AgreesBeforeLimits)
+            }
+        },
         Basis::Other(what) => Verdict::NotReplayed(what),
     }
 }

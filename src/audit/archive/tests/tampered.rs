@@ -1,6 +1,7 @@
 //! Whatever is done to sealed files, or to the manifest, is found where it was done.
 
 use super::*;
+use crate::audit::proof::tree::Hash;
 
 type Tamper = fn(&Bench, &SegmentName) -> &'static str;
 
@@ -82,6 +83,130 @@ fn edit_manifest(bench: &Bench, keep: impl Fn(&&str) -> bool) {
     fs::write(path, kept).expect("writes");
 }
 
+/// Deletes the first two files, as if only they were old.
+fn delete_two(bench: &Bench, files: &[SegmentName]) {
+    let mut manifest = Manifest::read(bench.path()).expect("reads");
+    let due = deletion::Due { files: 2, records: 1, last: clock::wall() };
+    let (current, finished) = files.split_last().expect("files");
+    let (retention, now) = (ARCHIVE.retention, now_in(401).wall);
+    bench
+        .archive
+        .delete((finished, *current), due, &mut manifest, retention, now)
+        .expect("deletes");
+}
+
+/// What somebody writes into the manifest, or makes of the times of files, does not have the gate delete what is young.
+#[test]
+fn nothing_is_deleted_by_forged_times() {
+    let long_ago = std::time::UNIX_EPOCH + Duration::from_hours(24 * 365);
+    let check = |what: &str, forge: &dyn Fn(&Bench)| {
+        let bench = Bench::new();
+        bench.in_days(2);
+        forge(&bench);
+        let before = bench.files();
+        for file in &before {
+            let file = File::options().write(true).open(file.present_path(bench.path()));
+            file.expect("opens").set_modified(long_ago).expect("sets");
+        }
+        while !matches!(bench.archive.look(ARCHIVE, now_in(3)), Ok(Looked::Done)) {}
+        assert_eq!(bench.files().first(), before.first(), "{what}");
+    };
+    check("times of files", &|_| ());
+    check("times in statements", &|bench| {
+        let path = bench.path().join("manifest.jsonl");
+        let text = fs::read_to_string(&path).expect("reads");
+        fs::write(path, text.replace("times 2026", "times 2016").replace(" 2026-", " 2016-"))
+            .expect("writes");
+    });
+    check("times in lines", &|bench| {
+        let files = bench.files();
+        for file in files.split_last().expect("files").1 {
+            let (lines, sealed) = bench.archive.paths(*file);
+            reseal(bench, file, |text| text.replace("\"time\":\"2026", "\"time\":\"2016"));
+            let mut unsealed = sealed::Unsealed::open(&sealed).expect("opens");
+            io::copy(&mut unsealed, &mut File::create(&lines).expect("makes")).expect("copies");
+            fs::remove_file(&sealed).expect("removes");
+        }
+    });
+}
+
+/// Whoever has a key that handed over can state no deletion beyond what had been deleted by then.
+#[test]
+fn a_key_that_handed_over_states_no_more_deletions() {
+    let bench = Bench::new();
+    bench.in_days(2);
+    let files = bench.files();
+    delete_two(&bench, &files);
+    let old = bench.recorder.keys().current();
+    bench.rotate();
+    assert_sound(&bench.verify());
+    let mut manifest = Manifest::read(bench.path()).expect("reads");
+    let mut says = manifest.deleted.clone().expect("it is stated").says;
+    says.before = files[4];
+    says.leaf = Hash::of_line(&deletion::first_line(bench.path(), files[4]).expect("reads"));
+    let note = says.sign(&old).expect("signs");
+    manifest.deleted = Some(Stated { says, note, line: 0 });
+    manifest.write(bench.path()).expect("writes");
+    for file in &files[2..4] {
+        fs::remove_file(file.present_path(bench.path())).expect("removes");
+    }
+    let found = problems(&bench.verify());
+    assert!(found.iter().any(|problem| problem.contains("another key signed it")), "{found:?}");
+    assert!(bench.archive.look(ARCHIVE, now_in(3)).is_ok(), "there is nothing to finish");
+}
+
+/// Lines beside a statement that they were sealed must be those.
+#[test]
+fn lines_that_take_the_place_of_sealed_ones_are_found() {
+    let bench = Bench::new();
+    bench.in_days(2);
+    let file = bench.files()[1];
+    let (lines, sealed) = bench.archive.paths(file);
+    let mut unsealed = sealed::Unsealed::open(&sealed).expect("opens");
+    let mut text = String::new();
+    io::Read::read_to_string(&mut unsealed, &mut text).expect("reads");
+    fs::remove_file(&sealed).expect("removes");
+    fs::write(&lines, &text).expect("writes");
+    assert_sound(&bench.verify());
+    fs::write(&lines, text.replacen("mobile-app", "mobile-apq", 1)).expect("writes");
+    let found = problems(&bench.verify());
+    assert!(
+        found.iter().any(|problem| problem.contains("not the file that was sealed")),
+        "{found:?}"
+    );
+    let error = bench.archive.look(ARCHIVE, now_in(2)).expect_err("it is another");
+    assert!(error.to_string().contains("not what was sealed"), "{error}");
+}
+
+/// A checkpoint that was kept elsewhere tells that files were deleted which were younger than somebody with the key says.
+#[test]
+fn a_kept_checkpoint_finds_a_deletion_of_young_files() {
+    let bench = Bench::new();
+    let first = *bench.files().first().expect("a file");
+    let text = fs::read_to_string(first.path(bench.path())).expect("reads");
+    let kept = text.lines().rfind(|line| line.starts_with("{\"checkpoint\"")).expect("one");
+    let kept: serde_json::Value = serde_json::from_str(kept).expect("JSON");
+    let kept = [kept["checkpoint"].as_str().expect("a note").to_owned()];
+    bench.in_days(2);
+    let check = |bench: &Bench, sound: bool| {
+        let key = bench.recorder.keys().current();
+        let report = verify(bench.path(), &key.public, &kept).expect("reads");
+        assert_eq!(report.problems.is_empty(), sound, "{:?}", problems(&report));
+    };
+    check(&bench, true);
+    delete_two(&bench, &bench.files());
+    check(&bench, true);
+    let mut manifest = Manifest::read(bench.path()).expect("reads");
+    let mut says = manifest.deleted.clone().expect("it is stated").says;
+    says.time = clock::wall();
+    says.last = UnixMicros(says.time.0 - 500 * 86_400_000_000);
+    let note = says.sign(&bench.recorder.keys().current()).expect("signs");
+    manifest.deleted = Some(Stated { says, note, line: 0 });
+    manifest.write(bench.path()).expect("writes");
+    assert_sound(&bench.verify());
+    check(&bench, false);
+}
+
 /// Files that retention has deleted may be missing, and no others.
 #[test]
 fn deleting_more_than_was_stated_is_found() {
@@ -90,13 +215,9 @@ fn deleting_more_than_was_stated_is_found() {
         bench.in_days(2);
         let more = bench.files();
         write(&bench.log, 2000);
-        let now = UnixMicros(clock::wall().0 + 401 * DAY);
         let first: Vec<_> = more.iter().take(2).copied().collect();
         // As if only these were so old.
-        let mut manifest = Manifest::read(bench.path()).expect("reads");
-        let due = Due { files: 2, records: 1, last: UnixMicros(clock::wall().0) };
-        let retention = ARCHIVE.retention;
-        bench.archive.delete(&more, due, &mut manifest, retention, now).expect("deletes");
+        delete_two(&bench, &more);
         assert!(first.iter().all(|file| !file.present_path(bench.path()).exists()));
         assert_sound(&bench.verify());
         tamper(&bench);

@@ -1,0 +1,225 @@
+//! Deletes the first files of the log when all their records are old enough. How old they are is taken from what the log's
+//! key signed, and from nothing else: whoever can only write files cannot make the gate delete them in good order.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::audit::acts;
+use crate::audit::line::{Line, Whole};
+use crate::audit::manifest::{Manifest, Stated, handover};
+use crate::audit::proof::handover::Keyring;
+use crate::audit::proof::lines::Kind;
+use crate::audit::proof::replay::Replay;
+use crate::audit::proof::statement::Deleted;
+use crate::audit::proof::tree::Hash;
+use crate::audit::query::changed;
+use crate::audit::reader::{LineReader, Step};
+use crate::audit::segment::SegmentName;
+use crate::model::time::UnixMicros;
+
+use super::{Archive, ArchiveError, Looked, is_older};
+
+/// Files to be deleted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub files: usize,
+    pub records: u64,
+    /// The time of the latest record.
+    pub last: UnixMicros,
+}
+
+/// What a file says of its records.
+struct Age {
+    records: u64,
+    /// The time of the latest.
+    last: Option<UnixMicros>,
+    is_proven: Proven,
+}
+
+/// Whether all lines of a file are as they were signed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proven {
+    Yes,
+    No,
+}
+
+impl Archive {
+    /// The first files whose records are all old enough. One that is not as it was signed, or of a time to come, is as old as the
+    /// next one that can be believed: all of it was written before.
+    pub(super) fn due(
+        &self,
+        files: &[SegmentName],
+        manifest: &Manifest,
+        retention: Duration,
+        now: UnixMicros,
+    ) -> Result<Option<Due>, ArchiveError> {
+        let mut due = None;
+        let mut passed = Due { files: 0, records: 0, last: UnixMicros(0) };
+        let mut keys = None;
+        for file in files {
+            // No record is later than its file's last change; to look at all of them takes longer.
+            let path = file.present_path(&self.directory);
+            if changed(&path).is_none_or(|at| !is_older(at, retention, now)) {
+                break;
+            }
+            let keys = keys.get_or_insert_with(|| {
+                let trusted = self.keys.current().public.clone();
+                let keys = manifest.keys(&self.directory, files, &trusted);
+                keys.unwrap_or_else(|| Keyring::of_one(trusted))
+            });
+            let Age { records, last, is_proven } = self.age(*file, keys)?;
+            passed.files += 1;
+            passed.records += records;
+            let last = last.unwrap_or_default();
+            if is_proven == Proven::No || last > now {
+                continue;
+            }
+            if !is_older(last, retention, now) {
+                break;
+            }
+            passed.last = passed.last.max(last);
+            due = Some(passed);
+        }
+        Ok(due)
+    }
+
+    /// Goes over a file as a check does.
+    fn age(&self, file: SegmentName, keys: &Keyring) -> io::Result<Age> {
+        let mut age = Age { records: 0, last: None, is_proven: Proven::No };
+        let mut reader = match LineReader::of(&self.directory, file) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(age),
+            opened => opened?,
+        };
+        let mut replay = None;
+        let mut is_first = true;
+        loop {
+            if self.stopped() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let line = match reader.step() {
+                Ok(Step::Line(line)) => line,
+                Ok(Step::End) => break,
+                Ok(Step::TooLong | Step::Torn) => return Ok(age),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(age),
+                Err(error) => return Err(error),
+            };
+            if std::mem::take(&mut is_first) {
+                replay = Replay::begin(keys, file, line).ok().map(|(replay, _)| replay);
+            } else {
+                replay = replay
+                    .and_then(|mut replay: Replay<'_>| replay.line(line).ok().map(|_| replay));
+            }
+            if Kind::of(line) == Kind::Record {
+                age.records += 1;
+                age.last = age.last.max(Line::parse(line).ok().map(|line| line.time));
+            }
+        }
+        let is_signed = replay.is_some_and(|replay| {
+            let size = replay.state().tree.size();
+            replay.checked.is_some_and(|checkpoint| checkpoint.size == size)
+        });
+        age.is_proven = if is_signed { Proven::Yes } else { Proven::No };
+        Ok(age)
+    }
+
+    /// Deletes the first of the finished files, which are due.
+    pub(super) fn delete(
+        &self,
+        (finished, current): (&[SegmentName], SegmentName),
+        due: Due,
+        manifest: &mut Manifest,
+        retention: Duration,
+        now: UnixMicros,
+    ) -> Result<Looked, ArchiveError> {
+        let (gone, left) = finished.split_at_checked(due.files).unwrap_or((finished, &[]));
+        let before = left.first().copied().unwrap_or(current);
+        let earlier = manifest.deleted.as_ref().map(|deleted| &deleted.says);
+        let says = Deleted {
+            node: self.node.clone(),
+            before,
+            leaf: Hash::of_line(&first_line(&self.directory, before)?),
+            files: earlier.map_or(0, |earlier| earlier.files) + gone.len() as u64,
+            records: earlier.map_or(0, |earlier| earlier.records) + due.records,
+            last: earlier.map_or(due.last, |earlier| earlier.last.max(due.last)),
+            retention_seconds: retention.as_secs(),
+            time: now,
+        };
+        self.record(gone, due.records, &says)?;
+        for file in gone {
+            match handover(&self.directory, *file) {
+                // A damaged file says nothing.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+                stated => manifest.handovers.extend(stated?),
+            }
+            manifest.sealed.remove(file);
+        }
+        // A key that hands over has said what was deleted by then.
+        let stated = self.keys.unless_rotating(|key| -> Result<(), ArchiveError> {
+            let note = says.sign(key)?;
+            manifest.deleted = Some(Stated { says, note, line: 0 });
+            Ok(manifest.write(&self.directory)?)
+        });
+        let Some(stated) = stated else { return Ok(Looked::Done) };
+        stated?;
+        log::info!("audit: {} files are deleted: all before {before}", gone.len());
+        self.finish(gone, manifest)?;
+        let revision = first_revision(&self.directory, before);
+        Ok(Looked::Deleted { until: due.last, revision: revision.unwrap_or_default() })
+    }
+
+    /// Records a deletion, once, and waits until that is on the medium.
+    fn record(
+        &self,
+        gone: &[SegmentName],
+        records: u64,
+        says: &Deleted,
+    ) -> Result<(), ArchiveError> {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if *recorded != Some(says.before) {
+            if self.log.is_failing() {
+                return Err(ArchiveError::Unrecorded);
+            }
+            let act = acts::deleted(gone, records, says);
+            self.log.record_act(act).map_err(|_| ArchiveError::Unrecorded)?;
+            *recorded = Some(says.before);
+        }
+        self.log.flush(FLUSH_DEADLINE).map_err(|_| ArchiveError::Unrecorded)?;
+        // The first line that is left must not be lost when those before it are gone, nor the record.
+        let files = SegmentName::list(&self.directory)?;
+        for file in files.iter().filter(|file| **file >= says.before) {
+            File::open(file.present_path(&self.directory))?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// The oldest revision of the inventory that a record of a file names.
+fn first_revision(directory: &Path, file: SegmentName) -> io::Result<Option<u64>> {
+    let mut reader = LineReader::of(directory, file)?;
+    let mut oldest: Option<u64> = None;
+    loop {
+        match reader.step()? {
+            Step::Line(line) if Kind::of(line) == Kind::Record => {
+                let policy = Whole::parse(line).and_then(|record| record.policy);
+                let revision = policy.and_then(|policy| policy.split_once('+')?.1.parse().ok());
+                oldest = oldest.into_iter().chain(revision).min();
+            }
+            Step::Line(_) | Step::TooLong => {}
+            Step::End | Step::Torn => return Ok(oldest),
+        }
+    }
+}
+
+pub(super) fn first_line(directory: &Path, file: SegmentName) -> io::Result<Vec<u8>> {
+    let mut reader = LineReader::of(directory, file)?;
+    match reader.step()? {
+        Step::Line(line) => Ok(line.into()),
+        Step::TooLong | Step::End | Step::Torn => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// How long the record of a deletion may take to be written.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
