@@ -1,48 +1,64 @@
 #!/usr/bin/env python3
-"""Verifies an onegate audit log as audit-format.md describes it. Needs Python 3.11 and nothing else.
+"""Verifies an onegate audit log as audit-format.md describes it. Needs Python 3.11, and pyarrow where files are sealed.
 
-    verify_audit.py DIRECTORY [--key VERIFIER_KEY_OR_FILE] [--checkpoint FILE]...
-
-Reads every line in order and checks names, numbers and first lines of files, `seq`, batches and their chain,
-the Merkle tree, each checkpoint (signature, root, totals), and that each boot ends with a final
-checkpoint and is named by the next. Only the last boot may be unfinished: it may still be written.
-
---key         the key to trust, name+hash+base64 or a file that holds it. Without it the key is the log's own
-              word: whoever can write the files can write another log with another key.
+--key         the key to trust, name+hash+base64 or a file that holds it: any that the log has had. Without it the
+              first key is the log's own word: whoever can write the files can write another log with another key.
 --checkpoint  checkpoints that were kept elsewhere: each must be in the log, byte for byte. Without them
               nobody can tell that the log was cut at its end, or written anew with the same key.
 
-Prints each boot's first problem as FILE:LINE: TEXT, notes, and last a summary. Exits with 0 when all is well,
-1 when not, 2 when called wrongly.
+Prints problems of the manifest and each boot's first one as FILE:LINE: TEXT, notes, and last a summary. A sealed file's
+LINE is that of the lines that it gives back. Exits with 0 when all is well, 1 when not, 2 when it cannot check.
 """
-import argparse, base64, hashlib, itertools, json, os, re, sys
+import argparse
+import base64
+import contextlib
+import functools
+import hashlib
+import io
+import itertools
+import json
+import os
+import re
+import sys
+import uuid
+from datetime import datetime, timedelta
 
-FILE_NAME = re.compile(r"([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-([0-9]{6}|[1-9][0-9]{6,})\.jsonl")
-KEY = re.compile(r"([^\s+]+)\+[0-9a-f]{8}\+([0-9A-Za-z+/]{44})")
-CHECKPOINT = re.compile(rb"((?:[^\n]+\n){9})\n\xe2\x80\x94 (\S+) (\S+)\n")
-KEPT = re.compile(rb"\n*((?:[^\n]+\n)+\n(?:\xe2\x80\x94 [^\n]+\n)+)\n*")
-IN_JSON = re.compile(rb'(\{"checkpoint":.*\})')
-TIME = re.compile(r"time [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
-CAUSES = ["cause interval", "cause segment", "cause reload", "cause stop", "cause crash"]
+FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}-([0-9]{6}|[1-9][0-9]{6,})\.(jsonl|parquet)")
+KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([0-9A-Za-z+/]{44})")
+NOTE = re.compile("((?:[^\n]+\n)+)\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)")
+KEPT = re.compile(f"\n*({NOTE.pattern})\n*")
+IN_JSON = re.compile(r'\{"checkpoint":.*\}')
+WHEN = re.compile(r"time [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z\n"
+                  "cause (interval|segment|reload|stop|crash)")
+JSON = json.JSONDecoder(parse_constant=int)  # `int` refuses NaN and Infinity
 FINAL = ["cause stop", "cause crash"]
+STATEMENTS = {  # how the first line of a statement ends, and what the others begin with
+    "sealed": "sealed file lines records times sealed time",
+    "deleted": "deleted before leaf files records last retention time",
+    "handover": "key from to file time",
+}
+
 
 class Problem(ValueError):
     """What is wrong. Where it is, is known to whoever catches it."""
+
 
 def need(fact, otherwise):
     if not fact:
         raise Problem(otherwise)
 
+
 # Ed25519: RFC 8032, 5.1. A point is (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z.
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
-NEUTRAL = (0, 1, 1, 0)
+
 
 def add(p, q):
     a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
     c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
     e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
+
 
 def decode_point(data):
     sign, y = divmod(int.from_bytes(data, "little"), 2**255)
@@ -54,38 +70,36 @@ def decode_point(data):
     x = x if x % 2 == sign else P - x
     return (x, y, 1, x * y % P)
 
+
 def encode_point(p):
-    x, y = p[0] * pow(p[2], -1, P) % P, p[1] * pow(p[2], -1, P) % P
-    return (x % 2 * 2**255 + y).to_bytes(32, "little")
+    inverse = pow(p[2], -1, P)
+    return (p[0] * inverse % P % 2 * 2**255 + p[1] * inverse % P).to_bytes(32, "little")
+
 
 def multiples(point):
     """Row i holds 0 to 15 times 16**i * point, so that a product is one sum per hexadecimal digit."""
     rows = []
     for _ in range(64):
-        row = [NEUTRAL]
-        for _ in range(15):
-            row.append(add(row[-1], point))
-        rows.append(row)
-        point = add(row[-1], point)
+        rows.append(list(itertools.accumulate([point] * 15, add, initial=(0, 1, 1, 0))))
+        point = add(rows[-1][-1], point)
     return rows
 
+
 def multiply(rows, number):
-    total = NEUTRAL
-    for i, row in enumerate(rows):
-        total = add(total, row[(number >> 4 * i) % 16])
-    return total
+    return functools.reduce(add, [row[number >> 4 * i & 15] for i, row in enumerate(rows)])
+
 
 BASE = multiples(decode_point((4 * pow(5, -1, P) % P).to_bytes(32, "little")))
+
 
 class Key:
     def __init__(self, text):
         match = KEY.fullmatch(str(text))
         need(match, "the key is not of the form name+hash+base64")
-        data = base64.b64decode(match[2])
-        need(data[0] == 1, "the key is not of the type Ed25519")
+        data = base64.b64decode(match[3])
         self.text, self.name, self.public = text, match[1], data[1:]
         self.id = sha256(self.name.encode(), b"\n", data)[:4]
-        need(text == f"{self.name}+{self.id.hex()}+{match[2]}", "the key's hash is wrong")
+        need(data[0] == 1 and self.id.hex() == match[2], "the key's hash is wrong, or it is none of Ed25519")
         x, y, z, t = decode_point(self.public)
         self.minus = multiples((P - x, y, z, P - t))
 
@@ -97,19 +111,34 @@ class Key:
             return False
         return encode_point(add(multiply(BASE, s), multiply(self.minus, h))) == r
 
-    def open(self, note):
-        """The nine lines of a checkpoint that this key signed."""
-        match = CHECKPOINT.fullmatch(note)
-        need(match, "the checkpoint is not nine lines and a signature")
-        signature = base64.b64decode(match[3])
-        need(base64.b64encode(signature) == match[3], "the checkpoint's signature is not standard base64")
-        signer = (match[2], signature[:4])
-        need(signer == (self.name.encode(), self.id), "the checkpoint is signed with another key")
-        need(self.signed(match[1], signature[4:]), "the checkpoint's signature is wrong")
-        return match[1].decode().split("\n")[:9]
+
+def open_note(note, *signers):
+    """The lines of a note that has one signature for each of `signers`, by one of the keys in it."""
+    match = NOTE.fullmatch(note)
+    need(match and match[2].count("\n") == len(signers), f"this is no note with {len(signers)} signatures")
+    for line, keys in zip(match[2].splitlines(), signers):
+        _, name, encoded = line.split(" ")
+        signature = base64.b64decode(encoded)
+        need(base64.b64encode(signature).decode() == encoded, "the signature is not standard base64")
+        key = next((key for key in keys if (key.name, key.id) == (name, signature[:4])), None)
+        need(key, "another key signed this")
+        need(key.signed(match[1].encode(), signature[4:]), "the signature is wrong")
+    return match[1].split("\n")[:-1]
+
+
+def read_statement(kind, note):
+    """What a statement says, by the first word of each line. Its signatures are not checked."""
+    origin, *lines = str(note).partition("\n\n")[0].split("\n")
+    said = dict(line.partition(" ")[::2] for line in lines)
+    words = [origin.rpartition("/")[2]] + [line.partition(" ")[0] for line in lines]
+    need(origin.startswith("onegate.dev/audit/") and " ".join(words) == STATEMENTS.get(kind)
+         and FILE.fullmatch(said.get("file") or said["before"]), "this is no statement of the format")
+    return said
+
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
+
 
 def append_leaf(peaks, size, leaf):
     """Keeps the roots of the perfect trees (RFC 6962) over `size` leaves, the largest first."""
@@ -117,25 +146,73 @@ def append_leaf(peaks, size, leaf):
         leaf, size = sha256(b"\x01", peaks.pop(), leaf), size // 2
     peaks.append(leaf)
 
+
 def root_of(peaks):
-    root = peaks[-1] if peaks else sha256()
-    for peak in reversed(peaks[:-1]):
-        root = sha256(b"\x01", peak, root)
-    return root
+    return functools.reduce(lambda root, peak: sha256(b"\x01", peak, root), reversed(peaks or [sha256()]))
+
 
 def parse(line):
     try:
-        value = json.loads(line.decode(), parse_constant=int)  # `int` refuses NaN and Infinity
+        value = JSON.decode(line.decode())
     except (ValueError, RecursionError):
         raise Problem("the line is not JSON in UTF-8") from None
     need(value and isinstance(value, dict) and line[:1] + line[-1:] == b"{}", "the line is not a JSON object")
     return value
 
+
 def expect(found, expected):
     for key, value in expected.items():
-        if type(found.get(key)) is not type(value) or found[key] != value:
+        if type(found.get(key)) is not type(value) or found.get(key) != value:
             raise Problem(f"`{key}` is {found.get(key)!a:.110}, and should be {value!a:.110}")
     need(found.keys() == expected.keys(), "the line has not the keys of the format")
+
+
+# How values of a sealed file stand in a line, by physical type, length and logical type of their column.
+ESCAPED = {code: f"\\u{code:04x}" for code in [*range(32), 127]} | str.maketrans(
+    {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+IN_LINES = {
+    "INT64 0 None": str,
+    "INT64 0 Timestamp(isAdjustedToUTC=true, timeUnit=microseconds": lambda number:
+        f'"{(datetime(1970, 1, 1) + timedelta(microseconds=number)).isoformat(timespec="microseconds")}Z"',
+    "FIXED_LEN_BYTE_ARRAY 16 UUID": lambda data: f'"{uuid.UUID(bytes=data)}"',
+    "FIXED_LEN_BYTE_ARRAY 16 None": lambda data: f'"{data.hex()}"',
+    "BYTE_ARRAY 0 String": lambda text: f'"{text.translate(ESCAPED)}"',
+    "BYTE_ARRAY 0 JSON": str,
+}
+
+
+def unseal(path):
+    """The lines that a sealed file gives back."""
+    from pyarrow import ExtensionArray, parquet  # needed here only
+    try:
+        file = parquet.ParquetFile(path)
+        columns = [file.schema.column(i) for i in range(len(file.schema))]
+        kinds = [f"{column.physical_type} {column.length} {column.logical_type}" for column in columns]
+        writers = [IN_LINES[kind.partition(", is_from")[0]] for kind in kinds]
+        begin, length = (file.metadata.metadata[key] for key in [b"onegate.begin", b"onegate.bytes"])
+        left = int(length) - len(begin)
+        yield from io.BytesIO(begin)
+        for rows in file.iter_batches(batch_size=4096, use_threads=False):
+            arrays = [array.storage if isinstance(array, ExtensionArray) else array for array in rows.columns]
+            lines = "".join(rows_in_lines(columns, writers, arrays)).encode()
+            yield from io.BytesIO(lines)
+            left -= len(lines)
+        need(left == 0, f"it gives back {-left} bytes more than it says")
+    except Exception as error:  # whatever the package says of a damaged file
+        raise Problem(f"this is no whole sealed file: {error!a:.200}") from None
+
+
+def rows_in_lines(columns, writers, arrays):
+    fields, special = [[""] * len(arrays[0])], {"line": itertools.repeat(None), "proof": itertools.repeat(None)}
+    for column, write, array in zip(columns, writers, arrays, strict=True):
+        values = (array.cast("int64") if column.physical_type == "INT64" else array).to_pylist()
+        if column.name in special:
+            special[column.name] = values
+        elif array.null_count < len(array):
+            fields.append(["" if value is None else f'"{column.name}":{write(value)}' for value in values])
+    for row, line, proof in zip(zip(*fields), special["line"], special["proof"]):
+        yield (f"{{{','.join(filter(None, row))}}}" if line is None else line) + "\n" + (proof or "")
+
 
 class Boot:
     """One boot, checked line by line. `before` is what is known of the boot before it."""
@@ -144,44 +221,52 @@ class Boot:
         self.file, self.line, self.number = files[0], 1, 0
         self.peaks, self.size, self.chain, self.batch, self.seq = [], 0, bytes(32), [], 0
         self.totals, self.signed = {"allowed": 0, "denied": 0}, 0  # `signed`: leaves under a checkpoint
-        self.node = self.cause = None  # `cause`: of the last line, if it is a checkpoint
+        self.node = self.cause = self.key = None  # `cause`: of the last line, if it is a checkpoint
 
     def check(self):
-        for self.number, file in enumerate(self.files, 1):
-            self.file, self.line = f"{self.name}-{self.number:06}.jsonl", 1
-            need(file == self.file, "this file is missing")
+        first = order(self.files[0])[1] if self.files[0] == self.log.begin else 1
+        for self.number, self.file in enumerate(self.files, first):
+            self.line = 1
+            if self.file.endswith(".parquet"):
+                self.log.check_sealed(self.file)
+            if order(self.file)[1] != self.number:
+                self.file = f"{self.name}-{self.number:06}.jsonl"
+                raise Problem("this file is missing")
             self.check_file()
         if self.batch:
-            self.unfinished(f"the last {len(self.batch)} lines are not committed", "yet")
+            self.unfinished(f"the last {len(self.batch)} lines are not committed yet")
         if self.cause not in FINAL:
             self.log.running = self.name
-            signed = f"{self.signed} of its {self.size} leaves are signed"
-            self.unfinished("the boot does not end with a final checkpoint", f"(was being written): {signed}")
+            self.unfinished("the boot does not end with a final checkpoint (it runs, or was killed): "
+                            f"{self.signed} of its {self.size} leaves are signed")
 
-    def unfinished(self, what, yet):
+    def unfinished(self, what):
         """What is no problem at the end of the whole log, and only there."""
-        need(self.is_last and self.number == len(self.files), what)
-        print(f"note: {self.file}: {what} {yet}")
+        need(self.is_last and self.file == self.files[-1], what)
+        print(f"note: {self.file}: {what}")
 
     def check_file(self):
         raw = b""
-        with open(os.path.join(self.log.directory, self.file), "rb") as lines:
-            for self.line, raw in enumerate(lines, 1):
-                need(self.cause not in FINAL, "a line after the boot's final checkpoint")
-                if raw.endswith(b"\n"):
-                    self.check_line(raw[:-1])
-        if not raw.endswith(b"\n"):
-            self.unfinished("the file is empty or its last line has no end", "(was being written)")
+        for raw in self.log.lines(self.file):
+            need(self.cause not in FINAL, "a line after the boot's final checkpoint")
+            if raw.endswith(b"\n"):
+                self.check_line(raw[:-1])
+            else:
+                self.unfinished("the last line has no end")
+            self.line += 1
+        self.line = max(self.line - 1, 1)
+        if not raw:
+            self.unfinished("the file is empty")
 
     def check_line(self, line):
         value = parse(line)
         kind = next(iter(value))
         checks = {"v": self.check_record, "segment": self.check_segment,
                   "commit": self.check_commit, "checkpoint": self.check_checkpoint}
-        need(kind in checks and (kind == "v" or len(value) == 1), "the line is of no known kind")
-        need((kind == "segment") == (self.line == 1), "a segment line is the first of each file, no other is")
         content = value if kind == "v" else value[kind]
-        need(type(content) is (str if kind == "checkpoint" else dict), "the line is of no known kind")
+        need(kind in checks and (kind == "v" or len(value) == 1)
+             and type(content) is (str if kind == "checkpoint" else dict), "the line is of no known kind")
+        need((kind == "segment") == (self.line == 1), "a segment line is the first of each file, no other is")
         self.cause = None
         checks[kind](content)
         if kind in ("v", "segment"):
@@ -191,42 +276,45 @@ class Boot:
 
     def check_segment(self, found):
         if self.batch:  # the file before failed: its last lines are committed by this line's chain
-            self.chain = sha256(b"\x02", self.chain, len(self.batch).to_bytes(8, "big"), *self.batch)
-            self.batch = []
-        if self.number == 1:
-            self.node = str(found.get("node"))
-        self.log.key = self.log.key or Key(found.get("key"))
+            self.extend_chain()
+        if self.file == self.log.begin:  # its leaf takes the place of all that was before it
+            self.seq, self.size, self.totals = found["seq"], found["size"], {key: found[key] for key in self.totals}
+            self.chain, self.peaks = bytes.fromhex(found["chain"]), [bytes.fromhex(peak) for peak in found["peaks"]]
+            self.log.deleted_until = (self.name, self.size)
+        self.node = self.node or str(found.get("node"))
+        self.key = self.log.key_of(self.file)
+        if self.file in self.log.bad_handovers:
+            raise self.log.bad_handovers[self.file]
+        since, handover = found.get("open_since"), {key: found[key] for key in ["handover"] if key in found}
         expect(found, {
             "v": 1, "node": self.node, "boot": self.name[17:], "number": self.number, "seq": self.seq,
-            "size": self.size, "peaks": [peak.hex() for peak in self.peaks], "chain": self.chain.hex(),
-            **self.totals, "open_since": found.get("open_since"), "previous": found.get("previous"), "key": self.log.key.text})
+            "size": self.size, "peaks": [peak.hex() for peak in self.peaks], "chain": self.chain.hex(), **self.totals,
+            "open_since": since, "previous": found.get("previous"), "key": self.key.text, **handover})
+        need(since is None or type(since) is int and since > 0, "`open_since` is no number of a file")
+        need(not handover or [*found][-1] == "handover", "`handover` is not the last key")
         self.check_previous(found["previous"])
 
     def check_previous(self, found):
         if self.number > 1:
             need(found is None, "`previous` in a file that is not the first of its boot")
         elif self.before:
-            file = self.before["file"]
-            need(file[:16] != self.name[:16], "the boot before this one has the same start")
-            need(isinstance(found, dict), f"`previous` names no boot, but the last one ends with {file}")
-            need(found.get("file") == file,
-                 f"`previous` names {found.get('file')!a:.80}, but the boot before this one ends with {file}")
+            need(self.before["file"][:16] != self.name[:16], "the boot before this one has the same start")
+            need(isinstance(found, dict), f"`previous` names no boot, but the last one ends with {self.before['file']}")
             # Of a boot that has a problem no more is known: the rest is then taken as it is.
-            expect(found, {"size": found.get("size"), "root": found.get("root")} | self.before)
-        elif found is not None:
+            expect(found, {"file": None, "size": found.get("size"), "root": found.get("root")} | self.before)
+        elif found is not None and self.file != self.log.begin:
             need(not self.log.unproven, "`previous` is not null after boots without a proof")
-            file = str(found.get("file")) if isinstance(found, dict) else ""
-            need(FILE_NAME.fullmatch(file), "`previous` names no file of an audit log")
-            print(f"note: the log begins after {file}")
+            need(isinstance(found, dict) and FILE.fullmatch(str(found.get("file"))), "`previous` names no such file")
+            print(f"note: the log begins after {found['file']}")
 
     def check_record(self, found):
         common = {key: found.get(key) for key in ["v", "seq", "node", "boot"]}
         expect(common, {"v": 1, "seq": self.seq + 1, "node": self.node, "boot": self.name[17:]})
-        is_open = found.get("entry") == "open"
+        call, is_open = str(found.get("id")), found.get("entry") == "open"
         if is_open:
-            self.log.open[found.get("id")] = (self.name, self.file, self.line)
+            self.log.open[call] = (self.name, self.file, self.line)
         else:
-            self.log.open.pop(found.get("id"), None)
+            self.log.open.pop(call, None)
         if found.get("surface") != "admin" and not is_open:
             need(found.get("decision") in ["allowed", "denied"], "the request is neither allowed nor denied")
             count = found.get("count", 1)
@@ -235,26 +323,25 @@ class Boot:
         self.seq += 1
         self.log.records += 1
 
+    def extend_chain(self):
+        self.chain = sha256(b"\x02", self.chain, len(self.batch).to_bytes(8, "big"), *self.batch)
+        self.batch = []
+
     def check_commit(self, found):
         count, leaves = len(self.batch), "".join(leaf.hex()[:8] for leaf in self.batch)
         need(count > 0, "a commit line with no record or segment line since the one before")
-        self.chain = sha256(b"\x02", self.chain, count.to_bytes(8, "big"), *self.batch)
-        self.batch = []
-        if found.get("chain") != self.chain.hex():
-            self.find_changed_line(count, leaves, str(found.get("leaves")))
+        self.extend_chain()
+        said = str(found.get("leaves"))
+        if found.get("chain") != self.chain.hex() and len(said) == len(leaves) and said != leaves:
+            equal = len(os.path.commonprefix([said, leaves])) // 8  # the leaves before the first that differs
+            self.line -= count - equal
+            raise Problem(f"the line was changed, or line {self.line + count - equal} that commits it")
         expect(found, {"seq": self.seq, "size": self.size, "leaves": leaves, "chain": self.chain.hex()})
 
-    def find_changed_line(self, count, leaves, committed):
-        """The batch has `count` lines, and each its 8 digits in `leaves` and in what was committed."""
-        for i in range(count if len(committed) == len(leaves) else 0):
-            if leaves[8 * i:8 * i + 8] != committed[8 * i:8 * i + 8]:
-                self.line -= count - i
-                raise Problem(f"the line was changed, or line {self.line + count - i} that commits it")
-
-    def check_checkpoint(self, text):
+    def check_checkpoint(self, note):
         need(not self.batch, "a checkpoint while the lines before it are not committed")
-        note = text.encode("utf-8", "surrogatepass")
-        lines = self.log.key.open(note)
+        lines = open_note(note, [self.key])
+        need(len(lines) == 9, "the checkpoint has not nine lines")
         root, chain = base64.b64encode(root_of(self.peaks)), base64.b64encode(self.chain)
         computed = [
             f"onegate.dev/audit/{self.node}/{self.name}", f"{self.size}", root.decode(),
@@ -262,58 +349,159 @@ class Boot:
             f"allowed {self.totals['allowed']}", f"denied {self.totals['denied']}"]
         for found, value in zip(lines, computed):
             need(found == value, f"the checkpoint says {found!a:.120}, and should say {value!a:.120}")
+        need(WHEN.fullmatch("\n".join(lines[5:7])), "the checkpoint's time or cause is not of the format")
         self.signed, self.cause = self.size, lines[6]
-        need(TIME.fullmatch(lines[5]), "the checkpoint's time is not of the format")
-        need(self.cause in CAUSES, "the checkpoint's cause is not one of the format")
         self.log.checkpoints += 1
         if note in self.log.kept:
             self.log.found.add(note)
 
+
+def order(file):
+    """Files sort by the start of their boot, and by their number in it."""
+    return file[:25], int(file.partition(".")[0][26:])
+
+
 class Log:
-    def __init__(self, directory, key):
-        self.directory, self.key = directory, key
+    def __init__(self, directory):
+        self.directory = directory
+        names = sorted(filter(FILE.fullmatch, os.listdir(directory)), reverse=True)
+        self.files = sorted({order(name): name for name in names}.values(), key=order)  # .jsonl before .parquet
+        self.keys, self.bad_handovers = [], {}  # keys, each with its first file; what is wrong with a file's handover
+        self.sealed = set()  # of each statement the file, and the size and hash of its sealed form
+        self.begin, self.deleted_until = None, ("", 0)  # the file before which others were deleted; its boot and size
         self.kept, self.found = {}, set()  # checkpoints: those kept elsewhere, and those of them in the log
         self.problems = self.records = self.checkpoints = 0
         self.open = {}  # calls that had not ended, by id: their boot, file and line
         self.running = None  # the last boot, if it has no end
         self.unproven = False  # whether boots without any proof come first
 
+    def lines(self, file):
+        path = os.path.join(self.directory, file)
+        if file.endswith(".parquet"):
+            yield from unseal(path)
+        else:
+            with open(path, "rb") as lines:
+                yield from lines
+
+    def first_line(self, file):
+        with contextlib.suppress(ValueError, OSError):  # which are named when the file is checked
+            return next(self.lines(file), b"").removesuffix(b"\n")
+        return b""
+
     def problem(self, file, line, what):
         print(f"{file}:{line}: {what}")
         self.problems += 1
 
+    @contextlib.contextmanager
+    def problems_at(self, file, line):
+        try:
+            yield
+        except (ValueError, OSError) as problem:
+            self.problem(file, line, problem)
+
     def read_kept(self, path):
-        with open(path, "rb") as file:
-            data = file.read()
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            text = file.read()
         name, end, line = os.path.basename(path), 0, 1
-        found = [(number, at[1]) for number, text in enumerate(data.split(b"\n"), 1) if (at := IN_JSON.search(text))]
-        for line, text in found:  # as the log has them, whatever a logger wrote before
-            self.kept[parse(text)["checkpoint"].encode()] = (name, line)
-        while not found and (end < len(data) or end == 0):
-            match = KEPT.match(data, end)
+        for number, at in enumerate(map(IN_JSON.search, text.split("\n")), 1):
+            if at:  # as the log has it, whatever a logger wrote before
+                self.kept[str(parse(at[0].encode())["checkpoint"])] = (name, number)
+                end = len(text)
+        while end < len(text) or end == 0:
+            match = KEPT.match(text, end)
             if not match:
                 return self.problem(name, line, "here is no checkpoint")
-            self.kept[match[1]] = (name, line + data.count(b"\n", end, match.start(1)))
-            line, end = line + match[0].count(b"\n"), match.end()
+            self.kept[match[1]] = (name, line + text.count("\n", end, match.start(1)))
+            line, end = line + match[0].count("\n"), match.end()
 
-    def check_boots(self, boots):
-        before = None
+    def check_manifest(self, trusted):
+        path, statements = os.path.join(self.directory, "manifest.jsonl"), []
+        with open(path if os.path.exists(path) else os.devnull, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                with self.problems_at("manifest.jsonl", number):
+                    [(kind, note), *more] = parse(line.removesuffix(b"\n")).items()
+                    need(not more, "this is no statement of the format")
+                    statements.append((number, kind, note, read_statement(kind, note)))
+        deleted = [(number, said["before"]) for number, kind, _, said in statements if kind == "deleted"]
+        if deleted:
+            before = order(deleted[0][1])
+            self.files = [file for file in self.files if order(file) >= before]
+            self.begin = next((file for file in self.files if order(file) == before), None)
+            self.deleted_until = (before[0], 0)
+        self.find_keys([(said["file"], "manifest.jsonl", number, note)
+                        for number, kind, note, said in statements if kind == "handover"], trusted)
+        for number, kind, note, said in statements:
+            with self.problems_at("manifest.jsonl", number):
+                if kind == "sealed":
+                    self.sealed.add((order(said["file"]), said["sealed"]))
+                if kind != "handover":  # of which the signatures are checked
+                    open_note(note, [key for _, key in self.keys])
+                if kind == "deleted":
+                    need(number == deleted[0][0], "there is another statement about what was deleted")
+                    self.check_deleted(said)
+
+    def check_deleted(self, said):
+        age = datetime.fromisoformat(said["time"]) - datetime.fromisoformat(said["last"])
+        need(age >= timedelta(seconds=int(said["retention"])), "files were deleted before they were old enough")
+        need(self.begin, f"the log goes on with {said['before']}, which is missing")
+        print(f"note: {said['files']} files with {said['records']} records until {said['last']} were deleted, at least "
+              f"{int(said['retention']) / 86400:g} days after that: the log goes on with {self.begin}")
+        if sha256(b"\x00", self.first_line(self.begin)).hex() != said["leaf"]:
+            self.problem(self.begin, 1, "this line is not the one stated when the files before it were deleted")
+
+    def find_keys(self, handovers, trusted):
+        """`handovers`, and then those in files: the first file of the next key, where the note is, and the note."""
+        for file in self.files:
+            with contextlib.suppress(Problem):  # which is named when the file is checked
+                segment = parse(self.first_line(file)).get("segment")
+                if isinstance(segment, dict) and "handover" in segment:
+                    handovers.append((file, file, 1, segment["handover"]))
+                elif isinstance(segment, dict) and not handovers and not self.keys:
+                    self.keys = [(("", 0), Key(segment.get("key")))]
+        if trusted and not handovers:
+            self.keys = [(("", 0), trusted)]
+        for file, place, line, note in sorted(handovers, key=lambda handover: order(handover[0])):
+            try:
+                said = read_statement("handover", note)
+                need(order(said["file"]) == order(file), "the handover is that of another file")
+                before, after = Key(said["from"]), Key(said["to"])
+                open_note(note, [before], [after])
+                self.keys = self.keys or [(("", 0), before)]
+                last = self.keys[-1][1]
+                self.keys += [(order(file), before), (order(file), after)]
+                need(last.text == before.text != after.text, "this hands over from another key than the log has here")
+            except ValueError as problem:
+                if place == file:
+                    self.bad_handovers[file] = problem  # a problem of its boot
+                else:
+                    self.problem(place, line, problem)
+
+    def key_of(self, file):
+        keys = [key for start, key in self.keys if start <= order(file)]
+        need(keys, "the log has no key")
+        return keys[-1]
+
+    def check_sealed(self, file):
+        with self.problems_at(file, 1), open(os.path.join(self.directory, file), "rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+            need((order(file), f"{data.tell()} {digest}") in self.sealed,
+                 "the manifest does not state that this file, as it is, was sealed")
+
+    def check_boots(self):
+        before, boots = None, {name: [*files] for name, files in itertools.groupby(self.files, lambda file: file[:25])}
         for name, files in boots.items():
-            if not before and name != max(boots) and self.is_of_old(files[0]):
+            if not before and name != max(boots) and self.first_line(files[0]).startswith(b'{"v":'):
                 print(f"note: {files[0]}: written before the log proved itself, not checked")
                 self.unproven = True
                 continue
             boot = Boot(self, name, files, before, name == max(boots))
-            before = {"file": files[-1]}
+            before = {"file": files[-1].replace(".parquet", ".jsonl")}
             try:
                 boot.check()
                 before |= {"size": boot.size, "root": root_of(boot.peaks).hex()}
-            except (ValueError, OSError) as problem:
+            except (ValueError, OSError, TypeError, LookupError) as problem:  # the latter two of a wrong segment line
                 self.problem(boot.file, boot.line, problem)
-
-    def is_of_old(self, file):
-        with open(os.path.join(self.directory, file), "rb") as lines:
-            return lines.readline().startswith(b'{"v":')
+        return len(boots)
 
     def check_open(self):
         """Every call must have a record of its end, but for those that go on."""
@@ -326,19 +514,14 @@ class Log:
     def check_kept(self):
         """What was kept elsewhere must have been found among the log's checkpoints."""
         far = " as far as it was checked" if self.problems else ""
-        for note, (file, line) in self.kept.items():
-            try:
-                if self.key and note not in self.found:
-                    self.key.open(note)
-                need(note in self.found, f"this checkpoint is not in the log{far}")
-            except ValueError as problem:
-                self.problem(file, line, problem)
+        for note in [note for note in self.kept if note not in self.found]:
+            file, line = self.kept[note]
+            with self.problems_at(file, line):
+                origin, size, *_ = open_note(note, [key for _, key in self.keys])
+                need((origin.rpartition("/")[2], int(size)) <= self.deleted_until,
+                     f"this checkpoint is not in the log{far}")
+                print(f"note: {file}:{line}: this checkpoint is about lines that were deleted")
 
-def read_key(text):
-    if os.path.exists(text):
-        with open(text, encoding="utf-8") as file:
-            text = file.read().strip()
-    return Key(text)
 
 def main():
     parser = argparse.ArgumentParser(description="Verifies an onegate audit log.")
@@ -347,25 +530,33 @@ def main():
     parser.add_argument("--checkpoint", metavar="FILE", action="append", default=[])
     args = parser.parse_args()
     try:
-        key = read_key(args.key) if args.key else None
-        log = Log(args.directory, key)
+        if args.key and os.path.exists(args.key):
+            with open(args.key, encoding="utf-8") as file:
+                args.key = file.read().strip()
+        key, log = Key(args.key) if args.key else None, Log(args.directory)
         for path in args.checkpoint:
             log.read_kept(path)
-        names = [name for name in os.listdir(args.directory) if FILE_NAME.fullmatch(name)]
+        if any(file.endswith(".parquet") for file in log.files):
+            import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        parser.error("files of this log are sealed: install the package pyarrow")
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    names.sort(key=lambda name: (name[:25], int(name[26:-6])))
-    boots = {boot: list(files) for boot, files in itertools.groupby(names, key=lambda name: name[:25])}
-    if not names:
-        log.problem(os.path.basename(os.path.abspath(args.directory)), 1, "here is no audit log")
-    log.check_boots(boots)
+    log.check_manifest(key)
+    first = (log.files or [os.path.basename(os.path.abspath(args.directory))])[0]
+    if not log.files:
+        log.problem(first, 1, "here is no audit log")
+    boots = log.check_boots()
     log.check_open()
+    if key and key.text not in [key.text for _, key in log.keys]:
+        log.problem(first, 1, "the key to trust is none that this log had")
     log.check_kept()
     print(f"NOT OK: {log.problems} problems;" if log.problems else "OK:",
-          f"{log.records} records, {len(names)} files, {len(boots)} boots, {log.checkpoints} checkpoints;",
+          f"{log.records} records, {len(log.files)} files, {boots} boots, {log.checkpoints} checkpoints;",
           f"key: {key.name}+{key.id.hex()};" if key else "key: from the log itself;",
           f"anchor: {len(log.found)} checkpoints" if args.checkpoint else "anchor: none")
     return 1 if log.problems else 0
+
 
 if __name__ == "__main__":
     sys.exit(main())
