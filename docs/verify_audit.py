@@ -284,7 +284,7 @@ class Boot:
         self.node = self.node or str(found.get("node"))
         self.key = self.log.key_of(self.file)
         if self.file in self.log.bad_handovers:
-            raise self.log.bad_handovers[self.file]
+            raise self.log.bad_handovers.pop(self.file)
         since, handover = found.get("open_since"), {key: found[key] for key in ["handover"] if key in found}
         expect(found, {
             "v": 1, "node": self.node, "boot": self.name[17:], "number": self.number, "seq": self.seq,
@@ -396,7 +396,7 @@ class Log:
     def problems_at(self, file, line):
         try:
             yield
-        except (ValueError, OSError) as problem:
+        except (ValueError, TypeError, OSError) as problem:
             self.problem(file, line, problem)
 
     def read_kept(self, path):
@@ -442,10 +442,10 @@ class Log:
 
     def check_deleted(self, said):
         age = datetime.fromisoformat(said["time"]) - datetime.fromisoformat(said["last"])
-        need(age >= timedelta(seconds=int(said["retention"])), "files were deleted before they were old enough")
+        need(age.total_seconds() >= int(said["retention"]), "files were deleted before they were old enough")
         need(self.begin, f"the log goes on with {said['before']}, which is missing")
         print(f"note: {said['files']} files with {said['records']} records until {said['last']} were deleted, at least "
-              f"{int(said['retention']) / 86400:g} days after that: the log goes on with {self.begin}")
+              f"{int(said['retention']) // 86400} days after that: the log goes on with {self.begin}")
         if sha256(b"\x00", self.first_line(self.begin)).hex() != said["leaf"]:
             self.problem(self.begin, 1, "this line is not the one stated when the files before it were deleted")
 
@@ -472,7 +472,7 @@ class Log:
                 need(last.text == before.text != after.text, "this hands over from another key than the log has here")
             except ValueError as problem:
                 if place == file:
-                    self.bad_handovers[file] = problem  # a problem of its boot
+                    self.bad_handovers[file] = problem  # told in its turn
                 else:
                     self.problem(place, line, problem)
 
@@ -501,6 +501,8 @@ class Log:
                 before |= {"size": boot.size, "root": root_of(boot.peaks).hex()}
             except (ValueError, OSError, TypeError, LookupError) as problem:  # the latter two of a wrong segment line
                 self.problem(boot.file, boot.line, problem)
+        for file, problem in self.bad_handovers.items():  # which no check of a boot came to
+            self.problem(file, 1, problem)
         return len(boots)
 
     def check_open(self):
