@@ -32,10 +32,11 @@ WHEN = re.compile(r"time [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\
                   "cause (interval|segment|reload|stop|crash)")
 JSON = json.JSONDecoder(parse_constant=int)  # `int` refuses NaN and Infinity
 FINAL = ["cause stop", "cause crash"]
+RECORDED = ["cause interval", "cause segment"]
 STATEMENTS = {  # how the first line of a statement ends, and what the others begin with
     "sealed": "sealed file lines records times sealed time",
     "deleted": "deleted before leaf files records last retention time",
-    "handover": "key from to file time",
+    "handover": "key from to file deleted-before time",
 }
 
 
@@ -136,6 +137,10 @@ def read_statement(kind, note):
     return said
 
 
+def moment(text):
+    return datetime.fromisoformat(text)
+
+
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
@@ -227,8 +232,7 @@ class Boot:
         first = order(self.files[0])[1] if self.files[0] == self.log.begin else 1
         for self.number, self.file in enumerate(self.files, first):
             self.line = 1
-            if self.file.endswith(".parquet"):
-                self.log.check_sealed(self.file)
+            self.log.check_sealed(self.file)
             if order(self.file)[1] != self.number:
                 self.file = f"{self.name}-{self.number:06}.jsonl"
                 raise Problem("this file is missing")
@@ -367,7 +371,8 @@ class Log:
         names = sorted(filter(FILE.fullmatch, os.listdir(directory)), reverse=True)
         self.files = sorted({order(name): name for name in names}.values(), key=order)  # .jsonl before .parquet
         self.keys, self.bad_handovers = [], {}  # keys, each with its first file; what is wrong with a file's handover
-        self.sealed = set()  # of each statement the file, and the size and hash of its sealed form
+        self.handed = []  # of each key but the last: the key, and the file before which all were deleted by then
+        self.sealed = {}  # of each file that was sealed, what it says: size and hash of its lines and of its sealed form
         self.begin, self.deleted_until = None, ("", 0)  # the file before which others were deleted; its boot and size
         self.kept, self.found = {}, set()  # checkpoints: those kept elsewhere, and those of them in the log
         self.problems = self.records = self.checkpoints = 0
@@ -419,11 +424,14 @@ class Log:
         with open(path if os.path.exists(path) else os.devnull, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 with self.problems_at("manifest.jsonl", number):
+                    if not line.endswith(b"\n"):  # it was being written
+                        break
                     [(kind, note), *more] = parse(line.removesuffix(b"\n")).items()
                     need(not more, "this is no statement of the format")
                     statements.append((number, kind, note, read_statement(kind, note)))
-        deleted = [(number, said["before"]) for number, kind, _, said in statements if kind == "deleted"]
+        deleted = [(number, said["before"], said) for number, kind, _, said in statements if kind == "deleted"]
         if deleted:
+            self.deleted = deleted[0][2]
             before = order(deleted[0][1])
             self.files = [file for file in self.files if order(file) >= before]
             self.begin = next((file for file in self.files if order(file) == before), None)
@@ -433,15 +441,16 @@ class Log:
         for number, kind, note, said in statements:
             with self.problems_at("manifest.jsonl", number):
                 if kind == "sealed":
-                    self.sealed.add((order(said["file"]), said["sealed"]))
-                if kind != "handover":  # of which the signatures are checked
+                    self.sealed[order(said["file"])] = said
                     open_note(note, [key for _, key in self.keys])
-                if kind == "deleted":
+                if kind == "deleted":  # handovers are checked
+                    open_note(note, [self.keys[-1][1]] + [
+                        key for key, before in self.handed if before != "none" and order(said["before"]) <= order(before)])
                     need(number == deleted[0][0], "there is another statement about what was deleted")
                     self.check_deleted(said)
 
     def check_deleted(self, said):
-        age = datetime.fromisoformat(said["time"]) - datetime.fromisoformat(said["last"])
+        age = moment(said["time"]) - moment(said["last"])
         need(age.total_seconds() >= int(said["retention"]), "files were deleted before they were old enough")
         need(self.begin, f"the log goes on with {said['before']}, which is missing")
         print(f"note: {said['files']} files with {said['records']} records until {said['last']} were deleted, at least "
@@ -468,8 +477,13 @@ class Log:
                 open_note(note, [before], [after])
                 self.keys = self.keys or [(("", 0), before)]
                 last = self.keys[-1][1]
+                is_again = last.text == after.text and self.handed and self.handed[-1][0].text == before.text
+                if is_again:  # the file that began with it failed
+                    before = last
                 self.keys += [(order(file), before), (order(file), after)]
-                need(last.text == before.text != after.text, "this hands over from another key than the log has here")
+                self.handed += [(before, said["deleted-before"])] if not is_again else []
+                need(is_again or last.text == before.text != after.text,
+                     "this hands over from another key than the log has here")
             except ValueError as problem:
                 if place == file:
                     self.bad_handovers[file] = problem  # told in its turn
@@ -482,10 +496,13 @@ class Log:
         return keys[-1]
 
     def check_sealed(self, file):
-        with self.problems_at(file, 1), open(os.path.join(self.directory, file), "rb") as data:
-            digest = hashlib.file_digest(data, "sha256").hexdigest()
-            need((order(file), f"{data.tell()} {digest}") in self.sealed,
-                 "the manifest does not state that this file, as it is, was sealed")
+        """What is there of a file must be what was sealed, or what it became."""
+        said, form = self.sealed.get(order(file)), "sealed" if file.endswith(".parquet") else "lines"
+        if said or form == "sealed":
+            with self.problems_at(file, 1), open(os.path.join(self.directory, file), "rb") as data:
+                digest = hashlib.file_digest(data, "sha256").hexdigest()
+                need(said and said[form] == f"{data.tell()} {digest}",
+                     "the manifest does not state that this file, as it is, was sealed")
 
     def check_boots(self):
         before, boots = None, {name: [*files] for name, files in itertools.groupby(self.files, lambda file: file[:25])}
@@ -519,9 +536,12 @@ class Log:
         for note in [note for note in self.kept if note not in self.found]:
             file, line = self.kept[note]
             with self.problems_at(file, line):
-                origin, size, *_ = open_note(note, [key for _, key in self.keys])
+                origin, size, *_, time, cause, _, _ = open_note(note, [key for _, key in self.keys])
                 need((origin.rpartition("/")[2], int(size)) <= self.deleted_until,
                      f"this checkpoint is not in the log{far}")
+                age = timedelta(days=2) + moment(self.deleted["time"]) - moment(time.removeprefix("time "))
+                need(cause not in RECORDED or age.total_seconds() >= int(self.deleted["retention"]),
+                     "this checkpoint is about lines that were deleted before they were old enough")
                 print(f"note: {file}:{line}: this checkpoint is about lines that were deleted")
 
 

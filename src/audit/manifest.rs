@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::proof::handover::{Handover, Keyring};
+use super::proof::handover::{Handover, Keyring, Untrusted};
 use super::proof::key::PublicKey;
 use super::proof::lines::{Control, Statement};
 use super::proof::statement::{Deleted, Sealed};
@@ -52,15 +52,16 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
-        let mut text = String::new();
-        if file.take(BYTES_MAX).read_to_string(&mut text)? as u64 == BYTES_MAX {
+        let mut bytes = Vec::new();
+        if file.take(BYTES_MAX).read_to_end(&mut bytes)? as u64 == BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut manifest = Self::default();
+        let mut lines = bytes.split(|byte| *byte == b'\n');
         // What was being added when the gate was killed is added again.
-        let whole = text.rfind('\n').map_or("", |end| text.get(..=end).unwrap_or_default());
-        manifest.is_torn = whole.len() < text.len();
-        for (line, text) in (1..).zip(whole.lines()) {
+        manifest.is_torn = lines.next_back().is_some_and(|rest| !rest.is_empty());
+        for (line, text) in (1..).zip(lines) {
+            let text = std::str::from_utf8(text).unwrap_or_default();
             if manifest.take(text, line).is_none() {
                 manifest.unreadable.push(line);
             }
@@ -75,7 +76,8 @@ impl Manifest {
                 self.sealed.insert(says.file, Stated { says, note, line });
             }
             Statement::Deleted(note) => {
-                let says = Deleted::parse(&note)?;
+                // There is at most one.
+                let says = Deleted::parse(&note).filter(|_| self.deleted.is_none())?;
                 self.deleted = Some(Stated { says, note, line });
             }
             Statement::Handover(note) => {
@@ -116,14 +118,13 @@ impl Manifest {
         sync_directory(directory)
     }
 
-    /// The keys that follow from a trusted one, by what these files and the manifest say of changes. None where they do not lead
-    /// from one to the next.
+    /// The keys that follow from a trusted one, by what these files and the manifest say of changes.
     pub fn keys(
         &self,
         directory: &Path,
         files: &[SegmentName],
         trusted: &PublicKey,
-    ) -> Option<Keyring> {
+    ) -> Result<Keyring, Untrusted> {
         let of_files = files.iter().filter(|file| !self.has_deleted(**file));
         // A file that cannot be read has more to answer for.
         let of_files = of_files.filter_map(|file| handover(directory, *file).ok().flatten());
@@ -151,11 +152,11 @@ impl Manifest {
         if !files.iter().any(|file| self.has_deleted(*file)) {
             return Ok(());
         }
-        let keys = self.keys(directory, files, key);
         let Deleted { before, .. } = deleted.says;
         let text = deleted.says.text();
+        let keys = self.keys(directory, files, key);
         let is_signed =
-            keys.is_some_and(|keys| keys.check_deletion(&deleted.note, &text, before).is_ok());
+            keys.is_ok_and(|keys| keys.check_deletion(&deleted.note, &text, before).is_ok());
         if is_signed { Ok(()) } else { bad(deleted.line) }
     }
 

@@ -2,17 +2,19 @@
 //! with another key. Whoever asks gets the same answers, both verifiers agree, and other programs can read the files.
 
 use std::fs;
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use onegate::audit::sealed::Unsealed;
 use serde_json::{Value, json};
 
 use super::harness::bench::Bench;
 use super::harness::folder::Folder;
 use super::harness::gate::Gate;
 use super::harness::http::Request;
-use super::harness::logs::Log;
+use super::harness::logs::{Log, edit, name};
 use super::harness::poll;
 use super::harness::python;
 use super::harness::setup::Setup;
@@ -214,4 +216,109 @@ fn another_key_signs_when_it_is_asked_for() {
     assert!(rotations[1]["actor"].as_str().is_some_and(|actor| actor.contains("uid=")));
     let refused = bench.gate.cli(&["audit", "rotate-key", "--reason", "a\nb"]);
     assert_ne!(refused.code, Some(0), "{refused:?}");
+}
+
+/// The statements of the log.
+fn manifest(log: &Log) -> PathBuf {
+    log.audit().join("manifest.jsonl")
+}
+
+/// Which line of the manifest is the first of that kind.
+fn statement(log: &Log, kind: &str) -> usize {
+    let text = fs::read_to_string(manifest(log)).expect("reads");
+    text.lines().position(|line| line.starts_with(&format!("{{\"{kind}\""))).expect("one")
+}
+
+/// One of the sealed files that begin with no handover.
+fn sealed(log: &Log, at: usize) -> PathBuf {
+    let is_plain = |file: &PathBuf| {
+        let mut first = String::new();
+        let mut lines = Unsealed::open(file).expect("a sealed file");
+        lines.read_line(&mut first).expect("reads");
+        !first.contains("handover")
+    };
+    let files = log.files().into_iter().filter(|file| name(file).ends_with(".parquet"));
+    files.filter(is_plain).nth(at).expect("a sealed file")
+}
+
+/// Changes a copy of an archived log, and finds the change where it was made, by both verifiers.
+fn check(whole: &Log, what: &str, tamper: impl Fn(&Log) -> (String, u64)) {
+    let log = whole.copy();
+    let expected = Some(tamper(&log));
+    let verdict = log.verdict(&[]);
+    assert_eq!(verdict.place, expected, "{what}: {}", verdict.text);
+}
+
+#[test]
+fn whatever_is_done_to_sealed_files_is_named() {
+    let whole = Log::archived();
+    let verdict = whole.verdict(&[]);
+    assert_eq!(verdict.place, None, "{}", verdict.text);
+    assert!(verdict.text.contains("were deleted"), "{}", verdict.text);
+    check(&whole, "a byte", |log| {
+        let file = sealed(log, 1);
+        let mut bytes = fs::read(&file).expect("reads");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).expect("writes");
+        (name(&file), 1)
+    });
+    check(&whole, "gone", |log| {
+        let file = sealed(log, 1);
+        fs::remove_file(&file).expect("removes");
+        (name(&file).replace(".parquet", ".jsonl"), 1)
+    });
+    check(&whole, "swapped", |log| {
+        let (first, second) = (sealed(log, 1), sealed(log, 2));
+        let bytes = fs::read(&first).expect("reads");
+        fs::copy(&second, &first).expect("copies");
+        fs::write(&second, bytes).expect("writes");
+        (name(&first), 1)
+    });
+    check(&whole, "the first one that is left, gone", |log| {
+        fs::remove_file(&log.files()[0]).expect("removes");
+        ("manifest.jsonl".into(), statement(log, "deleted") as u64 + 1)
+    });
+}
+
+#[test]
+fn whatever_is_done_to_statements_is_named() {
+    let whole = Log::archived();
+    check(&whole, "of a sealed file, taken out", |log| {
+        let file = sealed(log, 1);
+        let stem = name(&file).replace(".parquet", "");
+        let is_other = |line: &String| !(line.contains("/sealed") && line.contains(&stem));
+        edit(&manifest(log), |lines| lines.retain(is_other));
+        (name(&file), 1)
+    });
+    let changes = [
+        ("sealed", "records ", "records 1"),
+        ("deleted", "files ", "files 1"),
+        ("deleted", "retention ", "retention 1"),
+    ];
+    for (kind, from, to) in changes {
+        check(&whole, "changed", |log| {
+            let at = statement(log, kind);
+            edit(&manifest(log), |lines| lines[at] = lines[at].replacen(from, to, 1));
+            ("manifest.jsonl".into(), at as u64 + 1)
+        });
+    }
+    check(&whole, "of what was deleted, taken out", |log| {
+        let at = statement(log, "deleted");
+        edit(&manifest(log), |lines| drop(lines.remove(at)));
+        let boot = name(&log.files()[0]).get(..25).expect("a boot").to_owned();
+        (format!("{boot}-000001.jsonl"), 1)
+    });
+    check(&whole, "not one", |log| {
+        edit(&manifest(log), |lines| lines.push("not one".into()));
+        let lines = fs::read_to_string(manifest(log)).expect("reads").lines().count();
+        ("manifest.jsonl".into(), lines as u64)
+    });
+    // A key that the log never had.
+    let other = Log { folder: Folder::new() };
+    other.boot(4);
+    check(&whole, "another's key", |log| {
+        fs::copy(other.path().join("audit.pub"), log.path().join("audit.pub")).expect("copies");
+        (name(&log.files()[0]), 1)
+    });
 }

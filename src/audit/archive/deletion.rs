@@ -68,7 +68,7 @@ impl Archive {
             let keys = keys.get_or_insert_with(|| {
                 let trusted = self.keys.current().public.clone();
                 let keys = manifest.keys(&self.directory, files, &trusted);
-                keys.unwrap_or_else(|| Keyring::of_one(trusted))
+                keys.unwrap_or_else(|_| Keyring::of_one(trusted))
             });
             let Age { records, last, is_proven } = self.age(*file, keys)?;
             passed.files += 1;

@@ -73,6 +73,10 @@ pub struct Keyring {
     later: Vec<Later>,
 }
 
+/// The keys of a log that never had the one to trust.
+#[derive(Clone, Debug)]
+pub struct Untrusted(pub Keyring);
+
 #[derive(Clone, Debug)]
 struct Later {
     from: SegmentName,
@@ -85,26 +89,34 @@ impl Keyring {
         Self { first: key, later: Vec::new() }
     }
 
-    /// The keys that follow from one that is trusted, before and after it. None when these statements do not lead from
-    /// one to the next, or are not about that key.
-    pub fn new(trusted: &PublicKey, mut handovers: Vec<Handover>) -> Option<Self> {
+    /// The keys that follow from one that is trusted, before and after it: as far as these statements lead from one to the
+    /// next. Where it is none of them, those that the log had at first.
+    pub fn new(trusted: &PublicKey, mut handovers: Vec<Handover>) -> Result<Self, Untrusted> {
         handovers.sort_by_key(|handover| handover.file);
-        let Some(first) = handovers.first().map(|handover| handover.from.clone()) else {
-            return Some(Self::of_one(trusted.clone()));
-        };
-        let mut ring = Self::of_one(first);
-        let mut before = None;
+        let mut rings: Vec<(Self, PublicKey)> = Vec::new();
         for Handover { from, to, file, deleted_before, .. } in handovers {
-            // The file that began with it failed: the next one says it again.
-            let is_again = *ring.last() == to && before.as_ref() == Some(&from);
-            if *ring.last() != from && !is_again {
-                return None;
+            let later = Later { from: file, deleted_before, key: to };
+            match rings.last_mut() {
+                Some((ring, before)) if *ring.last() == from => {
+                    ring.later.push(later);
+                    *before = from;
+                }
+                // The file that began with it failed: the next one says it again.
+                Some((ring, before)) if *ring.last() == later.key && *before == from => {
+                    ring.later.push(later);
+                }
+                Some(_) | None => {
+                    rings.push((Self { first: from.clone(), later: vec![later] }, from));
+                }
             }
-            before = Some(from);
-            ring.later.push(Later { from: file, deleted_before, key: to });
         }
-        let holds_trusted = ring.all().any(|key| key == trusted);
-        holds_trusted.then_some(ring)
+        let holds_trusted = |ring: &Self| ring.all().any(|key| key == trusted);
+        let at = rings.iter().position(|(ring, _)| holds_trusted(ring));
+        match rings.into_iter().nth(at.unwrap_or(0)) {
+            None => Ok(Self::of_one(trusted.clone())),
+            Some((ring, _)) if at.is_some() => Ok(ring),
+            Some((ring, _)) => Err(Untrusted(ring)),
+        }
     }
 
     fn last(&self) -> &PublicKey {
@@ -176,19 +188,25 @@ mod tests {
         };
         let handovers = vec![hand(1, 2, 7), hand(0, 1, 3)];
         for trusted in 0..3 {
-            let ring = Keyring::new(&keys[trusted].public, handovers.clone()).expect("follows");
+            let ring = Keyring::new(&keys[trusted].public, handovers.clone()).expect("is of it");
             for (number, expected) in [(1, 0), (2, 0), (3, 1), (6, 1), (7, 2), (100, 2)] {
                 assert_eq!(*ring.of(file(number)), keys[expected].public, "{trusted} {number}");
             }
         }
-        assert!(Keyring::new(&keys[3].public, handovers.clone()).is_none(), "not of this log");
+        let Untrusted(other) =
+            Keyring::new(&keys[3].public, handovers.clone()).expect_err("not of this log");
+        assert_eq!(*other.of(file(1)), keys[0].public);
         let broken = vec![hand(0, 1, 3), hand(2, 3, 7)];
-        assert!(Keyring::new(&keys[0].public, broken).is_none());
+        for (trusted, expected) in [(0, [0, 1, 1]), (3, [2, 2, 3])] {
+            let ring = Keyring::new(&keys[trusted].public, broken.clone()).expect("is of it");
+            let found = [1, 3, 7].map(|number| ring.of(file(number)).clone());
+            assert_eq!(found, expected.map(|key: usize| keys[key].public.clone()), "{trusted}");
+        }
         let again = vec![hand(0, 1, 3), hand(0, 1, 4), hand(1, 2, 5)];
-        let ring = Keyring::new(&keys[2].public, again).expect("a file had failed");
+        let ring = Keyring::new(&keys[2].public, again).expect("is of it");
         assert_eq!(*ring.of(file(4)), keys[1].public);
         // What was deleted when they handed over, keys before the last may state, and no more.
-        let ring = Keyring::new(&keys[0].public, handovers).expect("follows");
+        let ring = Keyring::new(&keys[0].public, handovers).expect("is of it");
         for (key, before, expected) in [(0, 2, true), (0, 3, false), (1, 3, false), (2, 9, true)] {
             let note = note::sign("text\n", &[&keys[key]]).expect("signs");
             let found = ring.check_deletion(&note, "text\n", file(before)).is_ok();

@@ -179,7 +179,7 @@ pub struct Commit {
     pub size: u64,
     /// The first digits of each leaf of the batch: enough to say which line was changed.
     pub leaves: Box<str>,
-    chain: Box<str>,
+    pub chain: Box<str>,
 }
 
 impl Commit {

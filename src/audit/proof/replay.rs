@@ -7,7 +7,7 @@ use crate::model::id::RequestId;
 use crate::model::record::Surface;
 
 use super::checkpoint::{Cause, Checkpoint, Totals};
-use super::handover::Keyring;
+use super::handover::{Handover, Keyring};
 use super::lines::{Commit, Control, Kind, Record, Segment, State};
 use super::note::NoteError;
 use super::prover;
@@ -74,7 +74,8 @@ impl<'k> Replay<'k> {
         if !self.batch.is_empty() {
             self.state.chain = self.state.chain.after(&std::mem::take(&mut self.batch));
         }
-        if segment.before().as_ref() != Some(&self.state) || segment.node != self.node {
+        let is_next = segment.before().as_ref() == Some(&self.state) && segment.node == self.node;
+        if !is_next || segment.previous.is_some() {
             return Err(Fault::DoesNotFollow);
         }
         self.file = file;
@@ -152,6 +153,9 @@ impl<'k> Replay<'k> {
         if *commit == found {
             return Ok(Seen::Commit);
         }
+        if commit.chain == found.chain {
+            return Err(Fault::Commit);
+        }
         let leaves =
             |of: &Commit| of.leaves.as_bytes().chunks(Commit::DIGITS).map(Vec::from).collect();
         let (written, read): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (leaves(commit), leaves(&found));
@@ -196,6 +200,12 @@ fn segment(file: SegmentName, line: &[u8], keys: &Keyring) -> Result<Segment, Fa
     if *segment.key != keys.of(file).to_string() {
         return Err(Fault::OtherKey);
     }
+    if let Some(note) = &segment.handover {
+        let Handover { from, to, file: of, .. } = Handover::open(note).map_err(Fault::Handover)?;
+        if of != file || from == to || to != *keys.of(file) {
+            return Err(Fault::OtherKey);
+        }
+    }
     Ok(*segment)
 }
 
@@ -232,6 +242,8 @@ pub enum Fault {
     },
     /// A line of the batch, or one before it, is not what was committed.
     Chain,
+    /// The lines are what was committed, and the line that says so is another.
+    Commit,
     /// Nor what was signed.
     Root,
     Totals {
@@ -239,6 +251,8 @@ pub enum Fault {
         counted: Totals,
     },
     Note(NoteError),
+    /// By which one key hands over to the next.
+    Handover(NoteError),
     AfterTheEnd,
 }
 
@@ -267,9 +281,11 @@ impl fmt::Display for Fault {
             Self::Chain => {
                 "the chain is broken: a line of this batch was changed, moved, added or taken out"
             }
+            Self::Commit => "the line that commits this batch was changed",
             Self::Root => "the checkpoint is not about the lines before it",
             Self::AfterTheEnd => "the boot had ended before this line",
             Self::Note(error) => return write!(f, "the checkpoint is not good: {error}"),
+            Self::Handover(error) => return write!(f, "the handover is not good: {error}"),
             Self::FileMissing { expected } => {
                 return write!(f, "this file is missing, the {expected}. of its boot");
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::audit::completeness::counted;
 use crate::audit::manifest::{MANIFEST_FILE, Manifest};
-use crate::audit::proof::handover::Keyring;
+use crate::audit::proof::handover::{Keyring, Untrusted};
 use crate::audit::proof::key::PublicKey;
 use crate::audit::proof::statement::Deleted;
 use crate::audit::proof::tree::Hash;
@@ -36,16 +36,27 @@ impl Stated {
         // Before the manifest is read: whatever is sealed now is stated in it.
         let sealed = names.iter().filter(|name| !name.path(directory).exists()).copied().collect();
         let manifest = Manifest::read(directory)?;
+        let mut is_trusted = true;
         for line in &manifest.unreadable {
             report.problem(MANIFEST_FILE, *line, "this is no statement of this version");
         }
-        let keys = manifest.keys(directory, names, key).unwrap_or_else(|| {
-            let what = "the keys of this log do not lead from one to the next, or the key to trust is none of them";
-            report.problem(MANIFEST_FILE, 1, what);
-            Keyring::of_one(key.clone())
+        let keys = manifest.keys(directory, names, key).unwrap_or_else(|Untrusted(keys)| {
+            is_trusted = false;
+            keys
         });
+        for stated in manifest.sealed.values() {
+            if let Err(error) = keys.check(&stated.note, &stated.says.text()) {
+                let what = format!("this statement is not good: {error}");
+                report.problem(MANIFEST_FILE, stated.line, what);
+            }
+        }
         let deleted = deleted(&manifest, &keys, names, report);
-        Ok(Self { keys, deleted, manifest, sealed })
+        let stated = Self { keys, deleted, manifest, sealed };
+        let first = names.iter().find(|name| !stated.has_deleted(**name));
+        if let Some(first) = first.filter(|_| !is_trusted) {
+            report.problem(stated.shown(*first), 1, "the key to trust is none that this log had");
+        }
+        Ok(stated)
     }
 
     pub fn has_deleted(&self, file: SegmentName) -> bool {
@@ -112,10 +123,6 @@ impl Check<'_> {
             }
             return Ok(());
         };
-        if let Err(error) = self.keys.check(&stated.note, &stated.says.text()) {
-            let what = format!("this statement is not good: {error}");
-            self.report.problem(MANIFEST_FILE, stated.line, what);
-        }
         let (path, expected) = if is_sealed {
             (file.sealed_path(self.directory), stated.says.sealed)
         } else {

@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use onegate::audit::archive::{Archive, Looked};
 use onegate::audit::{self, AuditLog, Recorder};
-use onegate::model::policy::{AuditSettings, OnFailure};
+use onegate::model::policy::{ArchiveSettings, AuditSettings, OnFailure};
+use onegate::model::time::{MonoNs, Now, UnixMicros};
 use serde_json::Value;
 
 use super::folder::Folder;
@@ -22,6 +25,12 @@ pub const SETTINGS: AuditSettings = AuditSettings {
     on_failure: OnFailure::Gap,
     denials_per_source: 1_000_000,
 };
+
+fn in_days(days: u32) -> UnixMicros {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let then = now + Duration::from_hours(24) * days;
+    UnixMicros(i64::try_from(then.as_micros()).expect("not too far"))
+}
 
 /// A data directory with a log, made by the gate's own code.
 pub struct Log {
@@ -92,8 +101,38 @@ impl Log {
     pub fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.audit()).expect("lists");
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("lists").path()).collect();
+        files.retain(|file| name(file) != "manifest.jsonl");
         files.sort();
         files
+    }
+
+    /// Three boots with two changes of the key; the first file is deleted and most of the others are sealed.
+    pub fn archived() -> Self {
+        let log = Self { folder: Folder::new() };
+        for boot in 0..3 {
+            let (queue, recorder) = log.open();
+            write(&queue, boot * 1000..boot * 1000 + 40);
+            let keys = recorder.keys();
+            let archive = Archive::new(&log.audit(), "gate-1", Arc::clone(keys), queue.clone());
+            // Long after everything was written, and as long after the last look.
+            let day = Duration::from_hours(24);
+            for (days, retention) in
+                [(0, 4000), (2, 4000), (402, if boot == 1 { 401 } else { 4000 })]
+            {
+                let settings = ArchiveSettings { seal_after: day, retention: day * retention };
+                let now = Now { mono: MonoNs(0).after(day * days), wall: in_days(days) };
+                while archive.look(settings, now).expect("looks") != Looked::Done {}
+                if boot == 1 && days == 2 {
+                    write(&queue, 5000..5020);
+                }
+            }
+            if boot > 0 {
+                keys.rotate(|| queue.wake(), Duration::from_mins(1)).expect("rotates");
+            }
+            write(&queue, boot * 1000 + 100..boot * 1000 + 130);
+            recorder.close().expect("closes");
+        }
+        log
     }
 
     /// Files by boot.
