@@ -1,9 +1,8 @@
 //! The lines of the log that are no records: what begins a file, what ends a batch, and checkpoints.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
+use crate::audit::line::Text;
 use crate::audit::segment::SegmentName;
 use crate::model::hex;
 
@@ -203,13 +202,19 @@ impl Commit {
 pub struct Record<'a> {
     pub v: u64,
     pub seq: u64,
-    pub node: Cow<'a, str>,
-    pub boot: Cow<'a, str>,
-    pub id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub node: Text<'a>,
+    #[serde(borrow)]
+    pub boot: Text<'a>,
+    #[serde(borrow)]
+    pub id: Text<'a>,
     /// `open`: the call had not ended.
-    pub entry: Option<Cow<'a, str>>,
-    pub surface: Cow<'a, str>,
-    pub decision: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub entry: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub surface: Text<'a>,
+    #[serde(borrow)]
+    pub decision: Option<Text<'a>>,
     /// The calls that it stands for; None for one.
     pub count: Option<u64>,
 }

@@ -119,7 +119,7 @@ impl<'k> Replay<'k> {
         if record.seq != next {
             return Err(Fault::Number { expected: next, found: record.seq });
         }
-        if record.v != 1 || record.node != *self.node || record.boot != *self.boot {
+        if record.v != 1 || *record.node != *self.node || *record.boot != *self.boot {
             return Err(Fault::ElsewhereRecord);
         }
         let id = RequestId::parse(&record.id).ok_or(Fault::Unreadable)?;
@@ -131,7 +131,7 @@ impl<'k> Replay<'k> {
         if record.count == Some(0) {
             return Err(Fault::Unreadable);
         }
-        if record.surface != Surface::Admin.as_str() && !is_open {
+        if *record.surface != *Surface::Admin.as_str() && !is_open {
             let Totals { allowed, denied } = &mut self.state.totals;
             match record.decision.as_deref() {
                 Some("allowed") => *allowed = allowed.saturating_add(record.count.unwrap_or(1)),
