@@ -250,7 +250,7 @@ class Boot:
         print(f"note: {self.file}: {what}")
 
     def check_file(self):
-        raw = b""
+        raw, self.held, self.times = b"", 0, []  # the file's records, and the times of the earliest and the latest
         for raw in self.log.lines(self.file):
             need(self.cause not in FINAL, "a line after the boot's final checkpoint")
             if raw.endswith(b"\n"):
@@ -261,6 +261,11 @@ class Boot:
         self.line = max(self.line - 1, 1)
         if not raw:
             self.unfinished("the file is empty")
+        said = self.log.sealed.get(order(self.file))
+        if self.file.endswith(".parquet") and said:
+            holds = (str(self.held), " ".join(self.times) or "none")
+            if holds != (said["records"], said["times"]):
+                self.log.problem("manifest.jsonl", said["at"], "the file has other records than this statement says")
 
     def check_line(self, line):
         value = parse(line)
@@ -324,7 +329,9 @@ class Boot:
             count = found.get("count", 1)
             need(type(count) is int and 0 < count < 2**64, "the count of calls is no number")
             self.totals[found["decision"]] += count
-        self.seq += 1
+        self.seq, self.held = self.seq + 1, self.held + 1
+        times = [*self.times, str(found.get("time"))]
+        self.times = [min(times), max(times)]
         self.log.records += 1
 
     def extend_chain(self):
@@ -441,7 +448,7 @@ class Log:
         for number, kind, note, said in statements:
             with self.problems_at("manifest.jsonl", number):
                 if kind == "sealed":
-                    self.sealed[order(said["file"])] = said
+                    self.sealed[order(said["file"])] = said | {"at": number}
                     open_note(note, [key for _, key in self.keys])
                 if kind == "deleted":  # handovers are checked
                     open_note(note, [self.keys[-1][1]] + [
@@ -473,6 +480,9 @@ class Log:
             try:
                 said = read_statement("handover", note)
                 need(order(said["file"]) == order(file), "the handover is that of another file")
+                before = said["deleted-before"]
+                need(before == "none" or FILE.fullmatch(before) and order(before) <= order(file),
+                     "the handover says that files were deleted which were not there yet")
                 before, after = Key(said["from"]), Key(said["to"])
                 open_note(note, [before], [after])
                 self.keys = self.keys or [(("", 0), before)]

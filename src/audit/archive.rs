@@ -41,6 +41,8 @@ pub struct Archive {
     trust: Mutex<Trust>,
     /// The deletion that has its record already: of all files before this one.
     recorded: Mutex<Option<SegmentName>>,
+    /// The statement of deleted files that was found to be signed.
+    checked: Mutex<Option<String>>,
     stops: AtomicBool,
 }
 
@@ -66,6 +68,7 @@ impl Archive {
             unfit: Mutex::default(),
             trust: Mutex::default(),
             recorded: Mutex::default(),
+            checked: Mutex::default(),
             stops: AtomicBool::new(false),
         }
     }
@@ -79,28 +82,50 @@ impl Archive {
     pub fn look(&self, settings: ArchiveSettings, now: Now) -> Result<Looked, ArchiveError> {
         let all = SegmentName::list(&self.directory)?;
         let (finished, current) = self.finished(&all);
-        let (Some(current), Some(newest)) = (current, finished.last()) else {
+        let Some(current) = current.filter(|_| !finished.is_empty()) else {
             return Ok(Looked::Done);
         };
         let mut manifest = Manifest::read(&self.directory)?;
-        manifest.is_ours(&self.directory, &all, &self.keys.current().public)?;
+        self.check_manifest(&manifest, &all)?;
         self.finish(finished, &manifest)?;
         let gone = finished.iter().take_while(|file| manifest.has_deleted(**file)).count();
         let finished = finished.get(gone..).unwrap_or_default();
-        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_trusted = trust.clock(now, || trust::last_time(&self.directory, *newest, &manifest));
-        drop(trust);
-        if is_trusted
-            && let Some(due) = self.due(finished, &manifest, settings.retention, now.wall)?
-        {
-            return self.delete(
-                (finished, current),
-                due,
-                &mut manifest,
-                settings.retention,
-                now.wall,
-            );
+        let deleted = self.delete_due((&all, finished, current), &mut manifest, settings, now);
+        if let Ok(Looked::Deleted { .. }) = deleted {
+            return deleted;
         }
+        // Where nothing can be deleted, files can be sealed all the same.
+        let sealed = self.seal_due((finished, current), &mut manifest, settings, now);
+        if sealed.is_ok() { deleted.and(sealed) } else { sealed }
+    }
+
+    fn delete_due(
+        &self,
+        (all, finished, current): (&[SegmentName], &[SegmentName], SegmentName),
+        manifest: &mut Manifest,
+        settings: ArchiveSettings,
+        now: Now,
+    ) -> Result<Looked, ArchiveError> {
+        let last = |before| trust::last_time(&self.directory, finished, manifest, before);
+        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if finished.is_empty() || !trust.clock(now, last) {
+            return Ok(Looked::Done);
+        }
+        drop(trust);
+        let retention = settings.retention;
+        match self.due((all, finished, current), manifest, retention, now.wall)? {
+            None => Ok(Looked::Done),
+            Some(due) => self.delete((finished, current), due, manifest, retention, now.wall),
+        }
+    }
+
+    fn seal_due(
+        &self,
+        (finished, current): (&[SegmentName], SegmentName),
+        manifest: &mut Manifest,
+        settings: ArchiveSettings,
+        now: Now,
+    ) -> Result<Looked, ArchiveError> {
         let mut unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fit = |file: &&SegmentName| unfit.get(*file).is_none_or(|again| *again <= now.mono);
         let is_due = |file: &&SegmentName| {
@@ -111,7 +136,9 @@ impl Archive {
         let Some(file) = finished.iter().filter(is_fit).find(is_due) else {
             return Ok(Looked::Done);
         };
-        match self.seal(*file, &mut manifest, now.wall) {
+        // It is over only when what follows it is on the medium.
+        File::open(current.present_path(&self.directory))?.sync_all()?;
+        match self.seal(*file, manifest, now.wall) {
             Err(ArchiveError::Seal(_, SealError::Stopped)) => Ok(Looked::Done),
             Err(error) => {
                 // The others need not wait for it.
@@ -120,6 +147,17 @@ impl Archive {
             }
             Ok(()) => Ok(Looked::Worked),
         }
+    }
+
+    /// What is acted on must be the log's own.
+    fn check_manifest(&self, manifest: &Manifest, all: &[SegmentName]) -> io::Result<()> {
+        let note = manifest.deleted.as_ref().map(|deleted| deleted.note.clone());
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = note.is_some() && *checked != note;
+        let key = self.keys.current();
+        manifest.is_ours(|| is_new.then(|| manifest.keys(&self.directory, all, &key.public)))?;
+        *checked = note;
+        Ok(())
     }
 
     /// The files that nobody writes any more, and the one that is being written: the last that has something in it, as whoever
@@ -148,7 +186,13 @@ impl Archive {
             } else if lines.exists() && sealed.exists() {
                 let stated = manifest.sealed.get(file).map(|stated| stated.says.sealed);
                 let found = sealed::content(File::open(&sealed)?, &|| self.stopped())?;
-                remove(if stated == Some(found) { &lines } else { &sealed })?;
+                if stated == Some(found) {
+                    // As it was read it may be in memory only.
+                    manifest.write(&self.directory)?;
+                    remove(&lines)?;
+                } else {
+                    remove(&sealed)?;
+                }
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! beginning of a file, and whatever else signs takes the one in force.
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::proof::key::{KeyError, PublicKey, SigningKey};
 use super::proof::lines::Control;
 use super::reader::{LineReader, Step};
-use super::segment::SegmentName;
+use super::segment::{SegmentName, sync_directory};
 
 /// The keys of one data directory. Shared by the writer and whoever signs beside it.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ impl Keys {
         let signed_by =
             |key: &SigningKey| key_of_last_file(directory, files) == Some(key.public.to_string());
         if let Some(key) = next.take_if(|key| signed_by(key)) {
+            // Of the key before nothing will be left: the log must not forget that it handed over.
+            let sync = |file: &SegmentName| {
+                File::open(file.present_path(directory))?.sync_all()?;
+                sync_directory(directory)
+            };
+            files.last().map_or(Ok(()), sync).map_err(|error| KeyError::at(directory)(error))?;
             key.adopt_in(home)?;
             current = key;
         }
@@ -73,8 +80,11 @@ impl Keys {
     /// Has the log handed over to a new key, unless one is on its way. `ask` tells the writer. It waits until that is done.
     pub fn rotate(&self, ask: impl FnOnce(), patience: Duration) -> Result<Rotated, RotateError> {
         let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.current();
-        if self.next().is_none() {
+        let (old, next) = {
+            let pair = self.lock();
+            (Arc::clone(&pair.current), pair.next.clone())
+        };
+        if next.is_none() {
             let next = SigningKey::make_next_in(&self.home, old.public.name());
             self.lock().next = Some(Arc::new(next.map_err(RotateError::Key)?));
         }
@@ -90,6 +100,11 @@ impl Keys {
         Ok(Rotated { from: old.public.to_string(), to: pair.current.public.to_string() })
     }
 
+    /// The next key waits for the next start.
+    pub fn postpone_next(&self) {
+        self.lock().next = None;
+    }
+
     /// Signs something with the key in force while it does not change; None where another is to follow it.
     pub fn unless_rotating<T>(&self, sign: impl FnOnce(&SigningKey) -> T) -> Option<T> {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,15 +117,30 @@ impl Keys {
 }
 
 /// Makes the key that is to follow the one in `home`, for a log that is not open: the next to open it hands over.
-pub fn make_next(home: &Path, node: &str) -> Result<Rotated, KeyError> {
+pub fn make_next(home: &Path, node: &str) -> Result<(Rotated, Made), KeyError> {
     let current = SigningKey::in_directory(home, node)?;
-    let next = SigningKey::make_next_in(home, current.public.name())?;
-    Ok(Rotated { from: current.public.to_string(), to: next.public.to_string() })
+    let name = current.public.name();
+    let made = SigningKey::next_in(home, name)?.map_or(Made::Now, |_| Made::Before);
+    let next = SigningKey::make_next_in(home, name)?;
+    Ok((Rotated { from: current.public.to_string(), to: next.public.to_string() }, made))
 }
 
-/// The key that was made to follow is not wanted.
-pub fn forget_next(home: &Path) {
-    if let Err(error) = SigningKey::forget_next_in(home) {
+/// Whether a key to follow was there before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Made {
+    Now,
+    Before,
+}
+
+/// The key that was just made to follow is not wanted, unless the log has handed over to it already.
+pub fn forget_next(home: &Path, directory: &Path, public: &str) {
+    let is_named = SegmentName::list(directory).is_ok_and(|files| {
+        files
+            .iter()
+            .rev()
+            .any(|file| key_of_last_file(directory, &[*file]).as_deref() == Some(public))
+    });
+    if !is_named && let Err(error) = SigningKey::forget_next_in(home) {
         log::error!("audit: {error}");
     }
 }

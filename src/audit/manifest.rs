@@ -133,12 +133,10 @@ impl Manifest {
     }
 
     /// An error unless somebody may act by what it says: all of it is understood, and what it says of deleted files is signed
-    /// with a key of this log. What is acted on must not come from somewhere else.
+    /// with one of these keys, where there is a need to look. What is acted on must not come from somewhere else.
     pub fn is_ours(
         &self,
-        directory: &Path,
-        files: &[SegmentName],
-        key: &PublicKey,
+        keys: impl FnOnce() -> Option<Result<Keyring, Untrusted>>,
     ) -> io::Result<()> {
         let bad = |line: u64| {
             let what =
@@ -149,15 +147,19 @@ impl Manifest {
             return bad(*line);
         }
         let Some(deleted) = &self.deleted else { return Ok(()) };
-        if !files.iter().any(|file| self.has_deleted(*file)) {
-            return Ok(());
+        match keys() {
+            Some(Ok(keys)) if self.is_signed_by(&keys) => Ok(()),
+            Some(_) => bad(deleted.line),
+            None => Ok(()),
         }
-        let Deleted { before, .. } = deleted.says;
-        let text = deleted.says.text();
-        let keys = self.keys(directory, files, key);
-        let is_signed =
-            keys.is_ok_and(|keys| keys.check_deletion(&deleted.note, &text, before).is_ok());
-        if is_signed { Ok(()) } else { bad(deleted.line) }
+    }
+
+    /// Whether what it says of deleted files is signed as it must be.
+    pub fn is_signed_by(&self, keys: &Keyring) -> bool {
+        let is_signed = |deleted: &Stated<Deleted>| {
+            keys.check_deletion(&deleted.note, &deleted.says.text(), deleted.says.before).is_ok()
+        };
+        self.deleted.as_ref().is_some_and(is_signed)
     }
 
     /// Whether retention has deleted the file, or is about to.

@@ -190,7 +190,7 @@ fn outside(period: &Period, name: SegmentName, path: &Path, manifest: &Manifest)
         let misses = |(first, last): (UnixMicros, UnixMicros)| {
             period.to.is_some_and(|to| first >= to) || period.from.is_some_and(|from| last < from)
         };
-        return stated.says.times.is_none_or(misses);
+        return stated.says.times.map_or(stated.says.records == 0, misses);
     }
     // A boot after the clock was set back is named later than it began.
     let started = name.boot.started().0;

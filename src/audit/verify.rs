@@ -20,7 +20,7 @@ use super::segment::SegmentName;
 mod anchors;
 mod stated;
 
-use stated::Stated;
+use stated::{Held, Stated};
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -208,6 +208,7 @@ impl<'a> Check<'a> {
         mut reader: LineReader,
         replay: &mut Option<Replay<'a>>,
     ) -> io::Result<Read> {
+        let mut held = Held::default();
         for number in 1.. {
             self.last = Some((file, number));
             let line = match reader.step()? {
@@ -216,10 +217,14 @@ impl<'a> Check<'a> {
                 Step::End if number == 1 => return Ok(Read::Torn),
                 Step::End => {
                     self.last = Some((file, number - 1));
+                    self.check_held(file, held);
                     return Ok(Read::Whole);
                 }
                 Step::Torn => return Ok(Read::Torn),
             };
+            if self.stated.is_sealed(file) {
+                held.take(line);
+            }
             let seen = match (number, &mut *replay) {
                 (1, None) if !self.stated.goes_on_with(file, line) => Err(Fault::NotAfterDeleted),
                 (1, None) if Kind::of(line) == Kind::Record => return Ok(Read::Unproven),

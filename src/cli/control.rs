@@ -13,7 +13,8 @@ use super::Exit;
 use super::gate::{Gate, User};
 use super::output::Failure;
 use crate::admin::{Problem, SOCKET_FILE, last_calls, list, parse, show, socket, wire};
-use crate::audit::keys::{self, RotateError, Rotated};
+use crate::audit;
+use crate::audit::keys::{self, Made, RotateError, Rotated};
 use crate::clock;
 use crate::inventory::actor::Actor;
 use crate::inventory::change::Act;
@@ -101,24 +102,30 @@ impl<'a> Control<'a> {
         let store = self.open()?;
         // The log that is opened now begins with it.
         let rotated = keys::make_next(&self.data_dir, &server::node());
-        let Rotated { from, to } = rotated.map_err(|why| Failure::plain(Exit::NotDone, why))?;
+        let (Rotated { from, to }, made) =
+            rotated.map_err(|why| Failure::plain(Exit::NotDone, why))?;
         // Without a log nobody hands over, and nobody shall later without being asked.
-        let beside = (self.beside)().inspect_err(|_| keys::forget_next(&self.data_dir));
+        let forget = || keys::forget_next(&self.data_dir, &audit::directory(&self.data_dir), &to);
+        let beside = (self.beside)().inspect_err(|_| {
+            if made == Made::Now {
+                forget();
+            }
+        });
         let (policy, acts) = beside?;
         let on_swap = Box::new(|_: &_| Ended::default());
         let registry = Registry::open(store, policy, acts, on_swap).map_err(problem)?;
         let User { login, sudo_user } = &self.user;
         let actor = Actor::local(uid, login.as_deref(), sudo_user.as_deref());
         let asked = Asked { by: &actor, at: clock::wall() };
-        registry.note(Act::rotate_key(&from, Some(&to), reason), asked);
-        if keys::is_in_force(&self.data_dir, &to) {
-            Ok(wire::KeyRotated { from, to })
-        } else {
-            Err(Failure::not_done(
-                RotateError::Late,
-                "Look at the disk; the next start goes on with it.",
-            ))
+        let is_done = keys::is_in_force(&self.data_dir, &to);
+        registry.note(Act::rotate_key(&from, is_done.then_some(&*to), reason), asked);
+        if is_done {
+            return Ok(wire::KeyRotated { from, to });
         }
+        Err(Failure::not_done(
+            RotateError::Late,
+            "Look at the disk; the next start goes on with it.",
+        ))
     }
 
     pub fn status(&self) -> Result<wire::Status, Failure> {

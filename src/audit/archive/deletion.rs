@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::audit::acts;
 use crate::audit::line::{Line, Whole};
 use crate::audit::manifest::{Manifest, Stated, handover};
 use crate::audit::proof::handover::Keyring;
-use crate::audit::proof::lines::Kind;
+use crate::audit::proof::lines::{Control, Kind, Previous};
 use crate::audit::proof::replay::Replay;
 use crate::audit::proof::statement::Deleted;
 use crate::audit::proof::tree::Hash;
@@ -27,72 +28,64 @@ use super::{Archive, ArchiveError, Looked, is_older};
 pub(super) struct Due {
     pub files: usize,
     pub records: u64,
-    /// The time of the latest record.
+    /// The time of the latest record, or of the last checkpoint.
     pub last: UnixMicros,
 }
 
 /// What a file says of its records.
-struct Age {
+struct Age<'k> {
     records: u64,
     /// The time of the latest.
-    last: Option<UnixMicros>,
-    is_proven: Proven,
-}
-
-/// Whether all lines of a file are as they were signed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Proven {
-    Yes,
-    No,
+    last: UnixMicros,
+    /// Where all lines of the file are as they were signed.
+    proven: Option<Replay<'k>>,
 }
 
 impl Archive {
-    /// The first files whose records are all old enough. One that is not as it was signed, or of a time to come, is as old as the
-    /// next one that can be believed: all of it was written before.
+    /// The first files whose records are all old enough. One that is not as it was signed, or of a time to come, or that the
+    /// next one does not follow, is as old as the next one that can be believed: all of it was written before.
     pub(super) fn due(
         &self,
-        files: &[SegmentName],
+        (all, finished, current): (&[SegmentName], &[SegmentName], SegmentName),
         manifest: &Manifest,
         retention: Duration,
         now: UnixMicros,
     ) -> Result<Option<Due>, ArchiveError> {
+        // No record is later than its file's last change; to look at all of them takes longer.
+        let may_be_old = |file: &&SegmentName| {
+            let path = file.present_path(&self.directory);
+            changed(&path).is_some_and(|at| is_older(at, retention, now))
+        };
+        let old = finished.iter().take_while(may_be_old).count();
+        if old == 0 {
+            return Ok(None);
+        }
+        let trusted = self.keys.current().public.clone();
+        let keys = manifest.keys(&self.directory, all, &trusted);
+        let keys = keys.unwrap_or_else(|_| Keyring::of_one(trusted));
         let mut due = None;
         let mut passed = Due { files: 0, records: 0, last: UnixMicros(0) };
-        let mut keys = None;
-        for file in files {
-            // No record is later than its file's last change; to look at all of them takes longer.
-            let path = file.present_path(&self.directory);
-            if changed(&path).is_none_or(|at| !is_older(at, retention, now)) {
-                break;
-            }
-            let keys = keys.get_or_insert_with(|| {
-                let trusted = self.keys.current().public.clone();
-                let keys = manifest.keys(&self.directory, files, &trusted);
-                keys.unwrap_or_else(|_| Keyring::of_one(trusted))
-            });
-            let Age { records, last, is_proven } = self.age(*file, keys)?;
+        let next = finished.iter().skip(1).copied().chain([current]);
+        for (file, next) in finished.iter().take(old).zip(next) {
+            let Age { records, last, proven } = self.age(*file, &keys)?;
             passed.files += 1;
             passed.records += records;
-            let last = last.unwrap_or_default();
-            if is_proven == Proven::No || last > now {
-                continue;
-            }
+            let Some(proven) = proven.filter(|_| last <= now) else { continue };
             if !is_older(last, retention, now) {
                 break;
             }
             passed.last = passed.last.max(last);
-            due = Some(passed);
+            if self.follows(proven, *file, next) {
+                due = Some(passed);
+            }
         }
         Ok(due)
     }
 
-    /// Goes over a file as a check does.
-    fn age(&self, file: SegmentName, keys: &Keyring) -> io::Result<Age> {
-        let mut age = Age { records: 0, last: None, is_proven: Proven::No };
-        let mut reader = match LineReader::of(&self.directory, file) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(age),
-            opened => opened?,
-        };
+    /// Goes over a file as a check does. What cannot be read proves nothing.
+    fn age<'k>(&self, file: SegmentName, keys: &'k Keyring) -> io::Result<Age<'k>> {
+        let mut age = Age { records: 0, last: UnixMicros(0), proven: None };
+        let Ok(mut reader) = LineReader::of(&self.directory, file) else { return Ok(age) };
         let mut replay = None;
         let mut is_first = true;
         loop {
@@ -102,27 +95,43 @@ impl Archive {
             let line = match reader.step() {
                 Ok(Step::Line(line)) => line,
                 Ok(Step::End) => break,
-                Ok(Step::TooLong | Step::Torn) => return Ok(age),
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(age),
-                Err(error) => return Err(error),
+                Ok(Step::TooLong | Step::Torn) | Err(_) => return Ok(age),
             };
-            if std::mem::take(&mut is_first) {
+            if mem::take(&mut is_first) {
                 replay = Replay::begin(keys, file, line).ok().map(|(replay, _)| replay);
-            } else {
-                replay = replay
-                    .and_then(|mut replay: Replay<'_>| replay.line(line).ok().map(|_| replay));
+            } else if replay.as_mut().is_some_and(|replay| replay.line(line).is_err()) {
+                replay = None;
             }
             if Kind::of(line) == Kind::Record {
                 age.records += 1;
-                age.last = age.last.max(Line::parse(line).ok().map(|line| line.time));
+                let time = Line::parse(line).map_or(UnixMicros(0), |line| line.time);
+                age.last = age.last.max(time);
             }
         }
-        let is_signed = replay.is_some_and(|replay| {
-            let size = replay.state().tree.size();
-            replay.checked.is_some_and(|checkpoint| checkpoint.size == size)
+        let signed = replay.as_ref().and_then(|replay: &Replay<'_>| {
+            let checked = replay.checked.as_ref()?;
+            (checked.size == replay.state().tree.size()).then_some(checked.time)
         });
-        age.is_proven = if is_signed { Proven::Yes } else { Proven::No };
+        if let Some(signed) = signed {
+            // Also where there is no record.
+            age.last = age.last.max(signed);
+            age.proven = replay;
+        }
         Ok(age)
+    }
+
+    /// Whether the log goes on with the next file: else it was made to look so.
+    fn follows(&self, mut proven: Replay<'_>, file: SegmentName, next: SegmentName) -> bool {
+        let Ok(line) = first_line(&self.directory, next) else { return false };
+        if next.boot == file.boot {
+            return proven.go_on(next, &line).is_ok();
+        }
+        let tree = &proven.state().tree;
+        let expected = Previous::new(file, tree.size(), tree.root());
+        match Control::parse(&line) {
+            Some(Control::Segment(segment)) => segment.previous == Some(expected),
+            Some(Control::Commit(_) | Control::Checkpoint(_)) | None => false,
+        }
     }
 
     /// Deletes the first of the finished files, which are due.
@@ -141,12 +150,15 @@ impl Archive {
             node: self.node.clone(),
             before,
             leaf: Hash::of_line(&first_line(&self.directory, before)?),
-            files: earlier.map_or(0, |earlier| earlier.files) + gone.len() as u64,
-            records: earlier.map_or(0, |earlier| earlier.records) + due.records,
+            files: earlier.map_or(0, |earlier| earlier.files).saturating_add(gone.len() as u64),
+            records: earlier.map_or(0, |earlier| earlier.records).saturating_add(due.records),
             last: earlier.map_or(due.last, |earlier| earlier.last.max(due.last)),
             retention_seconds: retention.as_secs(),
             time: now,
         };
+        // Longer calls than this file's may end later, and name an older one than what is left begins with.
+        let revision = gone.last().map(|last| first_revision(&self.directory, *last));
+        let revision = revision.and_then(Result::ok).flatten();
         self.record(gone, due.records, &says)?;
         for file in gone {
             match handover(&self.directory, *file) {
@@ -166,8 +178,7 @@ impl Archive {
         stated?;
         log::info!("audit: {} files are deleted: all before {before}", gone.len());
         self.finish(gone, manifest)?;
-        let revision = first_revision(&self.directory, before);
-        Ok(Looked::Deleted { until: due.last, revision: revision.unwrap_or_default() })
+        Ok(Looked::Deleted { until: due.last, revision })
     }
 
     /// Records a deletion, once, and waits until that is on the medium.

@@ -282,7 +282,7 @@ fn a_change_of_the_key_outlasts_a_kill() {
     let bench = Bench::new();
     let Bench { directory, recorder, .. } = bench;
     recorder.close().expect("closes");
-    let rotated = crate::audit::keys::make_next(directory.path(), "node-1").expect("makes");
+    let rotated = crate::audit::keys::make_next(directory.path(), "node-1").expect("makes").0;
     let next = fs::read(directory.path().join("audit.key.next")).expect("a file");
     let old = fs::read(directory.path().join("audit.key")).expect("a file");
     let (_, recorder) = open(&directory);

@@ -48,7 +48,9 @@ impl Handover {
     pub fn open(note: &str) -> Result<Self, NoteError> {
         let handover = Self::parse(note).ok_or(NoteError::NotInForm)?;
         note::check(note, &handover.text(), &[&handover.from, &handover.to])?;
-        Ok(handover)
+        // More than there was cannot have been deleted.
+        let is_possible = handover.deleted_before.is_none_or(|before| before <= handover.file);
+        if is_possible { Ok(handover) } else { Err(NoteError::NotInForm) }
     }
 
     fn parse(note: &str) -> Option<Self> {

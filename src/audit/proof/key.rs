@@ -244,7 +244,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    fn at(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+    pub fn at(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.display().to_string();
         move |error| Self::File { path: path.clone(), error }
     }

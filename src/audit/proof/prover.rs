@@ -10,7 +10,7 @@ use crate::model::time::UnixMicros;
 
 use super::checkpoint::{Cause, Checkpoint, Totals};
 use super::handover::Handover;
-use super::key::SigningKey;
+use super::key::{PublicKey, SigningKey};
 use super::lines::{Commit, Control, Previous, Segment, State};
 use super::tree::Hash;
 
@@ -102,6 +102,11 @@ impl Prover {
         let leaf = Hash::of_line(line);
         self.state.tree.push(leaf);
         self.batch.push(leaf);
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> &PublicKey {
+        &self.key.public
     }
 
     /// This key signs again: the line by which it handed over may be lost.

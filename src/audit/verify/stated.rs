@@ -6,13 +6,16 @@ use std::io;
 use std::path::Path;
 
 use crate::audit::completeness::counted;
+use crate::audit::line::Line;
 use crate::audit::manifest::{MANIFEST_FILE, Manifest};
 use crate::audit::proof::handover::{Keyring, Untrusted};
 use crate::audit::proof::key::PublicKey;
+use crate::audit::proof::lines::Kind;
 use crate::audit::proof::statement::Deleted;
 use crate::audit::proof::tree::Hash;
 use crate::audit::sealed::content;
 use crate::audit::segment::SegmentName;
+use crate::model::time::UnixMicros;
 
 use super::{Check, Report};
 
@@ -61,6 +64,11 @@ impl Stated {
 
     pub fn has_deleted(&self, file: SegmentName) -> bool {
         self.deleted.as_ref().is_some_and(|deleted| file < deleted.before)
+    }
+
+    /// Whether the file is there in sealed form only.
+    pub fn is_sealed(&self, file: SegmentName) -> bool {
+        self.sealed.contains(&file)
     }
 
     /// Whether a file that begins a boot, with that line, is where the log went on after others were deleted; no other
@@ -112,7 +120,37 @@ fn deleted(
     Some(says.clone())
 }
 
+/// The records of a file: how many, and the times of the earliest and the latest.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Held {
+    records: u64,
+    times: Option<(UnixMicros, UnixMicros)>,
+}
+
+impl Held {
+    pub fn take(&mut self, line: &[u8]) {
+        if Kind::of(line) != Kind::Record {
+            return;
+        }
+        self.records += 1;
+        if let Ok(Line { time, .. }) = Line::parse(line) {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first.min(time), last.max(time)));
+        }
+    }
+}
+
 impl Check<'_> {
+    /// What a statement says of a sealed file's records, questions rely on.
+    pub(super) fn check_held(&mut self, file: SegmentName, held: Held) {
+        let Some(stated) = self.stated.manifest.sealed.get(&file) else { return };
+        let said = Held { records: stated.says.records, times: stated.says.times };
+        if self.stated.is_sealed(file) && said != held {
+            let what = "the file has other records than this statement says";
+            self.report.problem(MANIFEST_FILE, stated.line, what);
+        }
+    }
+
     /// A sealed file must be the one that the manifest states, and lines that were sealed what they were then.
     pub(super) fn check_if_sealed(&mut self, file: SegmentName) -> io::Result<()> {
         let is_sealed = self.stated.sealed.contains(&file);

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::manifest::Manifest;
+use crate::audit::manifest::{MANIFEST_FILE, Manifest};
 use crate::audit::proof::checkpoint::Cause;
 use crate::audit::proof::key::SigningKey;
 use crate::audit::proof::prover::NextKey;
+use crate::audit::segment::SegmentName;
 use crate::audit::sync::Waited;
 use crate::model::record::RequestRecord;
 use crate::model::time::{MonoNs, Now};
@@ -35,7 +36,7 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         if self.file == FileIs::New {
             let mark = self.prover.mark();
             let open_since = self.open.values().min().copied();
-            let next = self.next_key().map(|key| self.as_next(key, now)).transpose()?;
+            let next = self.next_key().and_then(|key| self.as_next(key, now));
             let hands_over = next.is_some();
             let begun = self.prover.begin(&mut self.lines, self.segments.name(), open_since, next);
             let begun = begun.map_err(io::Error::other).and_then(|()| self.append());
@@ -62,10 +63,29 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         }
     }
 
-    fn as_next(&self, key: Arc<SigningKey>, now: Now) -> io::Result<NextKey> {
-        let deleted = Manifest::read(self.segments.directory())?.deleted;
-        let deleted_before = deleted.map(|deleted| deleted.says.before);
-        Ok(NextKey { key, deleted_before, time: now.wall })
+    /// What the key that is to follow must know. Where the manifest cannot be read that is for the next start.
+    fn as_next(&self, key: Arc<SigningKey>, now: Now) -> Option<NextKey> {
+        let directory = self.segments.directory();
+        let read = || {
+            let manifest = Manifest::read(directory)?;
+            let keys = manifest.keys(directory, &SegmentName::list(directory)?, self.prover.key());
+            Ok((keys.is_ok_and(|keys| manifest.is_signed_by(&keys)), manifest.deleted))
+        };
+        let read: io::Result<_> = read();
+        match read {
+            Ok((is_signed, deleted)) => {
+                let deleted = deleted.filter(|_| is_signed);
+                let deleted_before = deleted.map(|deleted| deleted.says.before);
+                Some(NextKey { key, deleted_before, time: now.wall })
+            }
+            Err(error) => {
+                log::error!(
+                    "audit: no other key signs before the next start: {MANIFEST_FILE}: {error}"
+                );
+                self.keys.postpone_next();
+                None
+            }
+        }
     }
 
     /// The file failed that began with a handover, which may be lost: the next one says it again.

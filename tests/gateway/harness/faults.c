@@ -2,7 +2,8 @@
  *
  * FAULTS names a file of words: `write ENOSPC`, `write EIO`, `sync EIO`, `sync SLOW` (a second), in any number, and last perhaps
  * `KILL before TEXT` or `KILL after TEXT`: the process is killed where it writes bytes that hold the text.
- * They hold for files below a directory named `audit`, as long as the file says so. */
+ * They hold for files below a directory named `audit`, as long as the file says so.
+ * `clock SECONDS`, read when the gate starts, has its wall clock go so much behind. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,4 +76,22 @@ int fdatasync(int fd) {
         if (told("sync EIO")) return errno = EIO, -1;
     }
     return real(fd);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static long behind = -1;
+    if (behind < 0) {
+        char words[256] = {0}, *at;
+        const char *path = getenv("FAULTS");
+        int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        if (fd >= 0) {
+            if (pread(fd, words, sizeof words - 1, 0) < 0) words[0] = 0;
+            close(fd);
+        }
+        at = strstr(words, "clock ");
+        behind = at ? atol(at + strlen("clock ")) : 0;
+    }
+    int failed = (int)syscall(SYS_clock_gettime, clock, now);
+    if (!failed && clock == CLOCK_REALTIME) now->tv_sec -= behind;
+    return failed;
 }

@@ -152,7 +152,7 @@ fn a_key_that_handed_over_states_no_more_deletions() {
     }
     let found = problems(&bench.verify());
     assert!(found.iter().any(|problem| problem.contains("another key signed it")), "{found:?}");
-    assert!(bench.archive.look(ARCHIVE, now_in(3)).is_ok(), "there is nothing to finish");
+    assert!(bench.archive.look(ARCHIVE, now_in(3)).is_err(), "nothing is done by it");
 }
 
 /// Lines beside a statement that they were sealed must be those.
@@ -246,4 +246,56 @@ fn deleting_more_than_was_stated_is_found() {
         },
         "this statement is not good",
     );
+}
+
+/// Questions rely on what a statement says of a file's records: who has a key cannot hide them by another.
+#[test]
+fn a_statement_that_says_something_else_of_the_records_is_found() {
+    let bench = Bench::new();
+    bench.in_days(2);
+    let file = bench.files()[1];
+    let check = |change: &dyn Fn(&mut Sealed)| {
+        let mut manifest = Manifest::read(bench.path()).expect("reads");
+        let mut says = manifest.sealed[&file].says.clone();
+        change(&mut says);
+        let note = says.sign(&bench.recorder.keys().current()).expect("signs");
+        manifest.sealed.insert(file, Stated { says, note, line: 0 });
+        manifest.write(bench.path()).expect("writes");
+        let found = problems(&bench.verify());
+        let expected = "the file has other records than this statement says";
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{found:?}");
+    };
+    check(&|says| says.times = None);
+    check(&|says| says.records = 0);
+    check(&|says| says.times = says.times.map(|(first, last)| (first, UnixMicros(last.0 + 1))));
+}
+
+/// Files that say nothing of a time are as old as their last checkpoint, and what stands before them is no older.
+#[test]
+fn a_file_without_records_does_not_take_young_ones_with_it() {
+    let Bench { directory, recorder, .. } = Bench::new();
+    recorder.close().expect("closes");
+    for _ in 0..2 {
+        // Boots without a record.
+        let (_, recorder) = open(&directory);
+        recorder.close().expect("closes");
+    }
+    let (log, recorder) = open(&directory);
+    let keys = Arc::clone(recorder.keys());
+    let archive = Archive::new(directory.path(), "node-1", keys, log.clone());
+    let bench = Bench { directory, log, recorder, archive };
+    bench.in_days(0);
+    let files = bench.files();
+    let first = files[0].path(bench.path());
+    let text = fs::read_to_string(&first).expect("reads");
+    fs::write(&first, text.replacen("mobile-app", "mobile-apq", 1)).expect("writes");
+    for file in &files {
+        let file = File::options().write(true).open(file.path(bench.path())).expect("opens");
+        let long_ago = std::time::UNIX_EPOCH + Duration::from_hours(24 * 365);
+        file.set_modified(long_ago).expect("sets");
+    }
+    bench.in_days(3);
+    assert_eq!(bench.files(), files);
+    bench.in_days(403);
+    assert!(bench.files().len() < 3, "what is damaged goes with what is old");
 }
