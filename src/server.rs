@@ -238,7 +238,7 @@ fn start_archivist(
     log: &AuditLog,
 ) -> Result<Archivist, StartError> {
     let parts = archivist::Parts {
-        keys: Arc::clone(recorder.keys()),
+        recorder,
         log: log.clone(),
         registry: Arc::clone(registry),
         failures: metrics.gate.archive_failures.clone(),

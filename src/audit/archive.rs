@@ -22,8 +22,9 @@ use super::manifest::{Manifest, Stated};
 use super::proof::statement::Sealed;
 use super::query::changed;
 use super::queue::AuditLog;
+use super::recorder::Recorder;
 use super::sealed::{self, Made, SealError};
-use super::segment::{SegmentName, sync_directory};
+use super::segment::{Boot, SegmentName, sync_directory};
 
 mod deletion;
 mod trust;
@@ -33,6 +34,8 @@ use trust::Trust;
 /// Seals and deletes the files of a log that a gate writes.
 pub struct Archive {
     directory: PathBuf,
+    /// Of the gate that writes.
+    boot: Boot,
     node: Box<str>,
     keys: Arc<Keys>,
     log: AuditLog,
@@ -59,11 +62,12 @@ pub enum Looked {
 }
 
 impl Archive {
-    pub fn new(directory: &Path, node: &str, keys: Arc<Keys>, log: AuditLog) -> Self {
+    pub fn new(directory: &Path, node: &str, (recorder, log): (&Recorder, AuditLog)) -> Self {
         Self {
             directory: directory.into(),
+            boot: recorder.boot(),
             node: node.into(),
-            keys,
+            keys: Arc::clone(recorder.keys()),
             log,
             unfit: Mutex::default(),
             trust: Mutex::default(),
@@ -160,12 +164,12 @@ impl Archive {
         Ok(())
     }
 
-    /// The files that nobody writes any more, and the one that is being written: the last that has something in it, as whoever
-    /// was killed may have begun one in vain.
+    /// The files that nobody writes any more, and the one that is being written: the last of this boot that has something in it. What
+    /// somebody else put after it is none of the log.
     fn finished<'a>(&self, all: &'a [SegmentName]) -> (&'a [SegmentName], Option<SegmentName>) {
         let has_bytes = |file: &SegmentName| {
-            let about = file.present_path(&self.directory).metadata();
-            about.is_ok_and(|about| about.len() > 0)
+            let about = file.path(&self.directory).metadata();
+            file.boot == self.boot && about.is_ok_and(|about| about.len() > 0)
         };
         let current = all.iter().rposition(has_bytes);
         let finished = current.and_then(|at| all.get(..at)).unwrap_or_default();

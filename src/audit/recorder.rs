@@ -14,6 +14,7 @@ use crate::model::time::MonoNs;
 use super::keys::Keys;
 use super::notary::Notary;
 use super::queue::Queue;
+use super::segment::Boot;
 use super::writer::{Turn, Writer};
 
 /// Owns the writer thread. Close it last, when nobody acts any more.
@@ -21,6 +22,7 @@ use super::writer::{Turn, Writer};
 pub struct Recorder {
     queue: Arc<Queue>,
     keys: Arc<Keys>,
+    boot: Boot,
     thread: Option<JoinHandle<()>>,
     /// After the thread has ended there is one more to send.
     notary: Option<Notary>,
@@ -32,10 +34,16 @@ impl Recorder {
         Observer: FnMut(&RequestRecord) + Send + 'static,
     {
         let (queue, keys) = (Arc::clone(writer.queue()), Arc::clone(writer.keys()));
+        let boot = writer.boot();
         let run = || run(writer);
         let thread = thread::Builder::new().name("onegate-audit".into()).spawn(run)?;
         queue.attach(thread.thread().clone());
-        Ok(Self { queue, keys, thread: Some(thread), notary: None })
+        Ok(Self { queue, keys, boot, thread: Some(thread), notary: None })
+    }
+
+    /// Whose files it writes.
+    pub const fn boot(&self) -> Boot {
+        self.boot
     }
 
     /// The keys that sign the log.

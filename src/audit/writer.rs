@@ -26,7 +26,7 @@ use super::proof::checkpoint::Cause;
 use super::proof::prover::Prover;
 use super::queue::{Item, Queue};
 use super::reserve::{Growth, Reserve};
-use super::segment::SegmentWriter;
+use super::segment::{Boot, SegmentWriter};
 use super::sync::{Waited, Waiter};
 
 mod file;
@@ -166,6 +166,10 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
 
     pub const fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    pub const fn boot(&self) -> Boot {
+        self.segments.name().boot
     }
 
     pub const fn keys(&self) -> &Arc<Keys> {

@@ -11,8 +11,7 @@ use prometheus::IntCounter;
 
 use super::ticker::Ticker;
 use crate::audit::archive::{Archive, Looked};
-use crate::audit::keys::Keys;
-use crate::audit::{self, AuditLog};
+use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
 use crate::config::kept::Kept;
 use crate::inventory::Registry;
@@ -25,8 +24,8 @@ pub struct Archivist {
 }
 
 /// What it needs of the gate.
-pub struct Parts {
-    pub keys: Arc<Keys>,
+pub struct Parts<'a> {
+    pub recorder: &'a Recorder,
     pub log: AuditLog,
     /// Says how long files stay.
     pub registry: Arc<Registry>,
@@ -34,10 +33,10 @@ pub struct Parts {
 }
 
 impl Archivist {
-    pub fn start(data_dir: &Path, node: &str, parts: Parts) -> io::Result<Self> {
-        let Parts { keys, log, registry, failures } = parts;
+    pub fn start(data_dir: &Path, node: &str, parts: Parts<'_>) -> io::Result<Self> {
+        let Parts { recorder, log, registry, failures } = parts;
         let (running, kept) = (registry.running(), Kept::of(data_dir));
-        let archive = Arc::new(Archive::new(&audit::directory(data_dir), node, keys, log));
+        let archive = Arc::new(Archive::new(&audit::directory(data_dir), node, (recorder, log)));
         let next = Mutex::new(MonoNs(0));
         let look = {
             let archive = Arc::clone(&archive);

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use onegate::audit::archive::{Archive, Looked};
@@ -113,7 +112,7 @@ impl Log {
             let (queue, recorder) = log.open();
             write(&queue, boot * 1000..boot * 1000 + 40);
             let keys = recorder.keys();
-            let archive = Archive::new(&log.audit(), "gate-1", Arc::clone(keys), queue.clone());
+            let archive = Archive::new(&log.audit(), "gate-1", (&recorder, queue.clone()));
             // Long after everything was written, and as long after the last look.
             let day = Duration::from_hours(24);
             for (days, retention) in

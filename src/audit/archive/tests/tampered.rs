@@ -281,8 +281,7 @@ fn a_file_without_records_does_not_take_young_ones_with_it() {
         recorder.close().expect("closes");
     }
     let (log, recorder) = open(&directory);
-    let keys = Arc::clone(recorder.keys());
-    let archive = Archive::new(directory.path(), "node-1", keys, log.clone());
+    let archive = Archive::new(directory.path(), "node-1", (&recorder, log.clone()));
     let bench = Bench { directory, log, recorder, archive };
     bench.in_days(0);
     let files = bench.files();
