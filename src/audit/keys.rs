@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::proof::key::{KeyError, PublicKey, SigningKey};
 use super::proof::lines::Control;
-use super::reader::{LineReader, Step};
+use super::reader::LineReader;
 use super::segment::{SegmentName, sync_directory};
 
 /// The keys of one data directory. Shared by the writer and whoever signs beside it.
@@ -39,8 +39,8 @@ impl Keys {
     ) -> Result<Self, KeyError> {
         let mut current = SigningKey::in_directory(home, node)?;
         let mut next = SigningKey::next_in(home, current.public.name())?;
-        let signed_by =
-            |key: &SigningKey| key_of_last_file(directory, files) == Some(key.public.to_string());
+        let last = files.iter().rev().find_map(|file| key_of(directory, *file));
+        let signed_by = |key: &SigningKey| last == Some(key.public.to_string());
         if let Some(key) = next.take_if(|key| signed_by(key)) {
             // Of the key before nothing will be left: the log must not forget that it handed over.
             let sync = |file: &SegmentName| {
@@ -134,12 +134,8 @@ pub enum Made {
 
 /// The key that was just made to follow is not wanted, unless the log has handed over to it already.
 pub fn forget_next(home: &Path, directory: &Path, public: &str) {
-    let is_named = SegmentName::list(directory).is_ok_and(|files| {
-        files
-            .iter()
-            .rev()
-            .any(|file| key_of_last_file(directory, &[*file]).as_deref() == Some(public))
-    });
+    let is_named = |file: &SegmentName| key_of(directory, *file).as_deref() == Some(public);
+    let is_named = SegmentName::list(directory).is_ok_and(|files| files.iter().any(is_named));
     if !is_named && let Err(error) = SigningKey::forget_next_in(home) {
         log::error!("audit: {error}");
     }
@@ -150,16 +146,13 @@ pub fn is_in_force(home: &Path, public: &str) -> bool {
     PublicKey::in_directory(home).is_some_and(|key| key.to_string() == public)
 }
 
-/// What the last file that has one whole line says signs it.
-fn key_of_last_file(directory: &Path, files: &[SegmentName]) -> Option<String> {
-    files.iter().rev().find_map(|file| {
-        let mut reader = LineReader::of(directory, *file).ok()?;
-        let Ok(Step::Line(line)) = reader.step() else { return None };
-        match Control::parse(line)? {
-            Control::Segment(segment) => Some(segment.key.into()),
-            Control::Commit(_) | Control::Checkpoint(_) => None,
-        }
-    })
+/// What a file says signs it, if it has a line.
+fn key_of(directory: &Path, file: SegmentName) -> Option<String> {
+    let line = LineReader::first_line(directory, file).ok()??;
+    match Control::parse(&line)? {
+        Control::Segment(segment) => Some(segment.key.into()),
+        Control::Commit(_) | Control::Checkpoint(_) => None,
+    }
 }
 
 /// The public keys, before and after.

@@ -2,17 +2,16 @@
 //! `proof`'s; whether it is true is asked by `verify`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::proof::handover::{Handover, Keyring, Untrusted};
 use super::proof::key::PublicKey;
 use super::proof::lines::{Control, Statement};
 use super::proof::statement::{Deleted, Sealed};
-use super::reader::{LineReader, Step};
-use super::segment::{SegmentName, sync_directory};
+use super::reader::LineReader;
+use super::segment::{SegmentName, replace};
 
 /// What the file holds.
 #[derive(Debug, Default)]
@@ -108,14 +107,7 @@ impl Manifest {
         let sealed = self.sealed.values().map(|of| Statement::Sealed(of.note.clone()));
         let lines = deleted.chain(handovers).chain(sealed);
         let text: String = lines.map(|statement| statement.to_line() + "\n").collect();
-        let draft = directory.join("manifest.new");
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        drop::<File>(file);
-        fs::rename(draft, path(directory))?;
-        sync_directory(directory)
+        replace(&path(directory), text.as_bytes(), 0o600)
     }
 
     /// The keys that follow from a trusted one, by what these files and the manifest say of changes.
@@ -170,9 +162,8 @@ impl Manifest {
 
 /// What a file says of a change of the key, if it begins with that and both signed it.
 pub fn handover(directory: &Path, file: SegmentName) -> io::Result<Option<Stated<Handover>>> {
-    let mut reader = LineReader::of(directory, file)?;
-    let Step::Line(line) = reader.step()? else { return Ok(None) };
-    let Some(Control::Segment(segment)) = Control::parse(line) else { return Ok(None) };
+    let Some(line) = LineReader::first_line(directory, file)? else { return Ok(None) };
+    let Some(Control::Segment(segment)) = Control::parse(&line) else { return Ok(None) };
     let stated = segment.handover.and_then(|note| {
         let says = Handover::open(&note).ok().filter(|says| says.file == file)?;
         Some(Stated { says, note: note.into(), line: 0 })

@@ -77,6 +77,14 @@ impl LineReader {
         }
     }
 
+    /// The first line of a file of the log, sealed or not, if it has a whole one.
+    pub fn first_line(directory: &Path, name: SegmentName) -> io::Result<Option<Vec<u8>>> {
+        match Self::of(directory, name)?.step()? {
+            Step::Line(line) => Ok(Some(line.into())),
+            Step::TooLong | Step::End | Step::Torn => Ok(None),
+        }
+    }
+
     const fn new(source: Source) -> Self {
         Self { source, read: 0, end: 0, line: Vec::new(), state: State::Between }
     }

@@ -293,6 +293,21 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Gives a small file beside the log other content: whole or not at all, and on the medium.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = Path::new(&draft);
+    if draft.exists() {
+        std::fs::remove_file(draft)?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(draft, path)?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
 impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:06}.jsonl", self.boot, self.number)

@@ -122,7 +122,7 @@ impl Archive {
 
     /// Whether the log goes on with the next file: else it was made to look so.
     fn follows(&self, mut proven: Replay<'_>, file: SegmentName, next: SegmentName) -> bool {
-        let Ok(line) = first_line(&self.directory, next) else { return false };
+        let Ok(Some(line)) = LineReader::first_line(&self.directory, next) else { return false };
         if next.boot == file.boot {
             return proven.go_on(next, &line).is_ok();
         }
@@ -145,11 +145,13 @@ impl Archive {
     ) -> Result<Looked, ArchiveError> {
         let (gone, left) = finished.split_at_checked(due.files).unwrap_or((finished, &[]));
         let before = left.first().copied().unwrap_or(current);
+        let first = LineReader::first_line(&self.directory, before)?;
+        let first = first.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let earlier = manifest.deleted.as_ref().map(|deleted| &deleted.says);
         let says = Deleted {
             node: self.node.clone(),
             before,
-            leaf: Hash::of_line(&first_line(&self.directory, before)?),
+            leaf: Hash::of_line(&first),
             files: earlier.map_or(0, |earlier| earlier.files).saturating_add(gone.len() as u64),
             records: earlier.map_or(0, |earlier| earlier.records).saturating_add(due.records),
             last: earlier.map_or(due.last, |earlier| earlier.last.max(due.last)),
@@ -221,14 +223,6 @@ fn first_revision(directory: &Path, file: SegmentName) -> io::Result<Option<u64>
             Step::Line(_) | Step::TooLong => {}
             Step::End | Step::Torn => return Ok(oldest),
         }
-    }
-}
-
-pub(super) fn first_line(directory: &Path, file: SegmentName) -> io::Result<Vec<u8>> {
-    let mut reader = LineReader::of(directory, file)?;
-    match reader.step()? {
-        Step::Line(line) => Ok(line.into()),
-        Step::TooLong | Step::End | Step::Torn => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 

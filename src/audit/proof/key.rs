@@ -5,9 +5,8 @@
 //! `audit.key.next`. The secret half is never shown.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use openssl::base64;
@@ -15,6 +14,8 @@ use openssl::error::ErrorStack;
 use openssl::pkey::{Id, PKey, Private, Public};
 use openssl::sign::{Signer, Verifier};
 use sha2::{Digest, Sha256};
+
+use crate::audit::segment::{replace, sync_directory};
 
 /// C2SP signed-note: the type of Ed25519 signatures.
 const ED25519: u8 = 1;
@@ -156,7 +157,7 @@ impl SigningKey {
         let (next, secret) = (directory.join(NEXT_FILE), directory.join(SECRET_FILE));
         let adopt = || {
             fs::rename(&next, &secret)?;
-            fs::File::open(directory)?.sync_all()
+            sync_directory(directory)
         };
         adopt().map_err(KeyError::at(&secret))
     }
@@ -169,7 +170,7 @@ impl SigningKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = PKey::generate_ed25519().map_err(KeyError::Crypto)?;
                 let pem = key.private_key_to_pem_pkcs8().map_err(KeyError::Crypto)?;
-                write(path, &pem, 0o600).map_err(KeyError::at(path))?;
+                replace(path, &pem, 0o600).map_err(KeyError::at(path))?;
                 key
             }
             Err(error) => return Err(KeyError::at(path)(error)),
@@ -183,7 +184,7 @@ impl SigningKey {
     fn write_public(&self, directory: &Path) -> Result<(), KeyError> {
         let path = directory.join(PUBLIC_FILE);
         let text = format!("{}\n", self.public);
-        write(&path, text.as_bytes(), 0o644).map_err(KeyError::at(&path))
+        replace(&path, text.as_bytes(), 0o644).map_err(KeyError::at(&path))
     }
 
     /// 64 bytes.
@@ -202,22 +203,6 @@ impl fmt::Debug for SigningKey {
 fn key_name(name: &str) -> String {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     name.chars().map(|c| if good(c) { c } else { '-' }).collect()
-}
-
-/// Whole or not at all: a key that was half written would be taken for a broken one for ever.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = Path::new(&draft);
-    if draft.exists() {
-        fs::remove_file(draft)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(draft, path)?;
-    // Records that it signs may be on the medium before its name is.
-    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// In the data directory.

@@ -68,16 +68,15 @@ impl<Observer: FnMut(&RequestRecord)> Writer<Observer> {
         let directory = self.segments.directory();
         let read = || {
             let manifest = Manifest::read(directory)?;
+            let Some(deleted) = &manifest.deleted else { return Ok(None) };
+            // What nobody signed is not said again with two signatures.
             let keys = manifest.keys(directory, &SegmentName::list(directory)?, self.prover.key());
-            Ok((keys.is_ok_and(|keys| manifest.is_signed_by(&keys)), manifest.deleted))
+            let is_signed = keys.is_ok_and(|keys| manifest.is_signed_by(&keys));
+            Ok(is_signed.then_some(deleted.says.before))
         };
         let read: io::Result<_> = read();
         match read {
-            Ok((is_signed, deleted)) => {
-                let deleted = deleted.filter(|_| is_signed);
-                let deleted_before = deleted.map(|deleted| deleted.says.before);
-                Some(NextKey { key, deleted_before, time: now.wall })
-            }
+            Ok(deleted_before) => Some(NextKey { key, deleted_before, time: now.wall }),
             Err(error) => {
                 log::error!(
                     "audit: no other key signs before the next start: {MANIFEST_FILE}: {error}"

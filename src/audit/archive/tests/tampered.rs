@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::audit::proof::tree::Hash;
+use crate::audit::reader::LineReader;
 
 type Tamper = fn(&Bench, &SegmentName) -> &'static str;
 
@@ -83,6 +84,10 @@ fn edit_manifest(bench: &Bench, keep: impl Fn(&&str) -> bool) {
     fs::write(path, kept).expect("writes");
 }
 
+fn first_line(bench: &Bench, file: SegmentName) -> Vec<u8> {
+    LineReader::first_line(bench.path(), file).expect("reads").expect("a line")
+}
+
 /// Deletes the first two files, as if only they were old.
 fn delete_two(bench: &Bench, files: &[SegmentName]) {
     let mut manifest = Manifest::read(bench.path()).expect("reads");
@@ -143,7 +148,7 @@ fn a_key_that_handed_over_states_no_more_deletions() {
     let mut manifest = Manifest::read(bench.path()).expect("reads");
     let mut says = manifest.deleted.clone().expect("it is stated").says;
     says.before = files[4];
-    says.leaf = Hash::of_line(&deletion::first_line(bench.path(), files[4]).expect("reads"));
+    says.leaf = Hash::of_line(&first_line(&bench, files[4]));
     let note = says.sign(&old).expect("signs");
     manifest.deleted = Some(Stated { says, note, line: 0 });
     manifest.write(bench.path()).expect("writes");
