@@ -6,6 +6,9 @@ pub mod model;
 
 pub mod request;
 
+pub mod mcp;
+pub mod openapi;
+
 pub mod access_log;
 pub mod audit;
 pub mod clock;

@@ -95,6 +95,7 @@ pub fn bare(n: u64) -> RequestRecord {
         trace_id: [0; 16],
         parent_request_id: None,
         access: None,
+        mcp: None,
     }
 }
 

@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
-use crate::model::record::AccessDetail;
+use crate::model::record::{AccessDetail, Surface};
 use crate::request::Seen;
 use crate::request::target::Target;
 
@@ -54,6 +54,8 @@ pub fn request(
         source_ip: headers::source_ip(peer_ip, &head.headers, trusted),
         parent_request_id,
         access: snapshot.policy.access_log.is_some().then(|| access_detail(head, &noted)),
+        surface: Surface::Rest,
+        mcp: None,
         status: 0,
         request_bytes: 0,
         response_bytes: 0,

@@ -17,7 +17,7 @@ use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::facts::{Fact, Writer};
 use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
 use crate::model::policy::Scheme;
-use crate::model::record::{AccessDetail, Caller, End, Outcome, RequestRecord, Surface};
+use crate::model::record::{AccessDetail, Caller, End, McpDetail, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Address, Upstream};
@@ -91,6 +91,10 @@ pub struct Request {
     pub parent_request_id: Option<Box<str>>,
     /// None unless there is an access log.
     pub access: Option<AccessDetail>,
+    /// How the call arrived.
+    pub surface: Surface,
+    /// None on other surfaces.
+    pub mcp: Option<Box<McpDetail>>,
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
@@ -219,7 +223,7 @@ impl Request {
     /// comes last.
     fn write_opening(&self, out: &mut Writer<'_>) {
         let ids = (self.id, self.started.wall, self.trace.trace_id);
-        opening::begin(out, ids, Surface::Rest, self.status);
+        opening::begin(out, ids, self.surface, self.status);
         opening::push_addresses(out, self.peer_ip, self.source_ip);
         if let Some(method) = &self.method {
             out.push(Fact::Method, method.as_str().as_bytes());
@@ -293,7 +297,7 @@ impl Request {
         Box::new(RequestRecord {
             id: self.id,
             time: self.started.wall,
-            surface: Surface::Rest,
+            surface: self.surface,
             caller: seen.caller.unwrap_or(Caller::Anonymous { claimed: None }),
             peer_ip: self.peer_ip,
             source_ip: self.source_ip,
@@ -323,6 +327,7 @@ impl Request {
             trace_id: self.trace.trace_id,
             parent_request_id: self.parent_request_id,
             access: self.access,
+            mcp: self.mcp,
         })
     }
 }

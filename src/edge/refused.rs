@@ -8,7 +8,7 @@ use http::Method;
 use crate::clock;
 use crate::model::denial::Refusal;
 use crate::model::policy::Scheme;
-use crate::model::record::End;
+use crate::model::record::{End, Surface};
 use crate::request::Seen;
 use crate::request::head::parse_host;
 
@@ -66,6 +66,8 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         source_ip: peer_ip,
         parent_request_id: None,
         access: None,
+        surface: Surface::Rest,
+        mcp: None,
         status: answer.status,
         request_bytes: 0,
         response_bytes: 0,

@@ -63,6 +63,27 @@ pub struct RequestRecord {
     pub parent_request_id: Option<Box<str>>,
     /// What only the access log shows; None unless there is one.
     pub access: Option<AccessDetail>,
+    /// Of a call that came as a message to the MCP endpoint.
+    pub mcp: Option<Box<McpDetail>>,
+}
+
+/// What the record says of a message to the MCP endpoint, besides what it says of every call.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct McpDetail {
+    /// The revision: `2026-07-28`.
+    pub protocol: Option<&'static str>,
+    /// The message's id, as JSON; at most 128 bytes.
+    pub rpc_id: Option<Box<str>>,
+    /// Of `tools/call`.
+    pub tool: Option<Box<str>>,
+    /// The SHA-256 of its definition, 64 hex digits.
+    pub tool_digest: Option<Box<str>>,
+    /// Of the arguments, keyed; 32 hex digits.
+    pub args_digest: Option<Box<str>>,
+    /// What the client says that it is, unverified: `name/version`, printable, at most 128 bytes.
+    pub agent: Option<Box<str>>,
+    /// Whether the answer to `tools/call` was one of failure; none of other methods.
+    pub is_error: Option<bool>,
 }
 
 impl RequestRecord {
@@ -113,15 +134,17 @@ impl Caller {
 pub enum Surface {
     Rest,
     Admin,
+    Mcp,
 }
 
 impl Surface {
-    pub const ALL: [Self; 2] = [Self::Rest, Self::Admin];
+    pub const ALL: [Self; 3] = [Self::Rest, Self::Admin, Self::Mcp];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rest => "rest",
             Self::Admin => "admin",
+            Self::Mcp => "mcp",
         }
     }
 }

@@ -43,6 +43,7 @@ fn a_request_has_the_fields_of_the_format_in_its_order() {
         limit: LimitName::parse("50-per-1s").ok(),
         parent_request_id: Some("abc".into()),
         access: None,
+        mcp: None,
         ..full(1)
     };
     let line = of_request(record);

@@ -78,6 +78,7 @@ fn request(n: u64) -> Box<RequestRecord> {
         trace_id: [0; 16],
         parent_request_id: None,
         access: None,
+        mcp: None,
     })
 }
 

@@ -1,0 +1,127 @@
+//! The MCP endpoint as config describes it, and the words of its protocol that others need: revisions
+//! and methods. Nothing here says who may call what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::api::{Api, Operation};
+use super::tool::Catalogue;
+
+/// The endpoint of one policy.
+#[derive(Debug)]
+pub struct Mcp {
+    /// Where it is, exact: `/mcp`.
+    pub path: Box<str>,
+    /// Lower-case hosts under which it is; none: those of the apis.
+    pub hosts: Box<[Box<str>]>,
+    /// Origins of browsers that may call, as `Origin` has them, besides a loopback one to a loopback host.
+    pub origins: Box<[Box<str>]>,
+    /// The api `mcp`, which identifies and forwards nothing.
+    pub api: Arc<Api>,
+    operations: [Arc<Operation>; Method::ALL.len()],
+    pub bounds: McpBounds,
+    pub catalogue: Catalogue,
+}
+
+impl Mcp {
+    /// The gate's own operation that stands for a method of the protocol.
+    #[expect(clippy::indexing_slicing, reason = "there is one for each method")]
+    pub fn operation(&self, method: Method) -> &Arc<Operation> {
+        &self.operations[method as usize]
+    }
+}
+
+/// Each is a key of `[mcp]`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct McpBounds {
+    /// Of one message.
+    pub message_bytes_max: usize,
+    /// Of a response that becomes a result; what is longer is cut, with a marker.
+    pub result_bytes_max: usize,
+    /// A call that takes longer is answered as a stream, where the caller takes one.
+    pub stream_after: Duration,
+    /// Between two signs of life on a stream.
+    pub keep_alive: Duration,
+    /// For how long events of an upstream that streams are collected.
+    pub collect_for: Duration,
+    /// Streams of `subscriptions/listen` at once, of one client.
+    pub listeners_max: u32,
+    /// How long one of them lasts.
+    pub listen_for: Duration,
+}
+
+/// What a caller may ask of the endpoint. Each leaves records as the operation `mcp.<method>`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Method {
+    Initialize = 0,
+    Discover,
+    Ping,
+    ListTools,
+    CallTool,
+    Listen,
+    /// Any notification: taken and not acted on.
+    Notification,
+    /// No message that the endpoint understands.
+    Malformed,
+}
+
+impl Method {
+    pub const ALL: [Self; 8] = [
+        Self::Initialize,
+        Self::Discover,
+        Self::Ping,
+        Self::ListTools,
+        Self::CallTool,
+        Self::Listen,
+        Self::Notification,
+        Self::Malformed,
+    ];
+
+    /// As the protocol has it; the last two are our words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initialize => "initialize",
+            Self::Discover => "server/discover",
+            Self::Ping => "ping",
+            Self::ListTools => "tools/list",
+            Self::CallTool => "tools/call",
+            Self::Listen => "subscriptions/listen",
+            Self::Notification => "notification",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// The revisions of the protocol that the endpoint speaks.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Revision {
+    R2025_03_26,
+    R2025_06_18,
+    R2025_11_25,
+    R2026_07_28,
+}
+
+impl Revision {
+    /// The newest first.
+    pub const ALL: [Self; 4] =
+        [Self::R2026_07_28, Self::R2025_11_25, Self::R2025_06_18, Self::R2025_03_26];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::R2025_03_26 => "2025-03-26",
+            Self::R2025_06_18 => "2025-06-18",
+            Self::R2025_11_25 => "2025-11-25",
+            Self::R2026_07_28 => "2026-07-28",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text)
+    }
+
+    /// Whether each request stands for itself, without a handshake.
+    pub const fn is_modern(self) -> bool {
+        matches!(self, Self::R2026_07_28)
+    }
+}
