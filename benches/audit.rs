@@ -317,6 +317,7 @@ impl Sample {
             trace_id: [0xab; 16],
             parent_request_id: None,
             access: None,
+            mcp: None,
         })
     }
 }
