@@ -20,6 +20,7 @@ pub mod health;
 pub mod http2;
 pub mod ids;
 pub mod lane;
+pub mod mcp;
 pub mod pace;
 pub mod peer;
 pub mod profile;
@@ -43,6 +44,7 @@ use crate::counters::Counters;
 use crate::model::snapshot::Current;
 
 use self::flights::Flights;
+use self::mcp::Means;
 use self::strangers::Strangers;
 use self::tls::doors::Doors;
 use self::upstreams::Upstreams;
@@ -60,6 +62,7 @@ pub struct Shared {
     pub counters: Counters,
     /// Callers without a valid credential, by source.
     pub strangers: Strangers,
+    pub mcp: Means,
     /// `onegate_refused_before_request_total`, by reason.
     pub refused_before_request: IntCounterVec,
     /// `onegate_denials_total` of requests that have no record to be counted by.

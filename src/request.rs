@@ -5,10 +5,12 @@
 
 pub mod authorize;
 pub mod classify;
+pub mod endpoint;
 pub mod explain;
 pub mod head;
 pub mod identify;
 pub mod limit;
+pub mod listing;
 pub mod policy;
 pub mod replay;
 pub mod target;
@@ -124,9 +126,7 @@ pub struct Call {
 /// from the credential's id instead of its secret. Limits are not charged twice.
 pub fn still_permitted(snapshot: &Snapshot, call: &Call, now: Now) -> Result<(), Refusal> {
     let gone = || Refusal::new(Denial::NotFound, "the operation is no longer published");
-    let operation = snapshot.policy.operations.get(&call.operation).ok_or_else(gone)?;
-    let of_operation = |api: &&Arc<Api>| api.name == operation.api.name;
-    let api = snapshot.policy.apis.iter().find(of_operation).ok_or_else(gone)?;
+    let (api, operation) = snapshot.policy.find(&call.operation).ok_or_else(gone)?;
     let identified = identify::again(snapshot, api, call.credential, now)?;
     let cleared = policy::again(identified, api, call.source_ip)?;
     authorize::authorize(cleared, api, operation, now).map(drop)

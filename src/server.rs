@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pingora::proxy::Subrequest;
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
@@ -36,6 +37,8 @@ use crate::counters::{self, Counters, Ledger};
 use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
+use crate::edge::mcp::Means;
+use crate::edge::mcp::dispatch::Subrequests;
 use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
 use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
@@ -109,6 +112,7 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
         upstreams,
         counters,
         strangers: Strangers::default(),
+        mcp: Means::default(),
         refused_before_request: metrics.gate.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
     });
@@ -288,6 +292,9 @@ fn start_workers(
     let conf = ServerConf { threads, max_retries: ATTEMPTS_MAX, ..ServerConf::default() };
     let gate = Gate { shared: Arc::clone(shared) };
     let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(conf), gate));
+    let inner: Arc<dyn Subrequest + Send + Sync> = Arc::clone(&proxy) as _;
+    // It is the first.
+    shared.mcp.dispatch.set(Box::new(Subrequests(Arc::downgrade(&inner)))).ok();
     let app = Connections { shared: Arc::clone(shared), exchange: Arc::new(Exchange { proxy }) };
     let (mut service, sockets) = listen::service(bound, app);
     workers.spawn(async move { service.start_service(Some(sockets), shutdown, 1).await });

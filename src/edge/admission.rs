@@ -17,7 +17,8 @@ use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::request::limit::Admitted;
-use crate::request::{self, Ask, Unadmitted, policy};
+use crate::request::identify::Presented;
+use crate::request::{self, Ask, Unadmitted, endpoint, policy};
 
 use super::Shared;
 use super::answer::Answer;
@@ -138,7 +139,10 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
     let is_http2 = session.req_header().version == Version::HTTP_2;
     let body_may_follow = is_http2 && !session.is_body_empty();
     let head = session.req_header();
-    let Judged { presented, content_length } = Judged::of(request.fields.of(head));
+    let Judged { mut presented, content_length } = Judged::of(request.fields.of(head));
+    if let Some(proven) = &request.proven {
+        presented = Presented::proven(proven);
+    }
     let ask = Ask {
         method: request.method.as_ref().map_or("", Method::as_str),
         host: &request.host,
@@ -150,9 +154,16 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
         fields: request.fields.of(head),
     };
     let (snapshot, seen) = (&request.snapshot, &mut request.seen);
-    let judge = AssertUnwindSafe(|| match policy::preflight(snapshot, &ask, seen) {
-        Some(asked) => Ok(asked.map(Stage::Preflight)?),
-        None => request::decide(snapshot, &ask, now, seen).map(Stage::Admitted),
+    // An inner request is for an api: a message within a message there is not.
+    let endpoint = endpoint::at(snapshot, ask.path).filter(|_| request.proven.is_none());
+    let judge = AssertUnwindSafe(|| {
+        if let Some(mcp) = endpoint {
+            return Ok(endpoint::enter(snapshot, mcp, &ask, now, seen).map(Stage::Entered)?);
+        }
+        match policy::preflight(snapshot, &ask, seen) {
+            Some(asked) => Ok(asked.map(Stage::Preflight)?),
+            None => request::decide(snapshot, &ask, now, seen).map(Stage::Admitted),
+        }
     });
     match catch_unwind(judge) {
         Ok(verdict) => verdict.map_err(|unadmitted| match unadmitted {
@@ -180,7 +191,7 @@ fn shield(
             let is_ours = matches!(denial, Denial::AuditUnavailable | Denial::Overloaded);
             !is_ours && (!is_known || denial == Denial::CredentialInvalid)
         }
-        Ok(Stage::Fresh | Stage::Refused) | Err(Fault::Failed(_)) => false,
+        Ok(Stage::Fresh | Stage::Entered(_) | Stage::Refused) | Err(Fault::Failed(_)) => false,
     };
     if !is_stranger {
         return verdict;

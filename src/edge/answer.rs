@@ -8,6 +8,7 @@ use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
+use crate::mcp::outcome::{Response, Whole};
 use crate::model::denial::{Advice, Denial, Refusal, Row};
 use crate::model::facts::Writer;
 use crate::model::id::{RequestId, Scope};
@@ -138,6 +139,24 @@ impl Answer {
     pub fn dressed(mut self, dress: Option<&Dress>) -> Self {
         self.fields.extend(dress.into_iter().flat_map(|dress| dress.iter().cloned()));
         self
+    }
+
+    /// The same facts in another form.
+    pub fn with_body(mut self, content_type: HeaderValue, body: Bytes) -> Self {
+        self.fields.retain(|(name, _)| !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH));
+        self.fields.push((header::CONTENT_TYPE, content_type));
+        self.fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
+        Self { body, ..self }
+    }
+
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// As if an inner request had been answered with it.
+    pub fn into_collected(self) -> Response {
+        let fields = HeaderMap::from_iter(self.fields);
+        Response { status: self.status, fields, body: self.body, whole: Whole::Yes }
     }
 
     /// The same to HEAD: the fields of the answer to GET, and no body.

@@ -56,6 +56,7 @@ pub fn request(
         access: snapshot.policy.access_log.is_some().then(|| access_detail(head, &noted)),
         surface: Surface::Rest,
         mcp: None,
+        proven: None,
         status: 0,
         request_bytes: 0,
         response_bytes: 0,

@@ -22,7 +22,8 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
 use crate::model::upstream::{Address, Upstream};
 use crate::request::Seen;
-use crate::request::identify::Known;
+use crate::request::endpoint::Entered;
+use crate::request::identify::{Known, Proven};
 use crate::request::limit::{Admitted, Standing};
 use crate::request::target::Target;
 
@@ -35,7 +36,7 @@ use super::headers::fields::Fields;
 use super::ids::Trace;
 use super::shape::dress::Dress;
 use super::shape::encoder::Encoder;
-use super::stop::{Fault, Meaning};
+use super::stop::{Blame, Fault, Meaning};
 use super::tunnel::Tunnel;
 use super::upstreams::instance::Attempt;
 
@@ -56,6 +57,8 @@ pub enum Stage {
     Admitted(Admitted),
     /// A browser's preflight, which the api's `cors` answers.
     Preflight(Arc<Api>),
+    /// A message to the MCP endpoint, still to be read.
+    Entered(Entered),
     /// Refused: the fault is the answer.
     Refused,
 }
@@ -95,6 +98,8 @@ pub struct Request {
     pub surface: Surface,
     /// None on other surfaces.
     pub mcp: Option<Box<McpDetail>>,
+    /// Of an inner request: the credential of the message that it is made for.
+    pub proven: Option<Proven>,
     pub stage: Stage,
     pub seen: Seen,
     pub forward: Forward,
@@ -176,7 +181,7 @@ impl Request {
     pub fn known(&self) -> Option<&Known> {
         match &self.stage {
             Stage::Admitted(admitted) => admitted.known(),
-            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => None,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Entered(_) | Stage::Refused => None,
         }
     }
 
@@ -184,7 +189,7 @@ impl Request {
     pub fn writes_ahead(&self) -> bool {
         match &self.stage {
             Stage::Admitted(admitted) => admitted.operation().durability == Durability::WriteAhead,
-            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => false,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Entered(_) | Stage::Refused => false,
         }
     }
 
@@ -354,17 +359,17 @@ impl Drop for Ctx {
         attempts::stopped(&self.shared, &mut request.forward, &self.flight);
         let ending = if std::thread::panicking() {
             let reason = Reason::fixed("the gate panicked");
-            Meaning { fault: Fault::PANICKED, end: End::Panic, reason }
+            Meaning { fault: Fault::PANICKED, blame: Blame::Someone, end: End::Panic, reason }
         } else if let Some(ending) = self.flight.ending() {
             ending
         } else {
             let reason = Reason::fixed("the exchange was dropped");
             let fault = Fault::Failed(Failure::InternalError);
-            Meaning { fault, end: End::ClientAbort, reason }
+            Meaning { fault, blame: Blame::Someone, end: End::ClientAbort, reason }
         };
         let answered = self.flight.was_answered();
         request.reason.get_or_insert(ending.reason);
-        if !answered {
+        if !answered && ending.blame == Blame::Someone {
             // The connection gives this answer after the exchange is gone.
             request.status = ending.fault.status();
         }
@@ -373,6 +378,7 @@ impl Drop for Ctx {
             Fault::Denied(_) if answered => {}
             // Nothing failed: a connection that both sides had left quiet is closed.
             Fault::Failed(_) if request.tunnel.is_some() => {}
+            Fault::Failed(_) if ending.blame == Blame::Nobody => {}
             fault @ (Fault::Denied(_) | Fault::Failed(_)) => request.fail(fault),
         }
         self.finish(ending.end);

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -42,32 +43,39 @@ impl Exchange {
         shutdown: &'a ShutdownWatch,
     ) -> impl Future<Output = Option<ReusedHttpStream>> + use<'a> {
         // Not an async function: that would take a copy of the session first.
-        let mut pipeline = self.proxy.process_new_http(session, shutdown);
-        let mut handed_over = Some(Arc::clone(flight));
-        let flight = Arc::clone(flight);
-        poll_fn(move |cx| {
-            if flight.poll_ended(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            let has_context = handed_over.is_none();
-            if !has_context {
-                FLIGHT.set(handed_over.take());
-            }
-            let polled = catch_unwind(AssertUnwindSafe(|| pipeline.as_mut().poll(cx)));
-            if !has_context {
-                handed_over = FLIGHT.take();
-            }
-            polled.unwrap_or_else(|_| {
-                log::error!("a request panicked; its record says so");
-                Poll::Ready(None)
-            })
-        })
+        guarded(flight, self.proxy.process_new_http(session, shutdown))
     }
 
     /// The service ends: no exchange begins any more.
     pub async fn clean_up(&self) {
         self.proxy.http_cleanup().await;
     }
+}
+
+/// Runs a pipeline as its flight's, until it ends or is told to; a panic ends it too.
+pub fn guarded<'a, T: Default>(
+    flight: &Arc<Flight>,
+    mut pipeline: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
+) -> impl Future<Output = T> + Send + use<'a, T> {
+    let mut handed_over = Some(Arc::clone(flight));
+    let flight = Arc::clone(flight);
+    poll_fn(move |cx| {
+        if flight.poll_ended(cx).is_ready() {
+            return Poll::Ready(T::default());
+        }
+        let has_context = handed_over.is_none();
+        if !has_context {
+            FLIGHT.set(handed_over.take());
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| pipeline.as_mut().poll(cx)));
+        if !has_context {
+            handed_over = FLIGHT.take();
+        }
+        polled.unwrap_or_else(|_| {
+            log::error!("a request panicked; its record says so");
+            Poll::Ready(T::default())
+        })
+    })
 }
 
 impl fmt::Debug for Exchange {

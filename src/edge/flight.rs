@@ -21,6 +21,7 @@ use crate::request::Call;
 use super::flights::Flights;
 use super::habits::Habits;
 use super::lane::Transport;
+use super::mcp::handover::Handover;
 use super::pace::{Debt, Pace};
 use super::shape::dress::Dress;
 use super::stop::{Fault, Meaning, Stop};
@@ -91,6 +92,8 @@ pub struct Flight {
     asks_upgrade: AtomicBool,
     live: Mutex<Live>,
     pub habits: Arc<Habits>,
+    /// Of an inner request: the flight of the message that it is made for.
+    outer: Option<Arc<Self>>,
     /// The transport, after the exchange that had it was dropped.
     landed: Mutex<Option<Transport>>,
 }
@@ -108,6 +111,8 @@ pub struct Live {
     withdrawn: Option<Refusal>,
     /// Fields of its api that an answer given after the exchange carries too.
     pub dress: Option<Dress>,
+    /// The request that the gate itself makes in this flight, until its pipeline begins.
+    pub handed: Option<Box<Handover>>,
 }
 
 impl Flight {
@@ -118,6 +123,13 @@ impl Flight {
     /// A stream of the connection that this flight is.
     pub fn of_stream(&self) -> Self {
         Self { habits: Arc::clone(&self.habits), ..Self::over(self.scheme) }
+    }
+
+    /// An inner request's, made for a message to this one.
+    pub fn of_inner(self: &Arc<Self>, handed: Box<Handover>) -> Self {
+        let flight = Self { outer: Some(Arc::clone(self)), ..self.of_stream() };
+        flight.live().handed = Some(handed);
+        flight
     }
 
     /// Begins a phase that may last for `after`.
@@ -190,13 +202,14 @@ impl Flight {
 
     /// How the exchange ends that was told to; None when it was not.
     pub fn ending(&self) -> Option<Meaning> {
-        let stop = self.ended()?;
+        let Some(stop) = self.ended() else { return self.outer.as_ref()?.ending() };
         let withdrawn = self.live().withdrawn.clone().filter(|_| stop == Stop::Revoked);
         let meaning = stop.meaning();
         Some(match withdrawn {
             Some(refusal) => Meaning {
                 reason: refusal.reason.clone(),
                 fault: Fault::Denied(refusal),
+                blame: meaning.blame,
                 end: meaning.end,
             },
             None => meaning,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::model::denial::Refusal;
@@ -45,6 +45,8 @@ pub struct Flights {
     over: Condvar,
     over_turn: Mutex<()>,
     leaving: AtomicBool,
+    /// Rung after each change of what is in force, and when the gate begins to drain.
+    bell: watch::Sender<()>,
 }
 
 /// A listener that is bound.
@@ -108,7 +110,13 @@ impl Flights {
             over: Condvar::new(),
             over_turn: Mutex::default(),
             leaving: AtomicBool::new(false),
+            bell: watch::Sender::default(),
         }
+    }
+
+    /// For those who wait for a change.
+    pub fn bell(&self) -> watch::Receiver<()> {
+        self.bell.subscribe()
     }
 
     /// Takes a connection to `local` in; None when there are `connections_max` already.
@@ -209,6 +217,7 @@ impl Flights {
                 flight.stop(Stop::Drain);
             }
         });
+        self.bell.send_replace(());
     }
 
     /// Ends every flight: the drain deadline has passed.
@@ -219,6 +228,7 @@ impl Flights {
     /// Ends the live calls that `judge` refuses, and waits until they are over, their records
     /// complete and nothing more passing. May sleep: not for worker threads.
     pub fn recheck(&self, judge: impl Fn(&Call) -> Result<(), Refusal>) -> EndedCalls {
+        self.bell.send_replace(());
         let mut ended = EndedCalls::default();
         let mut ending: Vec<Arc<Flight>> = Vec::new();
         self.each(|flight| {

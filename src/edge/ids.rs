@@ -37,6 +37,12 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The same span, in the caller's trace where this field is valid.
+    pub fn of(self, traceparent: &[u8]) -> Self {
+        let Some((trace_id, flags)) = parse(traceparent) else { return self };
+        Self { trace_id, flags, ..self }
+    }
+
     /// Our `traceparent` for the upstream.
     pub fn to_traceparent(self) -> [u8; 55] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";

@@ -28,7 +28,7 @@ use super::peer::NoRoute;
 use super::stop::Fault;
 use super::upstreams::pick::Again;
 use super::{
-    admission, arrival, attempts, drain, fault, headers, peer, profile, shape, tunnel, turn,
+    admission, arrival, attempts, drain, fault, headers, mcp, peer, profile, shape, tunnel, turn,
     untrusted,
 };
 
@@ -51,6 +51,11 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+        let handed = ctx.flight.live().handed.take();
+        if let Some(handed) = handed {
+            handed.board(session, ctx);
+            return Ok(());
+        }
         let (head, client) = (session.req_header(), session.client_addr());
         let request = arrival::request(&self.shared, head, client, &ctx.flight);
         let mut live = ctx.flight.live();
@@ -86,6 +91,9 @@ impl ProxyHttp for Gate {
         let waits = answer.is_none() && ctx.request.as_ref().is_some_and(|r| r.writes_ahead());
         let answer = if waits { Box::pin(admission::write_ahead(ctx)).await } else { answer };
         let Some(answer) = answer else {
+            if matches!(&ctx.request, Some(request) if matches!(request.stage, Stage::Entered(_))) {
+                return Box::pin(mcp::serve(&self.shared, session, ctx)).await.map(|()| true);
+            }
             return turn::goes_on(session, ctx).map(|()| false);
         };
         // Boxed, as above: Pingora boxes each hook's future, and every request would carry this.
@@ -225,7 +233,7 @@ impl ProxyHttp for Gate {
         request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let bound = match &request.stage {
             Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
-            Stage::Fresh | Stage::Preflight(_) | Stage::Refused => 0,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Entered(_) | Stage::Refused => 0,
         };
         if request.request_bytes > bound && request.tunnel.is_none() {
             let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");

@@ -68,6 +68,7 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         access: None,
         surface: Surface::Rest,
         mcp: None,
+        proven: None,
         status: answer.status,
         request_bytes: 0,
         response_bytes: 0,

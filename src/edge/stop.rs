@@ -22,6 +22,10 @@ pub enum Stop {
     Quiet = 9,
     /// The gate stops, and waits no longer.
     Halt = 10,
+    /// Of an inner request: its caller has left.
+    Left = 11,
+    /// Of an inner request: its result holds no more.
+    Enough = 12,
 }
 
 /// How an exchange that did not end by itself is answered and recorded.
@@ -47,9 +51,18 @@ impl Fault {
 pub struct Meaning {
     /// What the caller is told, if it is still waiting for an answer.
     pub fault: Fault,
+    pub blame: Blame,
     pub end: End,
     /// For the record, also where an answer had begun.
     pub reason: Reason,
+}
+
+/// Whether an end from outside is a fault of somebody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Blame {
+    Someone,
+    /// Nothing failed: nobody waits for the rest.
+    Nobody,
 }
 
 impl Stop {
@@ -61,11 +74,18 @@ impl Stop {
     pub fn meaning(self) -> Meaning {
         let denied = |denial, reason, end| {
             let fault = Fault::Denied(Refusal::new(denial, reason));
-            Meaning { fault, end, reason: Reason::fixed(reason) }
+            Meaning { fault, blame: Blame::Someone, end, reason: Reason::fixed(reason) }
         };
         let failed = |failure, reason| {
             let fault = Fault::Failed(failure);
-            Meaning { fault, end: End::Deadline, reason: Reason::fixed(reason) }
+            let (blame, end) = (Blame::Someone, End::Deadline);
+            Meaning { fault, blame, end, reason: Reason::fixed(reason) }
+        };
+        let unwanted = |reason| Meaning {
+            fault: Fault::Failed(Failure::InternalError),
+            blame: Blame::Nobody,
+            end: End::ClientAbort,
+            reason: Reason::fixed(reason),
         };
         match self {
             Self::SlowHead | Self::Idle => {
@@ -83,6 +103,8 @@ impl Stop {
             Self::Quiet => failed(Failure::UpstreamTimeout, "both sides were silent for too long"),
             Self::Deadline => failed(Failure::Deadline, "the whole took longer than allowed"),
             Self::Drain | Self::Halt => failed(Failure::Deadline, "the gate stopped"),
+            Self::Left => unwanted("the caller of the tool left"),
+            Self::Enough => unwanted("the tool's result holds no more"),
             // What withdrew it is known to the flight, which says it more exactly.
             Self::Revoked => {
                 denied(Denial::CredentialInvalid, "permission was withdrawn", End::Revoked)
@@ -102,6 +124,8 @@ impl Stop {
             8 => Self::SlowReader,
             9 => Self::Quiet,
             10 => Self::Halt,
+            11 => Self::Left,
+            12 => Self::Enough,
             _ => return None,
         })
     }

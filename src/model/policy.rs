@@ -43,6 +43,19 @@ pub struct Policy {
     pub upstreams: AHashMap<UpstreamName, Arc<Upstream>>,
 }
 
+impl Policy {
+    /// An operation of an api or of the gate itself, with its api.
+    pub fn find(&self, id: &OperationId) -> Option<(&Arc<Api>, &Arc<Operation>)> {
+        if let Some(operation) = self.operations.get(id) {
+            let api = self.apis.iter().find(|api| api.name == operation.api.name)?;
+            return Some((api, operation));
+        }
+        let mcp = self.mcp.as_ref()?;
+        let own = Method::ALL.iter().map(|method| mcp.operation(*method));
+        Some((&mcp.api, own.into_iter().find(|operation| operation.id == *id)?))
+    }
+}
+
 /// A named set of operations: the unit that is granted.
 #[derive(Debug)]
 pub struct Product {

@@ -70,19 +70,31 @@ pub fn authorize(
     now: Now,
 ) -> Result<Permit, Refusal> {
     let (identified, source_ip) = cleared.into_parts();
-    let product = match api.access {
-        Access::Public => None,
-        Access::Granted => {
-            let Some(known) = identified.known() else {
-                return Err(Refusal::new(Denial::CredentialMissing, "the api is not public"));
-            };
-            let product = granted_product(&known.profile, operation, now)?;
-            covers(&known.profile.scopes, &operation.scopes)?;
-            Some(product)
-        }
-    };
+    let product = may(identified.known(), operation, now)?;
     let (api, operation) = (Arc::clone(api), Arc::clone(operation));
     Ok(Permit { identified, source_ip, api, operation, product })
+}
+
+/// What [`authorize`] asks, for those who only tell what it would say: nothing can be forwarded with the
+/// answer. The product that grants the call, if it takes one.
+pub fn may(
+    known: Option<&Known>,
+    operation: &Operation,
+    now: Now,
+) -> Result<Option<ProductName>, Refusal> {
+    let access = operation.api.access;
+    if access == Access::Public {
+        return Ok(None);
+    }
+    let Some(known) = known else {
+        return Err(Refusal::new(Denial::CredentialMissing, "the api is not public"));
+    };
+    if access == Access::Identified {
+        return Ok(None);
+    }
+    let product = granted_product(&known.profile, operation, now)?;
+    covers(&known.profile.scopes, &operation.scopes)?;
+    Ok(Some(product))
 }
 
 fn granted_product(

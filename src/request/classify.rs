@@ -35,6 +35,11 @@ pub fn classify(hosts: &HostIndex, ask: &Ask<'_>) -> Result<Found, Refusal> {
     })
 }
 
+/// Whether some api is served under the host.
+pub fn has_host(hosts: &HostIndex, host: &str) -> bool {
+    apis_of(hosts, host).next().is_some()
+}
+
 fn apis_of<'h>(hosts: &'h HostIndex, host: &'h str) -> impl Iterator<Item = &'h Vec<Arc<Api>>> {
     let wildcard = hosts
         .wildcard

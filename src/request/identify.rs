@@ -22,17 +22,37 @@ use super::Seen;
 pub struct Presented<'a> {
     values: [Option<(CredentialLocation, &'a [u8])>; PRESENTED_MAX],
     overflow: bool,
+    /// In place of all values.
+    proven: Option<&'a Proven>,
 }
 
 /// Header fields that may carry a credential, in one request.
 const PRESENTED_MAX: usize = 4;
 
 impl<'a> Presented<'a> {
+    /// A credential that was verified for the message that this request is made for.
+    pub fn proven(proven: &'a Proven) -> Self {
+        Self { proven: Some(proven), ..Self::default() }
+    }
+
     pub fn push(&mut self, location: CredentialLocation, value: &'a [u8]) {
         match self.values.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some((location, value)),
             None => self.overflow = true,
         }
+    }
+
+    /// Whether what came is what people write where a program should put the key.
+    pub fn is_placeholder(&self) -> bool {
+        let unfilled = |value: &[u8]| {
+            let token = bearer(value).unwrap_or(value).trim_ascii();
+            let wrapped = |open: &[u8], close: &[u8]| token.starts_with(open) && token.ends_with(close);
+            token.windows(2).any(|pair| pair == b"${" || pair == b"{{")
+                || wrapped(b"<", b">")
+                || wrapped(b"%", b"%")
+                || token.starts_with(b"$")
+        };
+        self.values.iter().flatten().any(|(_, value)| unfilled(value))
     }
 
     /// The credentials at the places where `api` looks, without their scheme.
@@ -65,6 +85,23 @@ pub fn is_ours(token: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Identified(Identity);
 
+/// Proof that a message came with this credential, for the one request that is made of it: whether the
+/// credential is in force is looked at again.
+///
+/// It comes from an identified caller and from nowhere else, and serves one request:
+/// ```compile_fail,E0423
+/// use onegate::model::id::CredentialId;
+/// fn forge(id: CredentialId) -> onegate::request::identify::Proven {
+///     onegate::request::identify::Proven(id)
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn needs<T: Clone>() {}
+/// needs::<onegate::request::identify::Proven>();
+/// ```
+#[derive(Debug)]
+pub struct Proven(CredentialId);
+
 #[derive(Debug)]
 enum Identity {
     /// Only where the api is public.
@@ -81,6 +118,11 @@ pub struct Known {
 }
 
 impl Identified {
+    /// For the request that is made on the caller's behalf. None of strangers.
+    pub fn into_proven(self) -> Option<Proven> {
+        self.known().map(|known| Proven(known.credential.id))
+    }
+
     pub fn known(&self) -> Option<&Known> {
         match &self.0 {
             Identity::Anonymous => None,
@@ -97,6 +139,11 @@ pub fn identify(
     now: Now,
     seen: &mut Seen,
 ) -> Result<Identified, Refusal> {
+    if let Some(Proven(id)) = presented.proven {
+        let credential = snapshot.inventory.credentials.get(id).cloned().ok_or_else(gone)?;
+        seen.caller = Some(Caller::Known(Arc::clone(&credential)));
+        return admissible(snapshot, credential, now);
+    }
     if presented.overflow {
         return Err(Refusal::new(Denial::CredentialConflict, "too many credential headers"));
     }
@@ -122,10 +169,10 @@ pub fn identify(
             admissible(snapshot, credential, now)
         }
         (None, Access::Public) => Ok(Identified(Identity::Anonymous)),
-        (None, Access::Granted) if foreign => {
+        (None, Access::Granted | Access::Identified) if foreign => {
             Err(Refusal::new(Denial::CredentialInvalid, "the credential is not a key of the gate"))
         }
-        (None, Access::Granted) => {
+        (None, Access::Granted | Access::Identified) => {
             Err(Refusal::new(Denial::CredentialMissing, "no credential where the api looks"))
         }
     }
@@ -141,15 +188,17 @@ pub fn again(
     let Some(id) = credential else {
         return match api.access {
             Access::Public => Ok(Identified(Identity::Anonymous)),
-            Access::Granted => {
+            Access::Granted | Access::Identified => {
                 Err(Refusal::new(Denial::CredentialMissing, "the api is no longer public"))
             }
         };
     };
-    let credential = snapshot.inventory.credentials.get(&id).cloned();
-    let credential = credential
-        .ok_or_else(|| Refusal::new(Denial::CredentialInvalid, "the key no longer exists"))?;
+    let credential = snapshot.inventory.credentials.get(&id).cloned().ok_or_else(gone)?;
     admissible(snapshot, credential, now)
+}
+
+const fn gone() -> Refusal {
+    Refusal::new(Denial::CredentialInvalid, "the key no longer exists")
 }
 
 /// Holds what is left of a credential that proved nothing against the inventory: an id that is not

@@ -28,7 +28,7 @@ pub fn answer(request: &mut Request, fault: Option<Fault>) -> Result<Option<Answ
             answered.map(|answered| of_config(answered, admitted, request)).transpose()
         }
         Stage::Preflight(api) => Ok(Some(permission(api, request))),
-        Stage::Fresh | Stage::Refused => Ok(None),
+        Stage::Fresh | Stage::Entered(_) | Stage::Refused => Ok(None),
     }
 }
 

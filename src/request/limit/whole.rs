@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::model::api::Metering;
 use crate::model::denial::{Advice, Denial, Refusal};
 use crate::model::id::{CredentialId, LimitName, OperationId};
 use crate::model::meter::{Cells, LeaseAt, Meter, Seat, Wanted};
@@ -26,8 +27,9 @@ pub(super) fn limit(
     seen: &mut Seen,
 ) -> Result<Option<Seat>, Unadmitted> {
     let Some(known) = permit.known() else { return Ok(None) };
-    let (operation, credential) = (&permit.operation().id, known.credential.id);
-    let call = Call { plan, operation, credential, now };
+    let (operation, credential) = (permit.operation(), known.credential.id);
+    let (id, metering) = (&operation.id, operation.metering);
+    let call = Call { plan, operation: id, metering, credential, now };
     let mut cells = meter.lock();
     let mut asked = Asked::default();
     call.ask_all(&mut cells, meter, &mut asked);
@@ -43,7 +45,7 @@ pub(super) fn limit(
     if refused.is_none() {
         let due = call.charge_all(&mut cells, &asked);
         seen.wanted = (due != 0).then(|| wanted(due));
-        seat = plan.concurrency.is_some().then(|| meter.take_seat(&cells));
+        seat = call.concurrency().map(|_| meter.take_seat(&cells));
     }
     let limits = call.standing(&mut cells, meter, &asked);
     drop(cells);
@@ -60,6 +62,7 @@ pub(super) fn limit(
 struct Call<'a> {
     plan: &'a Plan,
     operation: &'a OperationId,
+    metering: Metering,
     credential: CredentialId,
     now: Now,
 }
@@ -125,8 +128,15 @@ impl Call<'_> {
     }
 
     fn quotas(&self) -> impl Iterator<Item = (usize, &Quota)> {
-        let counts = |(_, quota): &(usize, &Quota)| quota.operations.contain(self.operation);
+        let all = self.metering == Metering::All;
+        let counts = move |(_, quota): &(usize, &Quota)| {
+            all && quota.operations.contain(self.operation)
+        };
         self.plan.quotas.iter().enumerate().filter(counts)
+    }
+
+    fn concurrency(&self) -> Option<&Concurrency> {
+        self.plan.concurrency.as_ref().filter(|_| self.metering == Metering::All)
     }
 
     fn cell<'c>(&self, cells: &'c mut Cells, at: usize, rate: &Rate) -> Option<&'c mut MonoNs> {
@@ -163,7 +173,7 @@ impl Call<'_> {
                 (Stock::Unknown, Mode::Shadow) | (Stock::Available, _) => {}
             }
         }
-        if let Some(concurrency) = &self.plan.concurrency
+        if let Some(concurrency) = self.concurrency()
             && meter.seats_taken() >= concurrency.limit
         {
             // When one is given back is unknown: the shortest wait that can be said.
@@ -222,7 +232,7 @@ impl Call<'_> {
             }
         }
         let enforced = |concurrency: &&Concurrency| concurrency.mode == Mode::Enforced;
-        if let Some(concurrency) = self.plan.concurrency.as_ref().filter(enforced) {
+        if let Some(concurrency) = self.concurrency().filter(enforced) {
             limits.push(LimitStanding {
                 limit: plan.concurrency_at(),
                 remaining: u64::from(concurrency.limit.saturating_sub(meter.seats_taken())),

@@ -1,0 +1,113 @@
+//! A tool call between its message and the pipeline: the message's own request, turned into the REST
+//! request that does the same. What was promised to the message (its place in the audit, its id, its
+//! count among the requests in flight) goes with it, so that there is one record and one of each.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, header};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::{ErrorType::InternalError, OrErr, Result};
+
+use crate::mcp::arguments::Prepared;
+use crate::model::tool::Tool;
+use crate::request::Seen;
+use crate::request::identify::Proven;
+use crate::request::target::Target;
+
+use super::super::ctx::{Ctx, Request, Stage};
+use super::super::headers;
+use super::super::headers::fields::Fields;
+use super::super::stop::Fault;
+
+/// Only the flight of an inner request carries one, so nothing on the wire can look like it.
+#[derive(Debug)]
+pub struct Handover {
+    /// The message's context with its request, so that there is a record whatever happens.
+    guard: Ctx,
+    head: Box<RequestHeader>,
+}
+
+/// What a trusted proxy before the gate says of the caller.
+const OF_PROXIES: [HeaderName; 3] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-host"),
+];
+
+/// The head of the REST request. `outer` is the message's: of its fields nothing goes on but what a trusted
+/// proxy set.
+pub fn head(
+    request: &Request,
+    outer: &RequestHeader,
+    tool: &Tool,
+    prepared: &mut Prepared,
+) -> Result<Box<RequestHeader>> {
+    let (method, target) = (prepared.method.clone(), prepared.target.as_bytes());
+    let mut head = RequestHeader::build_no_case(method, target, Some(prepared.fields.len() + 5))?;
+    let host = match &tool.host {
+        Some(host) => HeaderValue::from_str(host).or_err(InternalError, "a host of the config")?,
+        None => request.host_value.clone().unwrap_or(HeaderValue::from_static("")),
+    };
+    head.insert_header(header::HOST, host)?;
+    // What is compressed could not be told to a model.
+    head.insert_header(header::ACCEPT_ENCODING, "identity")?;
+    for (name, value) in &prepared.fields {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    if headers::is_trusted(request.peer_ip, &request.snapshot.policy.trusted_proxies) {
+        let fields = request.fields.of(outer);
+        for name in OF_PROXIES {
+            for value in fields.get_all(&name) {
+                head.append_header(name.clone(), value.clone())?;
+            }
+        }
+    }
+    Ok(Box::new(head))
+}
+
+impl Handover {
+    /// Takes the message's request out of its context.
+    pub fn new(
+        ctx: &mut Ctx,
+        head: Box<RequestHeader>,
+        tool: &Tool,
+        prepared: &Prepared,
+        proven: Proven,
+    ) -> Box<Self> {
+        let mut guard = Ctx::new(Arc::clone(&ctx.shared), Arc::clone(&ctx.flight));
+        guard.request = ctx.request.take().map(|mut request| {
+            if let Some(host) = &tool.host {
+                request.host = Arc::from(&**host);
+            }
+            request.host_value = head.headers.get(header::HOST).cloned();
+            let bytes_max = request.snapshot.policy.bounds.uri_bytes_max;
+            match Target::parse(prepared.target.as_bytes(), bytes_max) {
+                Ok(target) => request.target = Some(target),
+                Err(refusal) => {
+                    request.target = None;
+                    request.fault = Some(Fault::Denied(refusal));
+                }
+            }
+            request.method = Some(prepared.method.clone());
+            request.fields = Fields::Session;
+            request.stage = Stage::Fresh;
+            request.seen = Seen::default();
+            request.proven = Some(proven);
+            request
+        });
+        Box::new(Self { guard, head })
+    }
+
+    /// Takes the place of what the session and its context began with.
+    pub fn board(mut self, session: &mut Session, ctx: &mut Ctx) {
+        *session.req_header_mut() = *self.head;
+        ctx.request = self.guard.request.take();
+        ctx.flight.live().id = ctx.request.as_ref().map(|request| request.id);
+    }
+
+    /// As it would be on the wire.
+    pub fn head(&self) -> &RequestHeader {
+        &self.head
+    }
+}

@@ -1,0 +1,46 @@
+//! An answer as a stream of events: its head, its events one by one, its end.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use crate::mcp::event;
+use crate::model::id::RequestId;
+
+use super::super::drain;
+use super::NO_STORE;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NO: HeaderValue = HeaderValue::from_static("no");
+
+/// Begins a stream: from here on its status is 200.
+pub async fn begin(session: &mut Session, id: RequestId) -> Result<()> {
+    let after = drain::drain(session).await;
+    if after == super::After::Close {
+        session.as_mut().set_keepalive(None);
+    }
+    let mut head = ResponseHeader::build_no_case(200, Some(8))?;
+    head.insert_header(header::CONTENT_TYPE, EVENT_STREAM)?;
+    head.insert_header(header::CACHE_CONTROL, NO_STORE)?;
+    head.insert_header(X_ACCEL_BUFFERING, NO)?;
+    head.insert_header(X_REQUEST_ID, id.to_string())?;
+    if session.req_header().version != http::Version::HTTP_2 {
+        head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    session.write_response_header(Box::new(head), false).await
+}
+
+/// Sends what is one or more events already.
+pub async fn send(session: &mut Session, events: String) -> Result<()> {
+    session.write_response_body(Some(Bytes::from(events)), false).await
+}
+
+/// Sends the response, the last event, and ends the stream.
+pub async fn end(session: &mut Session, response: &str) -> Result<()> {
+    session.write_response_body(Some(Bytes::from(event::message(response))), false).await?;
+    session.write_response_body(None, true).await
+}

@@ -1,0 +1,225 @@
+//! The head of a message to the MCP endpoint: who sends it, and what its method costs. What the message
+//! asks is in its body, which is read only for those who came in here.
+//!
+//! The same identify, authorize and limit as for every other request. A caller that came in is either
+//! charged for a method of the protocol, or proves its credential for the REST request that a tool call
+//! is: not both.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, header};
+
+use crate::model::api::Operation;
+use crate::model::denial::{Advice, ClientText, Denial, Refusal};
+use crate::model::mcp::{Mcp, Method};
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Now;
+
+use super::identify::{self, Identified, Known, Presented, Proven};
+use super::limit::{self, Admitted};
+use super::policy::{self, Cleared};
+use super::{Ask, Seen, Unadmitted, authorize, classify};
+
+/// Proof that a client stands behind a message. Only [`enter`] makes one:
+/// ```compile_fail,E0451
+/// use onegate::request::endpoint::Entered;
+/// fn forge(entered: Entered) -> Entered {
+///     Entered { ..entered }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Entered {
+    cleared: Cleared,
+}
+
+impl Entered {
+    pub fn known(&self) -> Option<&Known> {
+        self.cleared.identified().known()
+    }
+
+    /// For the one request that the message is about.
+    pub fn into_proven(self) -> Option<Proven> {
+        let (identified, _): (Identified, Option<IpAddr>) = self.cleared.into_parts();
+        identified.into_proven()
+    }
+}
+
+/// The endpoint, where a request is for it, whichever method it has.
+pub fn at<'s>(snapshot: &'s Snapshot, path: &str) -> Option<&'s Mcp> {
+    snapshot.policy.mcp.as_ref().filter(|mcp| *mcp.path == *path)
+}
+
+/// Lets a message in, or refuses it before its body is read.
+pub fn enter(
+    snapshot: &Snapshot,
+    mcp: &Mcp,
+    ask: &Ask<'_>,
+    now: Now,
+    seen: &mut Seen,
+) -> Result<Entered, Refusal> {
+    serves(snapshot, mcp, ask.host)?;
+    seen.api = Some(mcp.api.clone());
+    comes_from(mcp, ask.host, ask.fields)?;
+    let identified = identify::identify(snapshot, &mcp.api, &ask.presented, now, seen);
+    let identified = identified.map_err(|refusal| helped(refusal, &ask.presented));
+    let cleared = policy::clear(identified, &mcp.api, ask)?;
+    if ask.method != "POST" {
+        let advice = Advice::Allow("POST".into());
+        let reason = "the MCP endpoint takes POST only";
+        return Err(Refusal::advising(Denial::MethodNotAllowed, advice, reason));
+    }
+    if ask.body_bytes.is_some_and(|bytes| bytes > mcp.bounds.message_bytes_max as u64) {
+        return Err(too_large());
+    }
+    Ok(Entered { cleared })
+}
+
+/// Who sets a client up reads the answer of a first try, so it says what is usually wrong.
+fn helped(refusal: Refusal, presented: &Presented<'_>) -> Refusal {
+    let detail = match refusal.denial {
+        Denial::CredentialInvalid | Denial::CredentialMissing if presented.is_placeholder() => {
+            "The client sent the name of a variable in place of its value. Set the variable where the \
+             client is started, or write the key into the client's configuration."
+        }
+        Denial::CredentialMissing => {
+            "No API key came with the message. Give the MCP client a header for this server: \
+             'Authorization: Bearer KEY' or 'X-API-Key: KEY'. The key is the one for REST."
+        }
+        Denial::CredentialInvalid => {
+            "The API key is not valid here. Check that the MCP client sends it whole, without quotes \
+             or line breaks, or ask the gate's operator for a new one."
+        }
+        Denial::MalformedRequest
+        | Denial::UriTooLong
+        | Denial::HeadTooLarge
+        | Denial::BodyTooLarge
+        | Denial::RequestTimeout
+        | Denial::Misdirected
+        | Denial::NotFound
+        | Denial::MethodNotAllowed
+        | Denial::CredentialConflict
+        | Denial::ClientSuspended
+        | Denial::AddressNotAllowed
+        | Denial::PolicyRefused
+        | Denial::NotGranted
+        | Denial::InsufficientScope
+        | Denial::RateLimited
+        | Denial::QuotaExhausted
+        | Denial::ConcurrencyLimited
+        | Denial::TooManyUnauthenticated
+        | Denial::AuditUnavailable
+        | Denial::Overloaded => return refusal,
+    };
+    Refusal { advice: Advice::Detail(ClientText(detail)), ..refusal }
+}
+
+/// Whether a request for a tool comes to the tool's own operation: a value in its path may be the name
+/// of another.
+pub fn leads_to(snapshot: &Snapshot, method: &str, at: (&str, &str), operation: &Operation) -> bool {
+    let (host, path) = at;
+    let fields = HeaderMap::new();
+    let ask = Ask {
+        method,
+        host,
+        path,
+        presented: Presented::default(),
+        body_bytes: None,
+        body_may_follow: false,
+        source_ip: None,
+        fields: &fields,
+    };
+    let found = classify::classify(&snapshot.policy.hosts, &ask);
+    found.and_then(|found| found.operation).is_ok_and(|found| found.id == operation.id)
+}
+
+/// A message over the endpoint's bound.
+pub const fn too_large() -> Refusal {
+    Refusal::new(Denial::BodyTooLarge, "the message is over its bound")
+}
+
+/// Permits a method of the protocol, which every client may call, and charges the plan's rates.
+pub fn admit(
+    snapshot: &Snapshot,
+    mcp: &Mcp,
+    entered: Entered,
+    method: Method,
+    now: Now,
+    seen: &mut Seen,
+) -> Result<Admitted, Refusal> {
+    let operation = mcp.operation(method);
+    seen.operation = Some(operation.clone());
+    let permit = authorize::authorize(entered.cleared, &mcp.api, operation, now)?;
+    match limit::limit(permit, &snapshot.policy.plans, now, seen) {
+        Ok(admitted) => Ok(admitted),
+        Err(Unadmitted::Refused(refusal)) => Err(refusal),
+        Err(Unadmitted::Awaits(_)) => {
+            Err(Refusal::new(Denial::Overloaded, "a method of the protocol waits for a quota"))
+        }
+    }
+}
+
+/// The endpoint is under its own hosts, or those of the apis.
+fn serves(snapshot: &Snapshot, mcp: &Mcp, host: &str) -> Result<(), Refusal> {
+    let served = if mcp.hosts.is_empty() {
+        classify::has_host(&snapshot.policy.hosts, host)
+    } else {
+        mcp.hosts.iter().any(|own| **own == *host)
+    };
+    served.then_some(()).ok_or_else(|| {
+        Refusal::new(Denial::Misdirected, "the MCP endpoint is not served under this host")
+    })
+}
+
+/// A browser says from which page a message comes; whatever else calls says nothing. A page of this machine may
+/// call a gate on this machine, so that local tools work; all others are named in the config.
+fn comes_from(mcp: &Mcp, host: &str, fields: &HeaderMap) -> Result<(), Refusal> {
+    let mut origins = fields.get_all(header::ORIGIN).iter();
+    let Some(origin) = origins.next() else { return Ok(()) };
+    let refuse = |reason| Err(Refusal::new(Denial::PolicyRefused, reason));
+    if origins.next().is_some() {
+        return refuse("more than one Origin");
+    }
+    let Ok(origin) = origin.to_str() else { return refuse("the Origin is no text") };
+    let listed = mcp.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
+    let local = || is_loopback(host) && origin_host(origin).is_some_and(is_loopback);
+    if listed || local() {
+        return Ok(());
+    }
+    refuse("the Origin is not among those that may call")
+}
+
+/// The host of `http://host:port`.
+fn origin_host(origin: &str) -> Option<&str> {
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
+    match authority.strip_prefix('[') {
+        Some(rest) => authority.get(..rest.find(']')? + 2),
+        None => authority.split(':').next(),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    ip || name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_names_its_host() {
+        let check = |origin: &str, host: Option<&str>, loopback: bool| {
+            assert_eq!(origin_host(origin), host, "{origin}");
+            assert_eq!(host.is_some_and(is_loopback), loopback, "{origin}");
+        };
+        check("http://localhost:3000", Some("localhost"), true);
+        check("https://127.0.0.1", Some("127.0.0.1"), true);
+        check("http://[::1]:8080", Some("[::1]"), true);
+        check("http://localhost.evil.example", Some("localhost.evil.example"), false);
+        check("http://127.0.0.1.evil.example", Some("127.0.0.1.evil.example"), false);
+        check("null", None, false);
+        check("http://[::1", None, false);
+        check("file://", None, false);
+    }
+}

@@ -1,0 +1,35 @@
+//! What a caller's permit would allow, for lists of tools. It tells and forwards nothing: a call of what
+//! stands in a list is decided like any other.
+
+use std::sync::Arc;
+
+use ahash::AHashSet;
+
+use crate::model::api::Api;
+use crate::model::id::ApiName;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Now;
+use crate::model::tool::{Catalogue, Tool};
+
+use super::{Call, authorize, identify, policy};
+
+/// The tools that a caller may call now, in order of their names. Its limits are not asked.
+pub fn tools<'c>(
+    snapshot: &Snapshot,
+    catalogue: &'c Catalogue,
+    mcp: &Api,
+    caller: &Call,
+    now: Now,
+) -> Vec<&'c Arc<Tool>> {
+    let Ok(identified) = identify::again(snapshot, mcp, caller.credential, now) else {
+        return Vec::new();
+    };
+    let admits = |api: &&Arc<Api>| policy::admits(api, caller.source_ip).is_ok();
+    let apis = snapshot.policy.apis.iter().filter(admits).map(|api| &api.name);
+    let apis: AHashSet<&ApiName> = apis.collect();
+    let may = |tool: &&Arc<Tool>| {
+        apis.contains(&tool.operation.api.name)
+            && authorize::may(identified.known(), &tool.operation, now).is_ok()
+    };
+    catalogue.tools().iter().filter(may).collect()
+}
