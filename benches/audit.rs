@@ -16,7 +16,7 @@ use onegate::audit::query;
 use onegate::audit::sealed::{self, Unsealed};
 use onegate::audit::verify;
 use onegate::audit::{self, AuditLog};
-use onegate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
+use onegate::model::api::{Access, ApiFacts, Durability, Metering, Methods, Operation};
 use onegate::model::client::{Credential, Status};
 use onegate::model::id::{
     ApiName, ClientId, CredentialId, OperationId, ProductName, ProfileName, RequestId, Scope,
@@ -256,6 +256,7 @@ impl Sample {
             scopes: Box::new([Scope::parse("payments:read").expect("a scope")]),
             body_bytes_max: 1,
             durability: Durability::Standard,
+            metering: Metering::All,
             shape: None,
             products: Box::new([]),
             facts: OnceLock::new(),

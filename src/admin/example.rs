@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::inventory::change::Change;
     use crate::inventory::testing::{self, TempDir, name};
-    use crate::model::api::{Access, ApiFacts, BasePath, Durability, Methods, PathIndex};
+    use crate::model::api::{Access, ApiFacts, BasePath, Durability, Metering, Methods, PathIndex};
     use crate::model::id::OperationId;
     use crate::model::policy::{Listener, Product};
     use crate::model::template::Template;
@@ -96,6 +96,7 @@ mod tests {
                 scopes,
                 body_bytes_max: 1,
                 durability: Durability::Standard,
+                metering: Metering::All,
                 shape: None,
                 products,
                 facts: OnceLock::new(),

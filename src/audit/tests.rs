@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
+use crate::model::api::{Access, ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::client::{Credential, Status};
 use crate::model::denial::Denial;
 use crate::model::id::{
@@ -175,6 +175,7 @@ pub fn operation(api: &str, operation: &str) -> Arc<Operation> {
         scopes: Box::new(scopes),
         body_bytes_max: 1,
         durability: Durability::Standard,
+        metering: Metering::All,
         shape: None,
         products: Box::new([]),
     })

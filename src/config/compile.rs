@@ -1,10 +1,13 @@
 //! From the sections of all files to one [`Policy`]. Each section has a file of its own below;
 //! all of them report into one list and go on, so this function never stops half-way.
 
+use std::sync::Arc;
+
 use super::diagnostic::Problems;
 use super::keys::Keys;
 use super::source::Sources;
 use crate::model::policy::Policy;
+use crate::model::tool::Catalogue;
 pub(super) use beside::Beside;
 use files::Files;
 use trust::TrustFiles;
@@ -19,6 +22,7 @@ mod files;
 mod hosts;
 mod limits;
 mod listeners;
+mod mcp;
 mod operations;
 mod plans;
 mod products;
@@ -60,13 +64,15 @@ pub(super) fn policy(
     products.check(&operation_ids, problems);
     plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);
+    let mcp = mcp::mcp(files.section("mcp"), &apis, Catalogue::default());
     files.finish();
 
     if problems.have_errors() {
         return None;
     }
-    let operations = apis.iter().flat_map(|published| published.operations.iter().cloned());
-    let operations = operations.map(|operation| (operation.id.clone(), operation)).collect();
+    let operations = apis.iter().flat_map(|published| &published.operations);
+    let operations = operations.map(|(operation, _)| (operation.id.clone(), Arc::clone(operation)));
+    let operations = operations.collect();
     Some(Policy {
         digest: sources.digest(),
         server: server.server,
@@ -84,6 +90,7 @@ pub(super) fn policy(
         operations,
         plans: plans.list,
         anonymous,
+        mcp,
         upstreams,
     })
 }

@@ -17,6 +17,7 @@ use crate::model::api::{Api, HostIndex, Methods, Operation};
 
 mod certificates;
 mod kept;
+mod mcp;
 mod reference;
 
 /// The only way from a config to its outcome as text.
@@ -205,6 +206,7 @@ fn describe(policy: &Policy) -> String {
         format!("{audit:?}"),
         format!("{metrics:?}"),
         format!("listeners {listeners:?}"),
+        mcp::describe(policy.mcp.as_ref()),
     ] {
         let _ = writeln!(out, "{part}");
     }

@@ -154,6 +154,7 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
         products: products.iter().map(product).collect(),
         plans: plans.iter().map(plan).collect(),
         anonymous: None,
+        mcp: None,
         upstreams: AHashMap::default(),
     })
 }

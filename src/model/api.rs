@@ -35,6 +35,8 @@ pub struct Api {
 pub enum Access {
     Granted,
     Public,
+    /// Any client of the inventory, without a grant: the gate's own operations.
+    Identified,
 }
 
 /// A header that may carry a gate credential.
@@ -85,6 +87,7 @@ pub struct Operation {
     pub scopes: Box<[Scope]>,
     pub body_bytes_max: u64,
     pub durability: Durability,
+    pub metering: Metering,
     pub shape: Option<Box<OperationShape>>,
     /// The products that contain it, in config order: the first that is granted is the record's.
     pub products: Box<[ProductName]>,
@@ -114,6 +117,15 @@ pub enum Durability {
     Standard,
     /// On the medium, before the upstream is called.
     WriteAhead,
+}
+
+/// Which limits of a plan a call is charged to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Metering {
+    #[default]
+    All,
+    /// Its rates: it uses up no quota and takes no place among the calls at once.
+    RatesOnly,
 }
 
 /// What an operation needs of its api without owning it.

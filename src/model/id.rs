@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::hex;
+use super::mcp;
 use super::time::UnixMicros;
 
 /// A checked name of one kind: lower-case letters, digits, `-`, `_` and `.`, 1 to 64 bytes,
@@ -123,7 +124,20 @@ impl Default for ProfileName {
     }
 }
 
+/// `mcp`: the api of the gate's own operations, which no config can name.
+impl ApiName {
+    pub fn of_gate() -> Self {
+        Self { text: "mcp".into(), kind: PhantomData }
+    }
+}
+
 impl OperationId {
+    /// `mcp.tools/list`: the gate's own, with a slash that no config can write.
+    pub fn of_gate(method: mcp::Method) -> Self {
+        let text = format!("{}.{}", ApiName::of_gate(), method.as_str());
+        Self { text: text.into(), kind: PhantomData }
+    }
+
     /// `api.operation`, from two names that were each checked.
     pub fn join(api: &ApiName, operation: &str) -> Result<Self, NameError> {
         Self::parse(operation)?;

@@ -1,10 +1,15 @@
 //! The MCP endpoint as config describes it, and the words of its protocol that others need: revisions
 //! and methods. Nothing here says who may call what.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::api::{Api, Operation};
+use super::api::{
+    Access, Api, ApiFacts, BasePath, CredentialLocation, Durability, Metering, Methods, Operation,
+    PathIndex,
+};
+use super::id::{ApiName, OperationId};
+use super::template::Template;
 use super::tool::Catalogue;
 
 /// The endpoint of one policy.
@@ -23,11 +28,57 @@ pub struct Mcp {
     pub catalogue: Catalogue,
 }
 
+/// Where the endpoint is, and for whom.
+#[derive(Debug)]
+pub struct Entrance {
+    pub path: Box<str>,
+    pub hosts: Box<[Box<str>]>,
+    pub origins: Box<[Box<str>]>,
+}
+
 impl Mcp {
+    pub fn new(entrance: Entrance, bounds: McpBounds, catalogue: Catalogue) -> Self {
+        let Entrance { path, hosts, origins } = entrance;
+        let facts = ApiFacts { name: ApiName::of_gate(), access: Access::Identified };
+        let facts = Arc::new(facts);
+        let operations =
+            Method::ALL.map(|method| Arc::new(operation(method, &facts, bounds.message_bytes_max)));
+        let base_path = BasePath::new(&path);
+        let api = Api {
+            name: facts.name.clone(),
+            access: facts.access,
+            upstream: None,
+            upstream_base_path: base_path.clone(),
+            base_path,
+            credential: [CredentialLocation::Authorization, CredentialLocation::XApiKey].into(),
+            rules: None,
+            shape: None,
+            paths: PathIndex::default(),
+        };
+        Self { path, hosts, origins, api: Arc::new(api), operations, bounds, catalogue }
+    }
+
     /// The gate's own operation that stands for a method of the protocol.
     #[expect(clippy::indexing_slicing, reason = "there is one for each method")]
     pub fn operation(&self, method: Method) -> &Arc<Operation> {
         &self.operations[method as usize]
+    }
+}
+
+fn operation(method: Method, api: &Arc<ApiFacts>, body_bytes_max: usize) -> Operation {
+    Operation {
+        id: OperationId::of_gate(method),
+        api: Arc::clone(api),
+        // Found by what a message says: neither by method nor by path.
+        methods: Methods::Any,
+        template: Template { segments: Box::default() },
+        scopes: Box::default(),
+        body_bytes_max: body_bytes_max as u64,
+        durability: Durability::Standard,
+        metering: Metering::RatesOnly,
+        shape: None,
+        products: Box::default(),
+        facts: OnceLock::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::api::{Api, HostIndex, Operation};
 use super::certificate::CertificateFiles;
 use super::id::{ListenerName, OperationId, PlanName, ProductName, UpstreamName};
+use super::mcp::Mcp;
 use super::plan::{AnonymousLimit, Plan};
 use super::upstream::Upstream;
 
@@ -40,6 +41,8 @@ pub struct Policy {
     pub plans: AHashMap<PlanName, Arc<Plan>>,
     /// None: strangers are not limited.
     pub anonymous: Option<Box<AnonymousLimit>>,
+    /// None: there is no endpoint.
+    pub mcp: Option<Mcp>,
     pub upstreams: AHashMap<UpstreamName, Arc<Upstream>>,
 }
 

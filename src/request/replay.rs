@@ -142,7 +142,7 @@ fn stages(
     let identified = identity(snapshot, api, *caller, now);
     if let Ok(identified) = &identified {
         teller.identified(identified);
-    } else if matches!(caller, Recalled::Unproved(_)) && api.access == Access::Granted {
+    } else if matches!(caller, Recalled::Unproved(_)) && api.access != Access::Public {
         teller.tell_here("nobody was known, and the api is not public".to_owned());
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::names::Names;
 use super::super::section::{self, Section};
+use super::super::source::Place;
 use super::super::unit::Bytes;
 use super::beside::Beside;
 use super::files::Files;
@@ -24,7 +25,7 @@ const RESERVED: &str = "mcp";
 /// An api with its operations and the hosts it is served under.
 pub(super) struct Published {
     pub(super) api: Arc<Api>,
-    pub(super) operations: Vec<Arc<Operation>>,
+    pub(super) operations: Vec<(Arc<Operation>, Place)>,
     pub(super) hosts: Vec<Host>,
 }
 
@@ -106,7 +107,6 @@ fn api(
         shape,
         paths,
     };
-    let operations = operations.into_iter().map(|(operation, _)| operation).collect();
     Some(Published { api: Arc::new(api), operations, hosts })
 }
 

@@ -20,6 +20,17 @@ pub(super) struct Host {
     at: Place,
 }
 
+impl Host {
+    /// Whether it stands for a host in lower case.
+    pub(super) fn matches(&self, host: &str) -> bool {
+        match &self.pattern {
+            Pattern::Any => true,
+            Pattern::Exact(exact) => **exact == *host,
+            Pattern::Below(suffix) => host.len() > suffix.len() && host.ends_with(&**suffix),
+        }
+    }
+}
+
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
 enum Pattern {
     /// No `hosts`: every one.

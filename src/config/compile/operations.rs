@@ -11,7 +11,7 @@ use super::super::suggest;
 use super::super::unit::Bytes;
 use super::beside::Beside;
 use super::shape;
-use crate::model::api::{ApiFacts, Durability, Methods, Operation};
+use crate::model::api::{ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::id::{ApiName, OperationId, ProductName, Scope, kind};
 use crate::model::shape::OperationShape;
 use crate::model::template::{Segment, Template};
@@ -60,6 +60,7 @@ impl Draft {
             scopes: self.scopes,
             body_bytes_max: self.body_bytes_max.unwrap_or(body_bytes_max),
             durability: self.durability,
+            metering: Metering::All,
             shape: self.shape,
             products: products.into(),
             facts: OnceLock::new(),

@@ -15,6 +15,8 @@ mod names;
 mod rules;
 mod security;
 
+pub(super) use cors::origin;
+
 /// Who may ask, and how.
 pub(super) fn rules(section: &mut Section<'_>) -> Rules {
     rules::rules(section)

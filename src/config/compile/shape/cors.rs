@@ -58,7 +58,10 @@ fn origins(section: &mut Section<'_>) -> Option<Origins> {
 }
 
 /// As browsers send it: nothing after the port, and no port that the scheme has by itself.
-fn origin(text: Text<'_>, section: &Section<'_>) -> Option<Box<str>> {
+pub(in crate::config::compile) fn origin(
+    text: Text<'_>,
+    section: &Section<'_>,
+) -> Option<Box<str>> {
     let secure = text.text.strip_prefix("https://").map(|rest| (rest, ":443"));
     let rest = secure.or_else(|| text.text.strip_prefix("http://").map(|rest| (rest, ":80")));
     let good = rest.is_some_and(|(rest, usual_port)| {

@@ -1,0 +1,140 @@
+//! `[mcp]`: the endpoint for agents, which is on unless it is switched off. It takes one path from the
+//! apis, and that is told.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::super::section::{Section, Text};
+use super::super::unit::Bytes;
+use super::apis::Published;
+use super::hosts::is_dns_name;
+use super::shape;
+use crate::model::mcp::{Entrance, Mcp, McpBounds};
+use crate::model::template::{Segment, Template};
+use crate::model::tool::Catalogue;
+
+/// Longest path, in bytes.
+const PATH_BYTES_MAX: usize = 1024;
+const HOSTS_MAX: usize = 256;
+const ORIGINS_MAX: usize = 256;
+const DEFAULT_PATH: &str = "/mcp";
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Switched {
+    On,
+    Off,
+}
+
+/// None: it is switched off.
+pub(super) fn mcp(
+    mut section: Section<'_>,
+    apis: &[Published],
+    catalogue: Catalogue,
+) -> Option<Mcp> {
+    let switched = section.choice("endpoint", &[("on", Switched::On), ("off", Switched::Off)]);
+    let hosts = section.texts("hosts", 0..=HOSTS_MAX).unwrap_or_default();
+    let hosts = hosts.into_iter().filter_map(|text| host(text, &section)).collect();
+    let origins = section.texts("origins", 0..=ORIGINS_MAX).unwrap_or_default();
+    let origins = origins.into_iter().filter_map(|text| shape::origin(text, &section)).collect();
+    let entrance = Entrance { path: path(&mut section), hosts, origins };
+    let bounds = bounds(&mut section);
+    let is_on = switched != Some(Switched::Off);
+    if is_on {
+        tell_taken(&entrance, apis, &section);
+    }
+    section.finish();
+    is_on.then(|| Mcp::new(entrance, bounds, catalogue))
+}
+
+fn bounds(section: &mut Section<'_>) -> McpBounds {
+    let size = |size: Bytes| usize::try_from(size.0).unwrap_or(usize::MAX);
+    McpBounds {
+        message_bytes_max: section
+            .quantity("message_bytes_max", Bytes::kib(1)..=Bytes::mib(16))
+            .map_or(1 << 20, size),
+        result_bytes_max: section
+            .quantity("result_bytes_max", Bytes::kib(1)..=Bytes::mib(16))
+            .map_or(48 << 10, size),
+        stream_after: section
+            .quantity("stream_after", Duration::ZERO..=Duration::from_mins(10))
+            .unwrap_or(Duration::from_secs(5)),
+        keep_alive: section
+            .quantity("keep_alive", SECOND..=Duration::from_mins(1))
+            .unwrap_or(Duration::from_secs(15)),
+        collect_for: section
+            .quantity("collect_for", Duration::from_millis(100)..=Duration::from_mins(10))
+            .unwrap_or(Duration::from_secs(10)),
+        listeners_max: section.integer("listeners_max", 0..=1000).unwrap_or(16),
+        listen_for: section
+            .quantity("listen_for", SECOND..=Duration::from_hours(24))
+            .unwrap_or(Duration::from_hours(1)),
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A canonical path that is not the root; the default when it is bad, which was reported.
+fn path(section: &mut Section<'_>) -> Box<str> {
+    let Some(text) = section.text("path") else { return DEFAULT_PATH.into() };
+    let literal = |segment: &Segment| matches!(segment, Segment::Literal(text) if !text.is_empty());
+    let problem = match Template::parse(text.text) {
+        Err(error) => Some((error.at, error.problem)),
+        Ok(_) if text.text.len() > PATH_BYTES_MAX => Some((0, "a path has at most 1024 bytes")),
+        Ok(template) if template.segments.is_empty() => {
+            Some((0, "the endpoint has a path of its own, not the root"))
+        }
+        Ok(template) if !template.segments.iter().all(literal) => {
+            Some((0, "this path has no parameters and no slash at its end"))
+        }
+        Ok(_) => return text.text.into(),
+    };
+    if let Some((at, problem)) = problem {
+        let at = section.problems.byte_of(text.text, text.at, at);
+        section.problems.error(at, problem, "write path = \"/mcp\" or \"/a/mcp\"");
+    }
+    DEFAULT_PATH.into()
+}
+
+fn host(text: Text<'_>, section: &Section<'_>) -> Option<Box<str>> {
+    let host = text.text.to_ascii_lowercase();
+    if is_dns_name(&host) || host.parse::<Ipv4Addr>().is_ok() {
+        return Some(host.into());
+    }
+    let message = format!("\"{}\" is not a host name", text.text);
+    let fix = "write \"mcp.example.com\", without a port and without '*'";
+    section.problems.error(text.at, message, fix);
+    None
+}
+
+/// The endpoint is asked before the apis are. Nobody can want an operation that is at its very path;
+/// one that covers it among others is worth a word to those who never wrote `[mcp]`.
+fn tell_taken(entrance: &Entrance, apis: &[Published], section: &Section<'_>) {
+    let path = &entrance.path;
+    for published in apis.iter().filter(|published| shares_a_host(published, &entrance.hosts)) {
+        let Some(below) = published.api.base_path.strip(path) else { continue };
+        let below = if below.is_empty() { "/" } else { below };
+        let paths = &published.api.paths;
+        let entry = paths.router.at(below).ok().and_then(|found| paths.entries.get(*found.value));
+        let first = entry.and_then(|entry| entry.operations.first());
+        let Some(first) = first else { continue };
+        let at = published.operations.iter().find(|(operation, _)| operation.id == first.id);
+        let Some((operation, at)) = at else { continue };
+        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        if operation.template.segments.iter().all(literal) {
+            let message = format!("\"{}\" has the path of the MCP endpoint, {path}", operation.id);
+            let fix = "give the endpoint another path in [mcp], or write endpoint = \"off\" there";
+            section.problems.error(*at, message, fix);
+        } else if !section.is_there() {
+            let message =
+                format!("the MCP endpoint takes {path}, which \"{}\" covers too", operation.id);
+            let fix = "write [mcp] to say that it shall, with another path, or endpoint = \"off\"";
+            section.problems.warning(*at, message, fix);
+        }
+    }
+}
+
+/// Whether both are under some host.
+fn shares_a_host(published: &Published, hosts: &[Box<str>]) -> bool {
+    let is_under = |host: &Box<str>| published.hosts.iter().any(|pattern| pattern.matches(host));
+    hosts.is_empty() || hosts.iter().any(is_under)
+}
