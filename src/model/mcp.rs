@@ -58,6 +58,11 @@ impl Mcp {
         Self { path, hosts, origins, api: Arc::new(api), operations, bounds, catalogue }
     }
 
+    /// One for each method.
+    pub fn operations(&self) -> &[Arc<Operation>] {
+        &self.operations
+    }
+
     /// The gate's own operation that stands for a method of the protocol.
     #[expect(clippy::indexing_slicing, reason = "there is one for each method")]
     pub fn operation(&self, method: Method) -> &Arc<Operation> {

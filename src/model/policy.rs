@@ -54,8 +54,8 @@ impl Policy {
             return Some((api, operation));
         }
         let mcp = self.mcp.as_ref()?;
-        let own = Method::ALL.iter().map(|method| mcp.operation(*method));
-        Some((&mcp.api, own.into_iter().find(|operation| operation.id == *id)?))
+        let own = mcp.operations().iter().find(|operation| operation.id == *id)?;
+        Some((&mcp.api, own))
     }
 }
 

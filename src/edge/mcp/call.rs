@@ -79,7 +79,7 @@ pub async fn serve(
         let gone = Refusal::new(Denial::Overloaded, "the gate is about to end");
         return refuse(shared, session, ctx, Some(to.id), gone).await;
     };
-    let mut exchange = Exchange { session, inner, bounds: mcp.bounds, id, sent: Sent::Nothing };
+    let exchange = Exchange { session, inner, bounds: mcp.bounds, id, sent: Sent::Nothing };
     exchange.run(call, to, streams).await
 }
 
