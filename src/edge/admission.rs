@@ -16,8 +16,8 @@ use crate::model::policy::OnFailure;
 use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
-use crate::request::limit::Admitted;
 use crate::request::identify::Presented;
+use crate::request::limit::Admitted;
 use crate::request::{self, Ask, Unadmitted, endpoint, policy};
 
 use super::Shared;

@@ -143,7 +143,8 @@ impl Answer {
 
     /// The same facts in another form.
     pub fn with_body(mut self, content_type: HeaderValue, body: Bytes) -> Self {
-        self.fields.retain(|(name, _)| !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH));
+        self.fields
+            .retain(|(name, _)| !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH));
         self.fields.push((header::CONTENT_TYPE, content_type));
         self.fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
         Self { body, ..self }

@@ -185,6 +185,11 @@ impl Request {
         }
     }
 
+    /// Whether it is a message that was let in, still to be read.
+    pub const fn is_message(&self) -> bool {
+        matches!(self.stage, Stage::Entered(_))
+    }
+
     /// Whether its record must be durable before the upstream is called.
     pub fn writes_ahead(&self) -> bool {
         match &self.stage {

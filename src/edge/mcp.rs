@@ -33,14 +33,14 @@ use crate::request::endpoint::{self, Entered};
 use crate::request::limit::Admitted;
 use crate::request::listing;
 
+use self::dispatch::InternalDispatch;
+use self::listen::Listeners;
+use self::lists::Lists;
 use super::Shared;
 use super::answer::{After, Answer};
 use super::ctx::{Ctx, Request, Stage};
 use super::drain;
 use super::stop::Fault;
-use self::dispatch::InternalDispatch;
-use self::listen::Listeners;
-use self::lists::Lists;
 
 /// What messages need besides what every request does.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ pub async fn serve(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Ctx) -
     let head = session.req_header();
     let fields = request.fields.of(head);
     let message = envelope::read(&body, &mirrors::of(fields), &mcp.catalogue);
-    request.mcp = Some(detail_of(message.as_ref()));
+    request.mcp = Some(Box::new(detail_of(message.as_ref())));
     match message {
         Err(fault) => of_fault(shared, session, ctx, mcp, entered, fault).await,
         Ok(message) => of_message(shared, session, ctx, (&snapshot, mcp), entered, message).await,
@@ -122,14 +122,13 @@ async fn of_message(
         Call::Discover => reply::discover(&id).into(),
         Call::Ping => reply::ping(&id, revision).into(),
         Call::ListTools { cursor } => {
-            match list(shared, snapshot, mcp, &admitted, cursor.as_deref()) {
-                Some(page) => reply::list_tools(&id, revision, &page),
-                None => {
-                    let kind = FaultKind::InvalidParams(BAD_CURSOR);
-                    let fault = MessageFault { id: Some(id), revision, kind };
-                    return answer_fault(shared, session, ctx, &fault).await;
-                }
-            }
+            let page = list(shared, snapshot, mcp, &admitted, cursor.as_deref());
+            let Some(page) = page else {
+                let kind = FaultKind::InvalidParams(BAD_CURSOR);
+                let fault = MessageFault { id: Some(id), revision, kind };
+                return answer_fault(shared, session, ctx, &fault).await;
+            };
+            reply::list_tools(&id, revision, &page)
         }
         Call::Listen { tools } => {
             return listen::serve(shared, session, ctx, admitted, (&id, tools)).await;
@@ -154,7 +153,7 @@ fn list(
         None => Default::default(),
     };
     let tools = listing::tools(snapshot, &mcp.catalogue, &mcp.api, &caller.call(), clock::now());
-    Some(shared.mcp.lists.page(&mcp.catalogue, &tools, &after))
+    Some(shared.mcp.lists.page(&mcp.catalogue, &tools, after))
 }
 
 /// Permits and charges a method of the protocol.
@@ -182,10 +181,8 @@ async fn of_fault(
 ) -> Result<()> {
     let Some(request) = &ctx.request else { return Ok(()) };
     let snapshot = Arc::clone(&request.snapshot);
-    let method = match fault.kind {
-        FaultKind::UnknownTool(_) => Method::CallTool,
-        _ => Method::Malformed,
-    };
+    let of_call = matches!(fault.kind, FaultKind::UnknownTool(_));
+    let method = if of_call { Method::CallTool } else { Method::Malformed };
     if let Err(refusal) = admit(ctx, &snapshot, mcp, entered, method) {
         return refuse(shared, session, ctx, fault.id.as_ref(), refusal).await;
     }
@@ -287,8 +284,8 @@ async fn read(
 }
 
 /// What the record says of a message.
-fn detail_of(message: std::result::Result<&Message<'_>, &MessageFault>) -> Box<McpDetail> {
-    let mut detail = Box::<McpDetail>::default();
+fn detail_of(message: std::result::Result<&Message<'_>, &MessageFault>) -> McpDetail {
+    let mut detail = McpDetail::default();
     let (revision, id) = match message {
         Ok(Message { revision, asked, agent, .. }) => {
             detail.agent.clone_from(agent);

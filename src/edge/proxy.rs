@@ -91,7 +91,7 @@ impl ProxyHttp for Gate {
         let waits = answer.is_none() && ctx.request.as_ref().is_some_and(|r| r.writes_ahead());
         let answer = if waits { Box::pin(admission::write_ahead(ctx)).await } else { answer };
         let Some(answer) = answer else {
-            if matches!(&ctx.request, Some(request) if matches!(request.stage, Stage::Entered(_))) {
+            if ctx.request.as_ref().is_some_and(|request| request.is_message()) {
                 return Box::pin(mcp::serve(&self.shared, session, ctx)).await.map(|()| true);
             }
             return turn::goes_on(session, ctx).map(|()| false);

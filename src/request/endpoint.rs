@@ -115,7 +115,12 @@ fn helped(refusal: Refusal, presented: &Presented<'_>) -> Refusal {
 
 /// Whether a request for a tool comes to the tool's own operation: a value in its path may be the name
 /// of another.
-pub fn leads_to(snapshot: &Snapshot, method: &str, at: (&str, &str), operation: &Operation) -> bool {
+pub fn leads_to(
+    snapshot: &Snapshot,
+    method: &str,
+    at: (&str, &str),
+    operation: &Operation,
+) -> bool {
     let (host, path) = at;
     let fields = HeaderMap::new();
     let ask = Ask {

@@ -46,7 +46,8 @@ impl<'a> Presented<'a> {
     pub fn is_placeholder(&self) -> bool {
         let unfilled = |value: &[u8]| {
             let token = bearer(value).unwrap_or(value).trim_ascii();
-            let wrapped = |open: &[u8], close: &[u8]| token.starts_with(open) && token.ends_with(close);
+            let wrapped =
+                |open: &[u8], close: &[u8]| token.starts_with(open) && token.ends_with(close);
             token.windows(2).any(|pair| pair == b"${" || pair == b"{{")
                 || wrapped(b"<", b">")
                 || wrapped(b"%", b"%")

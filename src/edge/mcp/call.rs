@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::clock;
 use crate::mcp::arguments::{self, BadArguments, Prepared};
@@ -110,8 +110,7 @@ async fn unfit(
 ) -> Result<()> {
     let Some(request) = &mut ctx.request else { return Ok(()) };
     let seen = &mut request.seen;
-    let admitted =
-        endpoint::admit(snapshot, mcp, entered, Method::CallTool, clock::now(), seen);
+    let admitted = endpoint::admit(snapshot, mcp, entered, Method::CallTool, clock::now(), seen);
     if let Err(refusal) = admitted {
         return refuse(shared, session, ctx, Some(to.id), refusal).await;
     }
@@ -177,7 +176,7 @@ impl Exchange<'_> {
                 biased;
                 () = &mut sign => {
                     self.sign(call).await?;
-                    sign.as_mut().reset(Instant::now() + self.bounds.keep_alive);
+                    sign.as_mut().set(sleep(self.bounds.keep_alive));
                 }
                 step = self.inner.next() => match step {
                     Step::Over => break,
@@ -233,7 +232,7 @@ impl Exchange<'_> {
     }
 }
 
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// The head of a result: how the limits stand is the inner answer's to say.
 fn head(inner: &HeaderMap, id: RequestId, bytes: usize) -> Result<ResponseHeader> {

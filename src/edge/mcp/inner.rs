@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use tokio::time::{Sleep, sleep};
@@ -175,10 +175,9 @@ impl Inner {
 }
 
 fn is_event_stream(fields: &HeaderMap) -> bool {
-    let content_type = fields.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let content_type = fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     content_type.is_some_and(|value| {
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })
 }
-

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use pingora::Result;
 use pingora::proxy::Session;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::sleep;
 
 use crate::clock;
 use crate::mcp::envelope::RpcId;
@@ -94,7 +94,8 @@ pub async fn serve(
     request.answer_begins(shared);
     stream::begin(session, request.id).await?;
     stream::send(session, event::acknowledged(id, wants_tools)).await?;
-    let mut subscription = Subscription { shared, call: &call, bounds, told: listed(shared, &call) };
+    let mut subscription =
+        Subscription { shared, call: &call, bounds, told: listed(shared, &call) };
     match subscription.last(session, (id, wants_tools)).await? {
         Last::Left => {}
         Last::Over => stream::end(session, &reply::listened(id)).await?,
@@ -123,8 +124,7 @@ impl Subscription<'_> {
     async fn last(&mut self, session: &mut Session, asked: (&RpcId, bool)) -> Result<Last> {
         let (id, wants_tools) = asked;
         let mut bell = self.shared.flights.bell();
-        let every = self.bounds.keep_alive;
-        let mut keep_alive = interval_at(Instant::now() + every, every);
+        let mut keep_alive = Box::pin(sleep(self.bounds.keep_alive));
         let mut over = Box::pin(sleep(self.bounds.listen_for));
         let mut look = Box::pin(sleep(LOOK_EVERY));
         let mut is_rung = false;
@@ -141,12 +141,13 @@ impl Subscription<'_> {
                 }
                 () = &mut look, if is_rung => {
                     is_rung = false;
-                    look.as_mut().reset(Instant::now() + LOOK_EVERY);
+                    look.as_mut().set(sleep(LOOK_EVERY));
                     if self.is_another_list() && wants_tools {
                         stream::send(session, event::tools_changed(id)).await?;
                     }
                 }
-                _ = keep_alive.tick() => {
+                () = &mut keep_alive => {
+                    keep_alive.as_mut().set(sleep(self.bounds.keep_alive));
                     stream::send(session, event::KEEP_ALIVE.to_owned()).await?;
                 }
             }

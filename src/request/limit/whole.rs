@@ -129,9 +129,8 @@ impl Call<'_> {
 
     fn quotas(&self) -> impl Iterator<Item = (usize, &Quota)> {
         let all = self.metering == Metering::All;
-        let counts = move |(_, quota): &(usize, &Quota)| {
-            all && quota.operations.contain(self.operation)
-        };
+        let counts =
+            move |(_, quota): &(usize, &Quota)| all && quota.operations.contain(self.operation);
         self.plan.quotas.iter().enumerate().filter(counts)
     }
 
