@@ -19,6 +19,7 @@ use crate::model::record::RequestRecord;
 mod acts;
 pub mod archive;
 mod crowd;
+pub mod digest;
 mod journal;
 pub mod json;
 pub mod keys;

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use prometheus::{IntCounter, IntCounterVec};
 
 use crate::audit::AuditLog;
+use crate::audit::digest::ArgsKey;
 use crate::counters::Counters;
 use crate::model::snapshot::Current;
 
@@ -55,6 +56,8 @@ pub struct Shared {
     /// The running snapshot; a request loads it once.
     pub snapshot: Arc<Current>,
     pub audit: AuditLog,
+    /// Marks the arguments of tools' calls in their records.
+    pub args_key: ArgsKey,
     pub flights: Arc<Flights>,
     pub doors: Arc<Doors>,
     pub upstreams: Arc<Upstreams>,

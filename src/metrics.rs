@@ -37,6 +37,7 @@ pub struct Metrics {
     failures: IntCounterVec,
     shadow_refusals: IntCounterVec,
     responses: IntCounterVec,
+    tool_errors: IntCounterVec,
     gateway_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
     in_flight: IntGaugeVec,
@@ -101,6 +102,11 @@ impl Metrics {
                 "Answers by class of their status; 'none' when the caller left before any.",
                 &["api", "status_class"],
             )?,
+            tool_errors: counter(
+                "onegate_tool_errors_total",
+                "Tools' calls over MCP that were answered as failures.",
+                &["client"],
+            )?,
             gateway_seconds: histogram(
                 "onegate_gateway_duration_seconds",
                 "Time of a request in the gate, without the time of the upstream.",
@@ -127,12 +133,13 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 9] = [
+        let all: [Box<dyn Collector>; 10] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
             Box::new(self.shadow_refusals.clone()),
             Box::new(self.responses.clone()),
+            Box::new(self.tool_errors.clone()),
             Box::new(self.gateway_seconds.clone()),
             Box::new(self.upstream_seconds.clone()),
             Box::new(self.in_flight.clone()),
@@ -161,6 +168,7 @@ impl Metrics {
             failures: self.failures.clone(),
             shadow_refusals: self.shadow_refusals.clone(),
             responses: self.responses.clone(),
+            tool_errors: self.tool_errors.clone(),
             gateway_seconds: self.gateway_seconds.clone(),
             upstream_seconds: self.upstream_seconds.clone(),
             clients_max,
@@ -196,6 +204,7 @@ pub struct Fold {
     failures: IntCounterVec,
     shadow_refusals: IntCounterVec,
     responses: IntCounterVec,
+    tool_errors: IntCounterVec,
     gateway_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
     clients_max: usize,
@@ -238,6 +247,9 @@ impl Fold {
         if let Some(shadow) = &record.shadow_limit {
             let limit = format!("{}/{}", shadow.0, shadow.1);
             self.shadow_refusals.with_label_values(&[client.as_str(), &limit]).inc();
+        }
+        if record.mcp.as_ref().and_then(|mcp| mcp.is_error) == Some(true) {
+            self.tool_errors.with_label_values(&[client.as_str()]).inc();
         }
         let series = self.api_series(api);
         let class = usize::from(record.status / 100).min(5);
@@ -313,4 +325,35 @@ fn seconds(micros: u64) -> f64 {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::{bare, full, message};
+    use crate::model::record::{McpDetail, Surface};
+
+    #[test]
+    fn a_tools_failure_is_its_clients() {
+        let metrics = Metrics::new().expect("series");
+        let mut fold = metrics.fold(1);
+        let of = |is_error, record| {
+            let mcp = Some(Box::new(McpDetail { is_error, ..message() }));
+            RequestRecord { surface: Surface::Mcp, mcp, ..record }
+        };
+        for (is_error, times) in [(Some(true), 2), (Some(false), 3), (None, 5)] {
+            (0..times).for_each(|n| fold.count(&of(is_error, full(n))));
+        }
+        fold.count(&of(Some(true), bare(9)));
+        fold.count(&full(10));
+        let text = metrics.render(&Reading::default()).expect("text");
+        let text = String::from_utf8(text).expect("UTF-8");
+        let check = |line: &str| assert!(text.contains(&format!("\n{line}\n")), "{line}\n{text}");
+        check(r#"onegate_tool_errors_total{client="mobile-app"} 2"#);
+        check(r#"onegate_tool_errors_total{client="_anonymous"} 1"#);
+        let requests =
+            r#"onegate_requests_total{api="payments",client="mobile-app",decision="allowed","#;
+        check(&format!(r#"{requests}surface="mcp"}} 10"#));
+        check(&format!(r#"{requests}surface="rest"}} 1"#));
+    }
 }

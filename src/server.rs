@@ -30,6 +30,7 @@ use tokio::sync::watch;
 
 use crate::access_log::{AccessLog, Feed};
 use crate::admin::{self, AdminServer, RotateKey, SOCKET_FILE};
+use crate::audit::digest::ArgsKey;
 use crate::audit::{self, AuditLog, Recorder};
 use crate::clock;
 use crate::config::Loaded;
@@ -107,6 +108,7 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
     let shared = Arc::new(Shared {
         snapshot: registry.running(),
         audit: log,
+        args_key: ArgsKey::in_directory(&policy.server.data_dir).map_err(StartError::Digest)?,
         flights: Arc::clone(&flights),
         doors: rotation.doors(),
         upstreams,

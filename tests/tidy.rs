@@ -22,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("counters", &["model", "clock"]),
     ("audit", &["model", "clock"]),
     ("access_log", &["audit::json", "audit::tests", "model", "clock"]),
-    ("metrics", &["model", "clock"]),
+    ("metrics", &["audit::tests", "model", "clock"]),
     ("admin", &["inventory", "audit", "metrics", "config", "model", "clock"]),
     ("edge", &["request", "audit", "counters", "metrics", "model", "clock"]),
 ];

@@ -18,6 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, seconds: &mut Seconds, record: &RequestRe
     let mut line = Object::open(out, "v", VERSION);
     line.time("time", &seconds.1, record.time.0.rem_euclid(1_000_000).unsigned_abs());
     line.name("id", record.id.encode(&mut [0; 36]));
+    line.name("surface", record.surface.as_str());
     if let Some(address) = record.source_ip {
         line.address("source_ip", address);
     }

@@ -38,6 +38,7 @@ fn a_record_is_one_line_of_json() {
     let line: Value = serde_json::from_str(&text).expect("JSON");
     let check = |name: &str, value: Value| assert_eq!(line[name], value, "{name}: {text}");
     check("time", json!("2026-03-01T12:00:00.000000Z"));
+    check("surface", json!("rest"));
     check("client", json!("mobile-app"));
     check("path", json!("/api/payments/7"));
     check("protocol", json!("HTTP/1.1"));

@@ -1,5 +1,5 @@
 //! Strangers cannot fill the disk: of denials without a valid credential each source has some records a second
-//! of its own; the rest is folded into one counted record for each second, source and denial.
+//! of its own; the rest is folded into one counted record for each second, source, surface and denial.
 //!
 //! Metrics see every one of them. What is folded keeps its places in the journal until the summary is in the
 //! file, so a kill loses none; there are at most so many at a time.
@@ -25,7 +25,7 @@ pub struct Crowd {
     second: u64,
     own: AHashMap<Source, u32>,
     own_of_all: u32,
-    folded: AHashMap<(Source, &'static str), Summary>,
+    folded: AHashMap<(Source, Surface, &'static str), Summary>,
     held: usize,
 }
 
@@ -121,11 +121,12 @@ impl Crowd {
     pub fn fold(&mut self, record: &RequestRecord, place: Place) {
         let Outcome::Denied(denial) = record.outcome else { return };
         let mut source = Source::of(record.source_ip);
-        let is_known = self.folded.contains_key(&(source, denial.code()));
+        let kind = |source| (source, record.surface, denial.code());
+        let is_known = self.folded.contains_key(&kind(source));
         if !is_known && self.folded.len() >= SUMMARIES_MAX {
             source = Source::Unknown;
         }
-        let summary = self.folded.entry((source, denial.code())).or_insert_with(|| Summary {
+        let summary = self.folded.entry(kind(source)).or_insert_with(|| Summary {
             id: record.id,
             time: record.time,
             surface: record.surface,
@@ -138,6 +139,7 @@ impl Crowd {
         summary.places.push(place);
         // About the slots that it takes.
         self.held += 1 + (record.path.len() + record.host.len()) / CONTENT_BYTES;
+        self.held += usize::from(record.mcp.is_some());
     }
 
     /// The summaries that are due: of a second that is over, or when no more may be held.

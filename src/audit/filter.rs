@@ -137,7 +137,7 @@ impl FromStr for Decision {
 
 /// `--surface`.
 pub fn parse_surface(text: &str) -> Result<Surface, String> {
-    choose(text, [Surface::Rest, Surface::Admin], Surface::as_str)
+    choose(text, Surface::ALL, Surface::as_str)
 }
 
 /// `--denial`: the code of a denial, or of a failure.

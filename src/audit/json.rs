@@ -132,6 +132,22 @@ impl<'a> Object<'a> {
         self.out.extend(json.bytes().map(one_line));
     }
 
+    /// An object within; nothing where it gets no member.
+    pub fn object(&mut self, key: &'static str, write: impl FnOnce(&mut Self)) {
+        let before = self.out.len();
+        self.key(key);
+        let first = self.out.len();
+        write(self);
+        // Where a member has its comma the object begins.
+        match self.out.get_mut(first) {
+            Some(comma) => {
+                *comma = b'{';
+                self.out.push(b'}');
+            }
+            None => self.out.truncate(before),
+        }
+    }
+
     fn key(&mut self, key: &'static str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
@@ -286,6 +302,17 @@ mod tests {
         check(&|o| o.value("j", "{\"a\":\r\n[1]}"), ",\"j\":{\"a\":  [1]}");
         check(&|o| o.value("j", "1},{"), r#","j":"1},{""#);
         check(&|o| o.members(b",\"m\":2"), r#","m":2"#);
+        check(&|o| o.object("o", |_| ()), "");
+        check(
+            &|o| {
+                o.object("o", |o| {
+                    o.number("n", 1);
+                    o.text("t", "a");
+                });
+                o.number("m", 2);
+            },
+            r#","o":{"n":1,"t":"a"},"m":2"#,
+        );
     }
 
     proptest! {

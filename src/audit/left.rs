@@ -8,6 +8,7 @@ use std::path::Path;
 use memchr::memmem;
 
 use crate::model::id::RequestId;
+use crate::model::record::Surface;
 
 use super::crowd::{Source, Summary};
 use super::journal::{self, CONTENT_BYTES, OfBoot, Open};
@@ -127,7 +128,7 @@ enum Group {
     /// So the gate before had begun it, however many they are: with the call of this id.
     With([u8; 16]),
     /// Denials without a client.
-    Stranger(Source, Box<str>),
+    Stranger(Source, Surface, Box<str>),
 }
 
 /// What a group's record says.
@@ -155,7 +156,10 @@ impl Call {
         }
         let opening = Opening::decode(opening)?;
         let is_stranger = opening.client.is_empty() && !opening.denial.is_empty();
-        is_stranger.then(|| Group::Stranger(Source::of(opening.source_ip), opening.denial.into()))
+        is_stranger.then(|| {
+            let source = Source::of(opening.source_ip);
+            Group::Stranger(source, opening.surface, opening.denial.into())
+        })
     }
 }
 

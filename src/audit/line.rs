@@ -21,8 +21,10 @@ use super::json::{Object, second_text};
 use super::opening::Opening;
 use super::segment::Boot;
 
+mod mcp;
 mod whole;
 
+pub use mcp::Message;
 pub use whole::Whole;
 
 /// The version of the format, a line's `v`.
@@ -54,25 +56,17 @@ impl Encoder {
 
     /// Appends the line of a call that has ended, with its line break.
     pub fn request(&mut self, out: &mut Vec<u8>, seq: u64, record: &RequestRecord) {
-        self.opening(out, seq, &Opening::of(record), |line| {
-            line.name("end", record.end.as_str());
-            line.number("duration_us", record.duration_us);
-            if let Some(upstream_us) = record.upstream_us {
-                line.number("upstream_us", upstream_us);
-            }
-            line.number("request_bytes", record.request_bytes);
-            line.number("response_bytes", record.response_bytes);
-        });
+        self.call(out, seq, &Opening::of(record), Ending::Of(record));
     }
 
     /// Appends the line of a call that has not ended.
     pub fn open(&mut self, out: &mut Vec<u8>, seq: u64, opening: &Opening<'_>) {
-        self.opening(out, seq, opening, |line| line.name("entry", OPEN));
+        self.call(out, seq, opening, Ending::Open);
     }
 
     /// Appends the line of a call whose gate was killed.
     pub fn crashed(&mut self, out: &mut Vec<u8>, seq: u64, opening: &Opening<'_>) {
-        self.opening(out, seq, opening, |line| line.name("end", CRASH));
+        self.call(out, seq, opening, Ending::Crash);
     }
 
     /// The same for a call of which there is only the line that says it is open, perhaps of another boot. None where
@@ -85,7 +79,7 @@ impl Encoder {
         out.extend_from_slice(&self.origin);
         out.extend_from_slice(before);
         out.extend_from_slice(format!(r#","end":"{CRASH}""#).as_bytes());
-        out.extend_from_slice(after);
+        mcp::push_rest(out, line, after);
         out.push(b'\n');
         Some(())
     }
@@ -111,15 +105,9 @@ impl Encoder {
         out.push(b'\n');
     }
 
-    fn opening(
-        &mut self,
-        out: &mut Vec<u8>,
-        seq: u64,
-        opening: &Opening<'_>,
-        end: impl FnOnce(&mut Object<'_>),
-    ) {
+    fn call(&mut self, out: &mut Vec<u8>, seq: u64, opening: &Opening<'_>, ending: Ending<'_>) {
         let mut line = self.begin(out, seq, opening.id, opening.time);
-        request(&mut line, opening, end);
+        request(&mut line, opening, ending);
         line.close();
         out.push(b'\n');
     }
@@ -152,7 +140,34 @@ const AFTER_ORIGIN: &str = r#","id":""#;
 /// The `end` of a call whose gate was killed.
 const CRASH: &str = "crash";
 
-fn request(line: &mut Object<'_>, opening: &Opening<'_>, end: impl FnOnce(&mut Object<'_>)) {
+/// How a call went on.
+#[derive(Clone, Copy)]
+enum Ending<'a> {
+    Of(&'a RequestRecord),
+    /// It goes on.
+    Open,
+    Crash,
+}
+
+impl Ending<'_> {
+    fn write(self, line: &mut Object<'_>) {
+        match self {
+            Self::Of(record) => {
+                line.name("end", record.end.as_str());
+                line.number("duration_us", record.duration_us);
+                if let Some(upstream_us) = record.upstream_us {
+                    line.number("upstream_us", upstream_us);
+                }
+                line.number("request_bytes", record.request_bytes);
+                line.number("response_bytes", record.response_bytes);
+            }
+            Self::Open => line.name("entry", OPEN),
+            Self::Crash => line.name("end", CRASH),
+        }
+    }
+}
+
+fn request(line: &mut Object<'_>, opening: &Opening<'_>, ending: Ending<'_>) {
     line.name("surface", opening.surface.as_str());
     line.name_unless_empty("client", opening.client);
     line.name_unless_empty("profile", opening.profile);
@@ -161,6 +176,7 @@ fn request(line: &mut Object<'_>, opening: &Opening<'_>, end: impl FnOnce(&mut O
         line.name("credential_kind", "key");
     }
     line.text_unless_empty("holder", opening.holder);
+    line.text_unless_empty("agent", opening.mcp.agent);
     if let Some(address) = opening.peer_ip {
         line.address("peer_ip", address);
     }
@@ -190,12 +206,13 @@ fn request(line: &mut Object<'_>, opening: &Opening<'_>, end: impl FnOnce(&mut O
     if let Some(endpoint) = opening.endpoint {
         line.endpoint("endpoint", endpoint);
     }
-    end(line);
+    ending.write(line);
     line.text_unless_empty("policy", opening.policy);
     if opening.trace_id != [0; 16] {
         line.hex("trace_id", opening.trace_id);
     }
     line.text_unless_empty("parent_request_id", opening.parent_request_id);
+    mcp::write(line, opening, ending);
 }
 
 fn act(line: &mut Object<'_>, record: &ActRecord) {
@@ -264,6 +281,8 @@ pub struct Line<'a> {
     pub action: Option<Text<'a>>,
     #[serde(borrow)]
     pub target: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub mcp: Option<Message<'a>>,
 }
 
 /// Why some bytes are not a line of this format.

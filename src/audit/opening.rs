@@ -12,6 +12,10 @@ use crate::model::time::UnixMicros;
 
 use super::json::Endpoint;
 
+mod mcp;
+
+pub use mcp::{McpTexts, push_mcp};
+
 /// Absent texts are empty.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Opening<'a> {
@@ -44,6 +48,7 @@ pub struct Opening<'a> {
     pub host: &'a str,
     pub path: &'a str,
     pub scopes: Scopes<'a>,
+    pub mcp: McpTexts<'a>,
 }
 
 /// The scopes that the operation needs.
@@ -99,6 +104,7 @@ impl<'a> Opening<'a> {
             host: &record.host,
             path: &record.path,
             scopes: Scopes::Listed(operation.map_or(&[], |operation| &operation.scopes)),
+            mcp: record.mcp.as_deref().map(McpTexts::of).unwrap_or_default(),
         }
     }
 
@@ -111,6 +117,7 @@ impl<'a> Opening<'a> {
             Some(Endpoint::Unix(path)) => out.push(Fact::EndpointUnix, path.as_bytes()),
             None => {}
         }
+        self.mcp.push(out);
         let texts = [
             (Fact::Method, self.method),
             (Fact::Client, self.client),
@@ -183,6 +190,12 @@ impl<'a> Opening<'a> {
             Fact::EndpointUnix => self.endpoint = Some(Endpoint::Unix(text)),
             Fact::Policy => self.policy = text,
             Fact::ParentRequestId => self.parent_request_id = text,
+            Fact::Agent => self.mcp.agent = text,
+            Fact::McpProtocol => self.mcp.protocol = text,
+            Fact::McpRpcId => self.mcp.rpc_id = text,
+            Fact::McpTool => self.mcp.tool = text,
+            Fact::McpToolDigest => self.mcp.tool_digest = text,
+            Fact::McpArgsDigest => self.mcp.args_digest = text,
         }
     }
 
@@ -214,6 +227,7 @@ impl<'a> Opening<'a> {
         host: "",
         path: "",
         scopes: Scopes::Joined(""),
+        mcp: McpTexts::NOTHING,
     };
 }
 

@@ -53,18 +53,24 @@ fn columns(
     write!(f, "{decision:<28}  {what}")
 }
 
-/// `GET /api/payments/7`, or `client.add client/mobile-app by uid=0 login=ann`.
+/// `GET /api/payments/7`, perhaps `by tool payments_get_payment`, or `client.add client/mobile-app by uid=0 login=ann`.
 fn what(line: &Line<'_>) -> String {
     let text = |text: &Option<Text<'_>>| text.as_deref().map(|t| shown(t).into_owned());
     let words = match &line.action {
         Some(_) => {
             let by = text(&line.actor).map(|actor| format!("by {actor}"));
-            [text(&line.action), text(&line.target), by]
+            [text(&line.action), text(&line.target), by, None]
         }
-        None => [text(&line.method), text(&line.path), folded(line)],
+        None => [text(&line.method), text(&line.path), message(line), folded(line)],
     };
     let words: Vec<String> = words.into_iter().flatten().collect();
     if words.is_empty() { "-".into() } else { words.join(" ") }
+}
+
+/// Of a message to the MCP endpoint: the tool, or the operation of the gate.
+fn message(line: &Line<'_>) -> Option<String> {
+    let tool = line.mcp.as_ref()?.tool.as_deref().map(|tool| format!("by tool {}", shown(tool)));
+    tool.or_else(|| line.operation.as_deref().map(|id| shown(id).into_owned()))
 }
 
 /// Of a summary, or of a call that has not ended.
@@ -95,9 +101,9 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::audit::line::Encoder;
-    use crate::audit::tests::{Entry, act, bare, full};
+    use crate::audit::tests::{Entry, act, bare, full, message};
     use crate::model::denial::{Denial, Failure};
-    use crate::model::record::{Outcome, RequestRecord};
+    use crate::model::record::{McpDetail, Outcome, RequestRecord, Surface};
     use crate::model::time::UnixMicros;
 
     #[test]
@@ -142,6 +148,20 @@ mod tests {
             }),
             "2026-03-01T12:00:00.000000Z  rest     -                          -    61.2 s  \
              allowed upstream_unreachable  -",
+        );
+        let mcp = |tool: Option<&str>| {
+            let detail = McpDetail { tool: tool.map(Into::into), ..message() };
+            RequestRecord { surface: Surface::Mcp, mcp: Some(Box::new(detail)), ..full(1) }
+        };
+        check(
+            request(mcp(Some("pay\u{1b}"))),
+            "2026-03-01T12:00:00.000000Z  mcp      mobile-app               200    1.2 ms  \
+             allowed                       GET /api/payments/7 by tool pay\\u{1b}",
+        );
+        check(
+            request(mcp(None)),
+            "2026-03-01T12:00:00.000000Z  mcp      mobile-app               200    1.2 ms  \
+             allowed                       GET /api/payments/7 payments.get_payment",
         );
         check(
             Entry::Act(Box::new(act(1, "client.change"))),

@@ -19,7 +19,7 @@ use crate::model::id::{
 };
 use crate::model::policy::OnFailure;
 use crate::model::proof::Proof;
-use crate::model::record::{ActRecord, Caller, End, JsonText, Outcome, Surface};
+use crate::model::record::{ActRecord, Caller, End, JsonText, McpDetail, Outcome, Surface};
 use crate::model::template::Template;
 use crate::model::time::UnixMicros;
 use crate::model::upstream::Address;
@@ -96,6 +96,19 @@ pub fn bare(n: u64) -> RequestRecord {
         parent_request_id: None,
         access: None,
         mcp: None,
+    }
+}
+
+/// Of a tool's call, by a client that is no friend of whoever reads what it sends.
+pub fn message() -> McpDetail {
+    McpDetail {
+        protocol: Some("2026-07-28"),
+        rpc_id: Some(r#""a\u0000\"b""#.into()),
+        tool: Some("payments_get_payment".into()),
+        tool_digest: Some("0123456789abcdef".repeat(4).into()),
+        args_digest: Some("fedcba9876543210".repeat(2).into()),
+        agent: Some("\"},{\n\u{1b}[2J\u{7f}\u{202e}é/1.0".into()),
+        is_error: Some(false),
     }
 }
 

@@ -263,6 +263,9 @@ impl Request {
         }
         out.push(Fact::Policy, self.snapshot.label.as_bytes());
         self.write_trouble(out);
+        if let Some(mcp) = &self.mcp {
+            opening::push_mcp(out, mcp);
+        }
         out.push(Fact::Host, self.host.as_bytes());
         if let Some(target) = &self.target {
             out.push(Fact::Path, target.path().as_bytes());
@@ -337,7 +340,7 @@ impl Request {
             trace_id: self.trace.trace_id,
             parent_request_id: self.parent_request_id,
             access: self.access,
-            mcp: self.mcp,
+            mcp: self.mcp.map(|mcp| mcp.ended(outcome, self.status, end)),
         })
     }
 }

@@ -34,10 +34,18 @@ pub enum Fact {
     EndpointUnix = 21,
     Policy = 22,
     ParentRequestId = 23,
+    /// What a client says that it is.
+    Agent = 24,
+    McpProtocol = 25,
+    /// As JSON.
+    McpRpcId = 26,
+    McpTool = 27,
+    McpToolDigest = 28,
+    McpArgsDigest = 29,
 }
 
 impl Fact {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 29] = [
         Self::Method,
         Self::Host,
         Self::Path,
@@ -61,6 +69,12 @@ impl Fact {
         Self::EndpointUnix,
         Self::Policy,
         Self::ParentRequestId,
+        Self::Agent,
+        Self::McpProtocol,
+        Self::McpRpcId,
+        Self::McpTool,
+        Self::McpToolDigest,
+        Self::McpArgsDigest,
     ];
 }
 

@@ -86,6 +86,22 @@ pub struct McpDetail {
     pub is_error: Option<bool>,
 }
 
+impl McpDetail {
+    /// How a tool's call went, now that it has ended. Of other messages, what was known before.
+    pub fn ended(mut self: Box<Self>, outcome: Outcome, status: u16, end: End) -> Box<Self> {
+        if self.tool.is_some() {
+            let is_whole = outcome == Outcome::Allowed && end == End::Complete;
+            self.is_error = Some(!is_whole || Self::is_error_of(status));
+        }
+        self
+    }
+
+    /// Whether a status is a failure of the tool that it answers; 0 is no answer.
+    pub const fn is_error_of(status: u16) -> bool {
+        !matches!(status, 200..=299)
+    }
+}
+
 impl RequestRecord {
     /// Empty when the head was refused before it had one.
     pub fn method_text(&self) -> &str {
@@ -129,7 +145,7 @@ impl Caller {
 }
 
 /// How the act arrived. Recorded; never a reason to decide differently.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Surface {
     Rest,
@@ -215,3 +231,29 @@ pub struct ActRecord {
 /// One JSON value, already written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct JsonText(pub Box<str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_fails_unless_its_call_ends_whole_and_well() {
+        let check = |tool: Option<&str>, (outcome, status, end), expected: Option<bool>| {
+            let detail = McpDetail { tool: tool.map(Into::into), ..McpDetail::default() };
+            let ended = Box::new(detail).ended(outcome, status, end);
+            assert_eq!(ended.is_error, expected, "{tool:?} {outcome:?} {status} {end:?}");
+        };
+        let (allowed, failed) = (Outcome::Allowed, Outcome::Failed(Failure::UpstreamTimeout));
+        let tool = Some("payments_list_payments");
+        check(tool, (allowed, 200, End::Complete), Some(false));
+        check(tool, (allowed, 299, End::Complete), Some(false));
+        check(tool, (allowed, 199, End::Complete), Some(true));
+        check(tool, (allowed, 304, End::Complete), Some(true));
+        check(tool, (allowed, 404, End::Complete), Some(true));
+        check(tool, (allowed, 0, End::Complete), Some(true));
+        check(tool, (allowed, 200, End::ClientAbort), Some(true));
+        check(tool, (failed, 200, End::Complete), Some(true));
+        check(tool, (Outcome::Denied(Denial::NotGranted), 200, End::Complete), Some(true));
+        check(None, (allowed, 404, End::Deadline), None);
+    }
+}

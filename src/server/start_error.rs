@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::admin::AdminError;
+use crate::audit::digest::ArgsKeyError;
 use crate::audit::{AuditError, Unwritten};
 use crate::counters::CountersError;
 use crate::edge::tls::TlsError;
@@ -25,6 +26,7 @@ pub enum StartError {
     Inventory(StoreError),
     Counters(CountersError),
     Audit(AuditError),
+    Digest(ArgsKeyError),
     Admin(AdminError),
     AccessLog(io::Error),
     Thread(io::Error),
@@ -51,6 +53,7 @@ impl fmt::Display for StartError {
             Self::Store(error) | Self::Inventory(error) => write!(f, "{error}. {}", error.fix()),
             Self::Counters(error) => error.fmt(f),
             Self::Audit(error) => error.fmt(f),
+            Self::Digest(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
             Self::AccessLog(error) => write!(f, "[access_log]: cannot write to {error}"),
             Self::Thread(error) => write!(f, "the system refuses a thread or a socket: {error}"),

@@ -63,6 +63,18 @@ fn each_condition_holds_for_what_it_names_only() {
 }
 
 #[test]
+fn a_surface_is_found_by_its_word() {
+    for surface in Surface::ALL {
+        let filter = Filter { surface: parse_surface(surface.as_str()).ok(), ..Filter::default() };
+        let of = |surface| request(RequestRecord { surface, ..full(1) });
+        let found = Surface::ALL.map(|other| matches(&filter, &of(other)));
+        assert_eq!(found, Surface::ALL.map(|other| other == surface), "{surface:?}");
+    }
+    let error = parse_surface("soap").expect_err("no surface");
+    assert!(error.contains("mcp"), "{error}");
+}
+
+#[test]
 fn a_path_holds_whole_segments() {
     let check = |filter: &str, path: &str, expected: bool| {
         let filter = Filter { path: parsed(filter), ..Filter::default() };

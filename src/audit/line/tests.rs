@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::segment::SegmentName;
-use crate::audit::tests::{Entry, act, bare, full};
+use crate::audit::tests::{Entry, act, bare, full, message};
 use crate::model::denial::{Denial, Failure, Reason};
 use crate::model::id::{CredentialId, LimitName};
-use crate::model::record::{Caller, Outcome};
+use crate::model::record::{Caller, McpDetail, Outcome};
 
 fn encoder() -> Encoder {
     let name = SegmentName::parse("20261121T210748Z-1f2e3d4c-000001.jsonl").expect("a name");
@@ -108,6 +108,78 @@ fn an_outcome_is_a_decision_and_what_came_of_it() {
     check(timeout, json!(["allowed", null, "upstream_timeout"]));
 }
 
+fn of_message(detail: McpDetail) -> RequestRecord {
+    RequestRecord { surface: Surface::Mcp, mcp: Some(Box::new(detail)), ..full(1) }
+}
+
+#[test]
+fn a_message_has_its_fields_at_the_end() {
+    let detail = McpDetail { agent: Some("claude-code/2.1".into()), ..message() };
+    let line = of_request(of_message(detail));
+    let begins = r#","surface":"mcp","client":"mobile-app","profile":"default","credential":"4fTq0aZ81kLm","#;
+    assert!(line.contains(begins), "{line}");
+    let agent = r#","holder":"Ann \"the\" Holder\n","agent":"claude-code/2.1","peer_ip":"#;
+    assert!(line.contains(agent), "{line}");
+    let ends = concat!(
+        r#","mcp":{"tool":"payments_get_payment","protocol":"2026-07-28","rpc_id":"a\u0000\"b","#,
+        r#""tool_digest":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","#,
+        r#""args_digest":"fedcba9876543210fedcba9876543210","is_error":false}}"#,
+    );
+    assert!(line.ends_with(ends), "{line}");
+    let bare = of_request(of_message(McpDetail::default()));
+    assert!(!bare.contains("\"mcp\":") && !bare.contains("\"agent\""), "{bare}");
+    let read = Line::parse(line.as_bytes()).expect("a line").mcp.expect("a message");
+    assert_eq!(read.tool.as_deref(), Some("payments_get_payment"));
+    assert_eq!((read.protocol.as_deref(), read.is_error), (Some("2026-07-28"), Some(false)));
+}
+
+#[test]
+fn an_id_of_a_message_is_a_number_or_a_text() {
+    let check = |rpc_id: &str, expected: Value| {
+        let detail = McpDetail { rpc_id: Some(rpc_id.into()), ..message() };
+        let line = of_request(of_message(detail));
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(value["mcp"]["rpc_id"], expected, "{line}");
+    };
+    check("7", json!(7));
+    check("-7", json!(-7));
+    check("9223372036854775807", json!(i64::MAX));
+    check("9223372036854775808", json!("9223372036854775808"));
+    check("1e999", json!("1e999"));
+    check("-0", json!("-0"));
+    check("007", json!("007"));
+    check("+7", json!("+7"));
+    check(r#""7""#, json!("7"));
+    check(r#""é\n\u001b\"""#, json!("é\n\u{1b}\""));
+    check(r#""cut"#, json!("\"cut"));
+    check("{\"a\":\n1},\"b\":2", json!("{\"a\":\n1},\"b\":2"));
+    check("null", json!("null"));
+}
+
+#[test]
+fn a_killed_gates_line_says_how_a_tools_call_went() {
+    let check = |detail: McpDetail, status: u16, expected: Value| {
+        let record = RequestRecord { status, ..of_message(detail) };
+        let opening = Opening::of(&record);
+        let (mut open, mut crashed, mut again) = (Vec::new(), Vec::new(), Vec::new());
+        encoder().open(&mut open, 7, &opening);
+        encoder().crashed(&mut crashed, 7, &opening);
+        encoder().crashed_again(&mut again, 7, open.trim_ascii_end()).expect("an open line");
+        let value = |line: &[u8]| serde_json::from_slice::<Value>(line).expect("JSON");
+        assert_eq!(value(&open)["mcp"]["is_error"], Value::Null, "it goes on");
+        assert_eq!(value(&crashed)["mcp"]["is_error"], expected);
+        let text = |line: Vec<u8>| String::from_utf8(line).expect("UTF-8");
+        assert_eq!(text(again), text(crashed));
+    };
+    check(message(), 200, json!(false));
+    check(message(), 503, json!(true));
+    check(message(), 0, json!(true));
+    check(McpDetail { tool: None, ..message() }, 200, Value::Null);
+    check(McpDetail::default(), 200, Value::Null);
+    let only = McpDetail { tool: Some("a".into()), ..McpDetail::default() };
+    check(only, 204, json!(false));
+}
+
 #[test]
 fn an_act_has_the_fields_of_the_format_in_its_order() {
     let line = line(&Entry::Act(Box::new(act(1, "client.change"))));
@@ -131,6 +203,13 @@ fn hostile_texts_come_back_as_they_were() {
         let line = of_request(record);
         let read = Line::parse(line.as_bytes()).expect("a line");
         assert_eq!(read.path.as_deref(), Some(text));
+        let id = serde_json::to_string(text).expect("a text");
+        let (agent, tool) = (Some(text.into()), Some(text.into()));
+        let detail = McpDetail { agent, tool, rpc_id: Some(id.into()), ..message() };
+        let line = of_request(of_message(detail));
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        let read = [&value["agent"], &value["mcp"]["tool"], &value["mcp"]["rpc_id"]];
+        assert_eq!(read, [text; 3]);
     };
     check("\"},{\"seq\":1,\"");
     check("\n{\"v\":1}\n");

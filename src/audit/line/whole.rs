@@ -13,6 +13,8 @@ pub struct Whole<'a> {
     #[serde(borrow)]
     pub holder: Option<Text<'a>>,
     #[serde(borrow)]
+    pub agent: Option<Text<'a>>,
+    #[serde(borrow)]
     pub host: Option<Text<'a>>,
     #[serde(borrow)]
     pub product: Option<Text<'a>>,

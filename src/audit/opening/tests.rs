@@ -1,7 +1,8 @@
 //! What is written is read again, and nothing else does harm.
 
 use super::*;
-use crate::audit::tests::{bare, full};
+use crate::audit::tests::{bare, full, message};
+use crate::model::record::McpDetail;
 use proptest::prelude::*;
 
 fn encoded(opening: &Opening<'_>) -> Vec<u8> {
@@ -33,6 +34,27 @@ fn what_was_written_is_read() {
     }
     let path = format!("/{}", "x".repeat(65_534));
     round_trip(&Opening { path: &path, host: "é.example", ..Opening::of(&record) });
+}
+
+#[test]
+fn a_message_keeps_all_but_how_it_went() {
+    let check = |detail: McpDetail| {
+        let surface = Surface::Mcp;
+        let record = RequestRecord { surface, mcp: Some(Box::new(detail.clone())), ..full(2) };
+        round_trip(&Opening::of(&record));
+        let mut room = vec![0; 1000];
+        let mut writer = Writer::over(&mut room);
+        begin(&mut writer, (record.id, record.time, record.trace_id), surface, record.status);
+        push_mcp(&mut writer, &detail);
+        let opening = Opening::decode(writer.written().expect("room")).expect("an opening");
+        assert_eq!(opening.mcp, McpTexts::of(&detail));
+        assert_eq!(opening.surface, surface);
+    };
+    check(message());
+    check(McpDetail::default());
+    check(McpDetail { tool: None, ..message() });
+    check(McpDetail { agent: Some("\u{10ffff}".repeat(32).into()), ..message() });
+    check(McpDetail { rpc_id: Some("9".repeat(128).into()), agent: None, ..message() });
 }
 
 #[test]

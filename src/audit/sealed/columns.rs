@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 /// Keys of records. Only [`PROOF`] and [`LINE`] are none.
-pub const COLUMNS: [(&str, Kind); 50] = [
+pub const COLUMNS: [(&str, Kind); 51] = [
     ("v", Kind::Number),
     ("seq", Kind::Number),
     ("node", Kind::Text),
@@ -39,6 +39,7 @@ pub const COLUMNS: [(&str, Kind); 50] = [
     ("credential", Kind::Text),
     ("credential_kind", Kind::Text),
     ("holder", Kind::Text),
+    ("agent", Kind::Text),
     ("peer_ip", Kind::Text),
     ("source_ip", Kind::Text),
     ("method", Kind::Text),
@@ -74,7 +75,6 @@ pub const COLUMNS: [(&str, Kind); 50] = [
     ("ticket", Kind::Text),
     ("before", Kind::Json),
     ("after", Kind::Json),
-    // Kept for records to come.
     ("mcp", Kind::Json),
     (LINE, Kind::Text),
     (PROOF, Kind::Text),

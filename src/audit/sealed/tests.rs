@@ -9,7 +9,8 @@ use super::*;
 use crate::audit::line::Encoder;
 use crate::audit::proof::tree::Hash;
 use crate::audit::segment::SegmentName;
-use crate::audit::tests::{Directory, Entry, act, full, request, write_sample};
+use crate::audit::tests::{Directory, Entry, act, full, message, request, write_sample};
+use crate::model::record::RequestRecord;
 use crate::model::time::UnixMicros;
 
 const SEGMENT: &str = r#"{"segment":{"v":1,"node":"gate-1"}}"#;
@@ -59,18 +60,19 @@ fn lines_of_every_kind_come_back_as_they_were() {
         Entry::Request(request(1)),
         Entry::Request(Box::new(full(2))),
         Entry::Act(Box::new(act(3, "client.change"))),
+        Entry::Request(Box::new(RequestRecord { mcp: Some(Box::new(message())), ..full(4) })),
     ];
     for (entry, seq) in entries.iter().zip(1..) {
         entry.encode(&mut encoder, &mut lines, seq);
     }
     let lines = String::from_utf8(lines).expect("UTF-8");
-    let made = check(&format!("{SEGMENT}\n{lines}{COMMIT}\n"), 3);
+    let made = check(&format!("{SEGMENT}\n{lines}{COMMIT}\n"), 4);
     let time = UnixMicros(1_772_366_400_000_000);
     assert_eq!(made.times, Some((time, time)));
     check("", 0);
     check(&format!("{SEGMENT}\n{COMMIT}\n"), 0);
-    check(&lines, 3);
-    check(&format!("{SEGMENT}\n{lines}{COMMIT}\n{COMMIT}\n{lines}{COMMIT}\n"), 6);
+    check(&lines, 4);
+    check(&format!("{SEGMENT}\n{lines}{COMMIT}\n{COMMIT}\n{lines}{COMMIT}\n"), 8);
 }
 
 /// What its columns would not give back stands in a column of its own.

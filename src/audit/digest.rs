@@ -1,0 +1,157 @@
+//! The mark of a tool's arguments in its record: two calls with the same arguments have the same one, and from it
+//! nobody without the key learns what they were, though there may be few that they can have been.
+//!
+//! HMAC-SHA-256 (RFC 2104), cut to 128 bits. A plain hash would fall to a list of guesses, an account number to a
+//! short one. SipHash, which is in the gate anyway, is made for tables: it promises little to whoever looks for two
+//! texts of one mark, and callers choose these. What is hashed is the text as it was received: another spelling of
+//! the same value is another text.
+//!
+//! The key is `digest.key` in the data directory: 32 random bytes, for its owner only. It is made once and stays, so
+//! that records of different boots can be held against each other.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::model::hex;
+
+use super::segment::replace;
+
+/// Makes the marks. It holds the key in no other form than HMAC's own.
+#[derive(Clone)]
+pub struct ArgsKey(Hmac<Sha256>);
+
+impl ArgsKey {
+    /// The key in `directory`, or a new one.
+    pub fn in_directory(directory: &Path) -> Result<Self, ArgsKeyError> {
+        let path = directory.join(FILE);
+        let at = |error| ArgsKeyError::File { path: path.display().to_string(), error };
+        let key = match fs::read(&path) {
+            Ok(bytes) => {
+                let mode = fs::metadata(&path).map_err(at)?.permissions().mode();
+                if mode & 0o077 != 0 {
+                    let path = path.display();
+                    log::warn!("{path}: others than its owner may use it: chmod 600 {path}");
+                }
+                let not_a_key = |_| ArgsKeyError::NotAKey { path: path.display().to_string() };
+                <[u8; KEY_BYTES]>::try_from(bytes).map_err(not_a_key)?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key: [u8; KEY_BYTES] = rand::random();
+                replace(&path, &key, 0o600).map_err(at)?;
+                key
+            }
+            Err(error) => return Err(at(error)),
+        };
+        Ok(Self::new(key))
+    }
+
+    fn new(key: [u8; KEY_BYTES]) -> Self {
+        // Longer than this would be hashed first, and shorter filled up: RFC 2104's block.
+        let mut block = [0; 64];
+        if let Some(begin) = block.first_chunk_mut() {
+            *begin = key;
+        }
+        Self(Hmac::new(&block.into()))
+    }
+
+    /// Of a call's arguments, as they were received: 32 hexadecimal digits.
+    pub fn digest(&self, arguments: &[u8]) -> Box<str> {
+        let mark = self.0.clone().chain_update(PURPOSE).chain_update(arguments).finalize();
+        let mut text = [0; MARK_BYTES * 2];
+        hex::write(&mark.into_bytes(), &mut text);
+        std::str::from_utf8(&text).unwrap_or_default().into()
+    }
+}
+
+/// In the data directory.
+const FILE: &str = "digest.key";
+const KEY_BYTES: usize = 32;
+const MARK_BYTES: usize = 16;
+/// What is marked comes after this, so that the same text in another place of a record would have another mark.
+const PURPOSE: &[u8] = b"onegate args\0";
+
+impl fmt::Debug for ArgsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ArgsKey")
+    }
+}
+
+/// Why there is no key.
+#[derive(Debug)]
+pub enum ArgsKeyError {
+    File {
+        path: String,
+        error: io::Error,
+    },
+    /// It holds something else.
+    NotAKey {
+        path: String,
+    },
+}
+
+impl fmt::Display for ArgsKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, error } => write!(f, "{path}: {error}"),
+            Self::NotAKey { path } => write!(
+                f,
+                "{path} is not a key of {KEY_BYTES} bytes: put the one that was there back. Without it, move the file \
+                 away: a new one is made, and the same arguments then have another digest than before"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ArgsKeyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::Directory;
+
+    /// As `openssl dgst -sha256 -mac HMAC` has it.
+    #[test]
+    fn it_is_hmac_sha_256_cut_in_half() {
+        let check = |key: u8, arguments: &[u8]| {
+            let digest = ArgsKey::new([key; 32]).digest(arguments);
+            let pkey = openssl::pkey::PKey::hmac(&[key; 32]).expect("a key");
+            let sha256 = openssl::hash::MessageDigest::sha256();
+            let mut signer = openssl::sign::Signer::new(sha256, &pkey).expect("a signer");
+            let text = [PURPOSE, arguments].concat();
+            let expected = signer.sign_oneshot_to_vec(&text).expect("signs");
+            let mut text = [0; 32];
+            hex::write(&expected, &mut text);
+            assert_eq!(digest.as_bytes(), text);
+        };
+        check(0, b"");
+        check(7, b"{\"id\":7}");
+        check(255, &[0xff; 1000]);
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_is_its_owners() {
+        let directory = Directory::new();
+        let open = || ArgsKey::in_directory(directory.path());
+        let made = open().expect("a key");
+        let file = directory.path().join("digest.key");
+        let mode = file.metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let again = open().expect("the key");
+        assert_eq!(made.digest(b"{}"), again.digest(b"{}"));
+        assert_ne!(made.digest(b"{}"), made.digest(b"{ }"));
+        assert_eq!(format!("{made:?}"), "ArgsKey");
+        fs::remove_file(&file).expect("removes");
+        assert_ne!(open().expect("a key").digest(b"{}"), made.digest(b"{}"), "another key");
+        for junk in [&b""[..], &[7; 31], &[7; 33]] {
+            fs::write(&file, junk).expect("writes");
+            let error = open().expect_err("no key").to_string();
+            assert!(error.contains("digest.key is not a key of 32 bytes"), "{error}");
+        }
+    }
+}
