@@ -3,12 +3,14 @@
 //! any one of them.
 
 pub mod address;
+pub mod agent;
 pub mod answers;
 pub mod audit;
 pub mod authority;
 pub mod bench;
 pub mod client;
 pub mod curl;
+pub mod demo;
 pub mod faults;
 pub mod flow;
 pub mod folder;
@@ -18,6 +20,7 @@ pub mod http;
 pub mod http2;
 pub mod logs;
 pub mod nginx;
+pub mod node;
 pub mod poll;
 pub mod python;
 pub mod records;

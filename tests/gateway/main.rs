@@ -44,6 +44,7 @@ mod http2_hostile;
 mod http2_upstream;
 mod ledger;
 mod limits;
+mod mcp_clients;
 mod metrics;
 mod peers;
 mod policy;

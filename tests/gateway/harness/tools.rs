@@ -48,12 +48,25 @@ impl Said {
 
 /// The Python that `ci/setup` makes, with the libraries of `ci/python.txt`.
 pub fn python() -> PathBuf {
+    made_by_setup("python/bin/python")
+}
+
+/// The Node that `ci/setup` installs.
+pub fn node() -> PathBuf {
+    made_by_setup("node/node")
+}
+
+/// The packages of `ci/node`.
+pub fn node_packages() -> PathBuf {
+    made_by_setup("node/node_modules")
+}
+
+fn made_by_setup(name: &str) -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = cache.or_else(home).expect("HOME is set");
-    let python = cache.join("onegate/python/bin/python");
-    assert!(python.exists(), "{} is missing: `ci/setup` makes it", python.display());
-    python
+    let made = cache.or_else(home).expect("HOME is set").join("onegate").join(name);
+    assert!(made.exists(), "{} is missing: `ci/setup` makes it", made.display());
+    made
 }
 
 /// A program of `/usr/sbin`, which is not on everyone's path.
