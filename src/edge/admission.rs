@@ -13,7 +13,7 @@ use crate::clock;
 use crate::model::denial::{Denial, Refusal};
 use crate::model::meter::Wanted;
 use crate::model::policy::OnFailure;
-use crate::model::record::Caller;
+use crate::model::record::{Caller, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::request::identify::Presented;
@@ -156,6 +156,9 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
     let (snapshot, seen) = (&request.snapshot, &mut request.seen);
     // An inner request is for an api: a message within a message there is not.
     let endpoint = endpoint::at(snapshot, ask.path).filter(|_| request.proven.is_none());
+    if endpoint.is_some() {
+        request.surface = Surface::Mcp;
+    }
     let judge = AssertUnwindSafe(|| {
         if let Some(mcp) = endpoint {
             return Ok(endpoint::enter(snapshot, mcp, &ask, now, seen).map(Stage::Entered)?);

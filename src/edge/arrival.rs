@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::Version;
+use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr;
 
@@ -12,7 +12,8 @@ use crate::model::record::{AccessDetail, Surface};
 use crate::request::Seen;
 use crate::request::target::Target;
 
-use super::ctx::{Forward, Request, Stage, Tally};
+use super::attempts::Forward;
+use super::ctx::{Request, Stage, Tally};
 use super::flight::Flight;
 use super::headers::Noted;
 use super::headers::fields::Fields;
@@ -44,6 +45,9 @@ pub fn request(
         Err(refusal) => (None, Some(Fault::Denied(refusal))),
     };
     let (id, trace) = ids::fresh(started.wall, noted.traceparent);
+    let mut live = flight.live();
+    (live.id, live.is_head) = (Some(id), head.method == Method::HEAD);
+    drop(live);
     Box::new(Request {
         id,
         started,

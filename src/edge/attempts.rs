@@ -5,14 +5,18 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
 use crate::clock;
+use crate::model::id::UpstreamName;
+use crate::model::time::MonoNs;
+use crate::model::upstream::{Address, Upstream};
 
 use super::Shared;
-use super::ctx::{Forward, Request};
+use super::ctx::Request;
 use super::fault;
 use super::flight::Flight;
 use super::peer;
@@ -20,6 +24,25 @@ use super::stop::Stop;
 use super::upstreams::instance::{Attempt, Instance, Saw};
 use super::upstreams::pick::Again;
 use super::upstreams::pool::Retrying;
+
+/// What became of it towards the upstream.
+#[derive(Debug, Default)]
+pub struct Forward {
+    pub upstream: Option<UpstreamName>,
+    pub endpoint: Option<Address>,
+    pub began: Option<MonoNs>,
+    pub attempts: u8,
+    /// The chosen upstream, once there is a peer.
+    pub routed: Option<Arc<Upstream>>,
+    /// Counts the request at the endpoint where it is.
+    pub attempt: Option<Attempt>,
+    /// Set aside after the first attempt failed.
+    pub retry: Option<Box<Retry>>,
+    /// The request's id as the upstream was sent it.
+    pub id: Option<HeaderValue>,
+    /// An upstream whose certificate was refused.
+    pub untrusted: Option<Box<HttpPeer>>,
+}
 
 /// What a request has of its own once it is tried again.
 #[derive(Debug)]

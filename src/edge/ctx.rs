@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
-use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::oneshot::Receiver;
 
 use crate::audit::{NotDurable, Slot, opening};
@@ -15,12 +14,12 @@ use crate::clock;
 use crate::model::api::{Api, Durability};
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::facts::{Fact, Writer};
-use crate::model::id::{LimitName, PlanName, RequestId, UpstreamName};
+use crate::model::id::{LimitName, PlanName, RequestId};
 use crate::model::policy::Scheme;
 use crate::model::record::{AccessDetail, Caller, End, McpDetail, Outcome, RequestRecord, Surface};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{MonoNs, Now};
-use crate::model::upstream::{Address, Upstream};
+use crate::model::upstream::Address;
 use crate::request::Seen;
 use crate::request::endpoint::Entered;
 use crate::request::identify::{Known, Proven};
@@ -29,7 +28,7 @@ use crate::request::target::Target;
 
 use super::Shared;
 use super::answer::stop_pipeline;
-use super::attempts;
+use super::attempts::{self, Forward};
 use super::flight::Flight;
 use super::flights::InFlight;
 use super::headers::fields::Fields;
@@ -38,7 +37,6 @@ use super::shape::dress::Dress;
 use super::shape::encoder::Encoder;
 use super::stop::{Blame, Fault, Meaning};
 use super::tunnel::Tunnel;
-use super::upstreams::instance::Attempt;
 
 /// One request, from its head to its record. Three words, because Pingora's future holds it by
 /// value several times and is copied whole.
@@ -127,25 +125,6 @@ pub struct Request {
     pub in_flight: Option<InFlight>,
 }
 
-/// What became of it towards the upstream.
-#[derive(Debug, Default)]
-pub struct Forward {
-    pub upstream: Option<UpstreamName>,
-    pub endpoint: Option<Address>,
-    pub began: Option<MonoNs>,
-    pub attempts: u8,
-    /// The chosen upstream, once there is a peer.
-    pub routed: Option<Arc<Upstream>>,
-    /// Counts the request at the endpoint where it is.
-    pub attempt: Option<Attempt>,
-    /// Set aside after the first attempt failed.
-    pub retry: Option<Box<attempts::Retry>>,
-    /// The request's id as the upstream was sent it.
-    pub id: Option<HeaderValue>,
-    /// An upstream whose certificate was refused.
-    pub untrusted: Option<Box<HttpPeer>>,
-}
-
 /// Up to this size allocators have the short way.
 const _: () = assert!(size_of::<Request>() <= 1024);
 
@@ -182,6 +161,14 @@ impl Request {
         match &self.stage {
             Stage::Admitted(admitted) => admitted.known(),
             Stage::Fresh | Stage::Preflight(_) | Stage::Entered(_) | Stage::Refused => None,
+        }
+    }
+
+    /// Of the body that may be forwarded.
+    pub fn body_bytes_max(&self) -> u64 {
+        match &self.stage {
+            Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
+            Stage::Fresh | Stage::Preflight(_) | Stage::Entered(_) | Stage::Refused => 0,
         }
     }
 

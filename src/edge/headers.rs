@@ -15,6 +15,7 @@ use pingora::{ErrorType::InternalError, OrErr, Result};
 
 use crate::model::api::CredentialLocation;
 use crate::model::policy::Scheme;
+use crate::model::record::Surface;
 use crate::request::identify::{Known, Presented};
 use crate::request::limit::Admitted;
 
@@ -198,7 +199,7 @@ fn add_ours(
         fields.append(X_FORWARDED_HOST, request.host_value.clone().unwrap_or(EMPTY));
     }
     fields.append(header::VIA, if request.is_http2 { VIA_ONEGATE_2 } else { VIA_ONEGATE });
-    fields.append(X_ONEGATE_SURFACE, REST);
+    fields.append(X_ONEGATE_SURFACE, if request.surface == Surface::Mcp { MCP } else { REST });
     if let Some(known) = known {
         fields.append(X_ONEGATE_CLIENT, known.client.id_value.clone());
         fields.append(X_ONEGATE_PROFILE, known.profile.name_value.clone());
@@ -264,6 +265,7 @@ const EMPTY: HeaderValue = HeaderValue::from_static("");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 const REST: HeaderValue = HeaderValue::from_static("rest");
+const MCP: HeaderValue = HeaderValue::from_static("mcp");
 const VIA_ONEGATE: HeaderValue = HeaderValue::from_static("1.1 onegate");
 const VIA_ONEGATE_2: HeaderValue = HeaderValue::from_static("2 onegate");
 

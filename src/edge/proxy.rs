@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -57,11 +57,8 @@ impl ProxyHttp for Gate {
             return Ok(());
         }
         let (head, client) = (session.req_header(), session.client_addr());
-        let request = arrival::request(&self.shared, head, client, &ctx.flight);
-        let mut live = ctx.flight.live();
-        (live.id, live.is_head) = (Some(request.id), head.method == Method::HEAD);
-        drop(live);
-        let request = ctx.request.insert(request);
+        let arrived = arrival::request(&self.shared, head, client, &ctx.flight);
+        let request = ctx.request.insert(arrived);
         request.fields = Fields::take(session.req_header_mut());
         turn::begin_old_caller(session);
         if ctx.flight.asks_upgrade() && !tunnel::asks(session.req_header()) {
@@ -231,11 +228,7 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         let Some(request) = &mut ctx.request else { return Ok(()) };
         request.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        let bound = match &request.stage {
-            Stage::Admitted(admitted) => admitted.operation().body_bytes_max,
-            Stage::Fresh | Stage::Preflight(_) | Stage::Entered(_) | Stage::Refused => 0,
-        };
-        if request.request_bytes > bound && request.tunnel.is_none() {
+        if request.request_bytes > request.body_bytes_max() && request.tunnel.is_none() {
             let refusal = Refusal::new(Denial::BodyTooLarge, "the body is over its bound");
             return Err(request.stop_with(Fault::Denied(refusal)));
         }

@@ -14,7 +14,8 @@ use crate::request::head::parse_host;
 
 use super::Shared;
 use super::answer::Answer;
-use super::ctx::{Ctx, Forward, Request, Stage, Tally};
+use super::attempts::Forward;
+use super::ctx::{Ctx, Request, Stage, Tally};
 use super::flight::Flight;
 use super::headers::fields::Fields;
 use super::ids;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use crate::clock;
@@ -58,6 +59,8 @@ pub async fn serve(
     let Some(tool) = mcp.catalogue.get(&call.name) else { return Ok(()) };
     if let Some(detail) = &mut request.mcp {
         detail.tool_digest = Some(tool.digest.clone());
+        let arguments = call.arguments.map_or("", RawValue::get);
+        detail.args_digest = Some(shared.args_key.digest(arguments.as_bytes()));
     }
     let prepared = match prepare(snapshot, request, tool, call) {
         Ok(prepared) => prepared,
