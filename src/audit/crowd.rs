@@ -219,17 +219,24 @@ mod tests {
         let other = Outcome::Denied(Denial::CredentialMissing);
         assert!(offer(&mut crowd, &slots, &RequestRecord { outcome: other, ..stranger(7, a) }));
         assert!(!offer(&mut crowd, &slots, &full(8)), "allowed");
+        let mcp = RequestRecord { surface: Surface::Mcp, ..stranger(10, a) };
+        assert!(offer(&mut crowd, &slots, &mcp));
         let denied = Outcome::Denied(Denial::NotGranted);
         let known = (0..20).map(|n| RequestRecord { outcome: denied, ..full(n) });
         assert!(known.into_iter().all(|record| !offer(&mut crowd, &slots, &record)));
 
         assert!(crowd.due(at(1), Wanted::Due).is_empty(), "the second is not over");
         let mut due = crowd.due(at(2), Wanted::Due);
-        due.sort_by_key(|summary| summary.count);
-        let told = due.iter().map(|s| (&*s.denial, s.count, s.places.len(), s.source_ip));
-        let ip = Some(IpAddr::from(a));
-        let expected = [("credential_missing", 1, 1, ip), ("malformed_request", 3, 3, ip)];
+        due.sort_by_key(|summary| (summary.count, summary.surface));
+        let told = due.iter().map(|s| (&*s.denial, s.surface, s.count, s.places.len()));
+        let (rest, malformed) = (Surface::Rest, "malformed_request");
+        let expected = [
+            ("credential_missing", rest, 1, 1),
+            (malformed, Surface::Mcp, 1, 1),
+            (malformed, rest, 3, 3),
+        ];
         assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert!(due.iter().all(|summary| summary.source_ip == Some(IpAddr::from(a))));
         assert!(!offer(&mut crowd, &slots, &stranger(9, a)), "a new second");
     }
 

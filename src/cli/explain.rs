@@ -14,6 +14,7 @@ use crate::clock;
 use crate::inventory::store::{DATABASE_FILE, Store};
 use crate::model::denial::Refusal;
 use crate::model::id::ClientId;
+use crate::model::record::Surface;
 use crate::model::snapshot::Snapshot;
 use crate::request::explain::{Step, explain};
 use crate::request::identify::Presented;
@@ -30,8 +31,8 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAME", default_value = "default")]
     profile: String,
     /// The surface by which the call arrives; it never changes the decision
-    #[arg(long, default_value = "rest", value_parser = ["rest"])]
-    surface: String,
+    #[arg(long, default_value = "rest", value_parser = surface)]
+    surface: Surface,
     /// The address that the caller comes from, for apis with rules on it
     #[arg(long, value_name = "IP")]
     source_ip: Option<IpAddr>,
@@ -68,7 +69,8 @@ impl ExplainArgs {
             source_ip: self.source_ip.map(|ip| ip.to_canonical()),
             fields: &fields,
         };
-        let (steps, verdict) = explain(&snapshot, &client, &self.profile, &ask, clock::now());
+        let (told, verdict) = explain(&snapshot, &client, &self.profile, &ask, clock::now());
+        let steps: Vec<Step> = of_surface(self.surface).into_iter().chain(told).collect();
         let refusal = verdict.err();
         tell(&steps, refusal.as_ref(), output)?;
         refusal.map_or(Ok(()), |refusal| Err(Failure::problem_found(sentence(&refusal))))
@@ -100,6 +102,21 @@ impl ExplainArgs {
             .map_err(|refusal| usage(refusal.reason.as_log_text()))?;
         Ok((host, target))
     }
+}
+
+/// `--surface`: those over which operations are called.
+fn surface(text: &str) -> Result<Surface, &'static str> {
+    [Surface::Rest, Surface::Mcp]
+        .into_iter()
+        .find(|surface| surface.as_str() == text)
+        .ok_or("write one of: rest, mcp")
+}
+
+/// What there is to say of the surface; of its own it decides nothing.
+fn of_surface(surface: Surface) -> Option<Step> {
+    let found = "mcp: the tool's call is decided on as this call of its operation";
+    let step = || Step { stage: "surface", found: found.to_owned() };
+    (surface == Surface::Mcp).then(step)
 }
 
 fn tell(steps: &[Step], refusal: Option<&Refusal>, output: &mut Output<'_>) -> Result<(), Failure> {

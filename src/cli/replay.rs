@@ -22,13 +22,14 @@ use crate::inventory::store::{DATABASE_FILE, Store};
 use crate::model::denial::Denial;
 use crate::model::id::CredentialId;
 use crate::model::policy::Policy;
+use crate::model::record::Surface;
 use crate::model::snapshot::{Inventory, Label, Snapshot};
 use crate::model::time::{MonoNs, Now};
 use crate::request::Ask;
 use crate::request::explain::{Step, Teller};
 use crate::request::identify::Presented;
 use crate::request::replay::{
-    Outcome, Recalled, Recorded, Replayed, Verdict, beyond_replay, compare, replay,
+    Asked, Outcome, Recalled, Recorded, Replayed, Verdict, beyond_replay, compare, replay,
 };
 
 #[derive(Debug, clap::Args)]
@@ -206,7 +207,16 @@ fn recorded<'a>(line: &'a Line<'_>, whole: &'a Whole<'_>, fields: &'a HeaderMap)
         api: line.api.as_deref(),
         operation: line.operation.as_deref(),
         product: whole.product.as_deref(),
+        asked: asked(line),
     }
+}
+
+/// The gate's own operations are those of the api that has the endpoint's name, and over no other surface is one
+/// called.
+fn asked(line: &Line<'_>) -> Asked {
+    let mcp = Surface::Mcp.as_str();
+    let is_own = *line.surface == *mcp && line.api.as_deref() == Some(mcp);
+    if is_own { Asked::Gate } else { Asked::Api }
 }
 
 fn outcome(line: &Line<'_>, whole: &Whole<'_>) -> Outcome {
@@ -221,4 +231,25 @@ fn outcome(line: &Line<'_>, whole: &Whole<'_>) -> Outcome {
     let ended_early = line.failure.is_some() || end != Some("complete");
     let is_undecided = line.operation.is_none() && ended_early && !line.is_open();
     if is_undecided { Outcome::Broken } else { Outcome::Allowed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only what the gate answers itself is no call of an operation.
+    #[test]
+    fn a_tools_call_is_replayed_as_its_operation() {
+        let check = |surface: &str, api: &str, expected: Asked| {
+            let text = format!(
+                r#"{{"v":1,"seq":1,"id":"-","time":"2026-03-01T12:00:00Z","surface":"{surface}","api":"{api}","decision":"allowed"}}"#
+            );
+            let line = Line::parse(text.as_bytes()).expect("a line");
+            assert_eq!(asked(&line), expected, "{text}");
+        };
+        check("rest", "payments", Asked::Api);
+        check("mcp", "payments", Asked::Api);
+        check("mcp", "mcp", Asked::Gate);
+        check("rest", "mcp", Asked::Api);
+    }
 }

@@ -186,14 +186,17 @@ pub fn again(
     credential: Option<CredentialId>,
     now: Now,
 ) -> Result<Identified, Refusal> {
-    let Some(id) = credential else {
-        return match api.access {
-            Access::Public => Ok(Identified(Identity::Anonymous)),
-            Access::Granted | Access::Identified => {
-                Err(Refusal::new(Denial::CredentialMissing, "the api is no longer public"))
-            }
-        };
-    };
+    match (credential, api.access) {
+        (Some(id), _) => proved(snapshot, id, now),
+        (None, Access::Public) => Ok(Identified(Identity::Anonymous)),
+        (None, Access::Granted | Access::Identified) => {
+            Err(Refusal::new(Denial::CredentialMissing, "the api is no longer public"))
+        }
+    }
+}
+
+/// The client of a credential whose secret was proved before, wherever that was.
+pub fn proved(snapshot: &Snapshot, id: CredentialId, now: Now) -> Result<Identified, Refusal> {
     let credential = snapshot.inventory.credentials.get(&id).cloned().ok_or_else(gone)?;
     admissible(snapshot, credential, now)
 }

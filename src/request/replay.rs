@@ -4,6 +4,7 @@
 //! What no record holds is not guessed: where the decision comes to depend on it, the replay stops and
 //! says on what. Limits are not asked: how much of them was used then, nobody knows.
 
+mod own;
 mod verdict;
 
 pub use verdict::{Verdict, beyond_replay, compare};
@@ -30,6 +31,16 @@ pub struct Recorded<'a> {
     pub api: Option<&'a str>,
     pub operation: Option<&'a str>,
     pub product: Option<&'a str>,
+    pub asked: Asked,
+}
+
+/// Of whom it was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// Of an api, over whichever surface.
+    Api,
+    /// Of the gate itself: a message to the MCP endpoint that is no operation of an api.
+    Gate,
 }
 
 /// Whom the record names.
@@ -91,6 +102,8 @@ pub enum Replayed {
         operation: Arc<Operation>,
         product: Option<ProductName>,
     },
+    /// The same for what the gate answers itself.
+    Own,
     Refused(Refusal),
     /// The rest depends on this, which no record holds.
     Stuck(&'static str),
@@ -104,9 +117,12 @@ impl From<Refusal> for Replayed {
 
 /// Judges a recorded call under the snapshot of its time, and tells each stage.
 pub fn replay(snapshot: &Snapshot, call: &Recorded<'_>, now: Now, teller: &mut Teller) -> Replayed {
-    let (Ok(ended) | Err(ended)) = stages(snapshot, call, now, teller);
+    let (Ok(ended) | Err(ended)) = match call.asked {
+        Asked::Api => stages(snapshot, call, now, teller),
+        Asked::Gate => own::stages(snapshot, call, now, teller),
+    };
     match &ended {
-        Replayed::Permitted { .. } => {}
+        Replayed::Permitted { .. } | Replayed::Own => {}
         Replayed::Refused(refusal) => {
             let reason = refusal.reason.as_log_text();
             teller.tell_here(format!("refused: {}: {reason}", refusal.denial));
@@ -189,9 +205,16 @@ fn identity(
     now: Now,
 ) -> Result<Identified, Replayed> {
     match caller {
-        Recalled::Proved(id) => Ok(identify::again(snapshot, api, Some(id), now)?),
         Recalled::Nobody => Ok(identify::again(snapshot, api, None, now)?),
-        Recalled::Unproved(None) => {
+        Recalled::Proved(_) | Recalled::Unproved(_) => known(snapshot, caller, now),
+    }
+}
+
+/// Where an api that is public makes no difference.
+fn known(snapshot: &Snapshot, caller: Recalled, now: Now) -> Result<Identified, Replayed> {
+    match caller {
+        Recalled::Proved(id) => Ok(identify::proved(snapshot, id, now)?),
+        Recalled::Nobody | Recalled::Unproved(None) => {
             Err(Replayed::Stuck("what was sent as a credential, if anything"))
         }
         Recalled::Unproved(Some(id)) => {

@@ -153,6 +153,10 @@ fn explain_tells_the_rules_too() {
     check(&with_tenant, "the api's rules admit the address");
     check(&with_tenant, "allowed");
     check(&with_tenant, "how much is used only the running gate knows");
+    let as_tool = [&with_tenant[..], &["--surface", "mcp"]].concat();
+    check(&as_tool, "surface    mcp: the tool's call is decided on as this call of its operation");
+    check(&as_tool, "\nallowed");
+    check(&["--surface", "admin"], "write one of: rest, mcp");
     let text = ["-H", "Content-Type: text/plain"];
     check(&[&with_tenant[..], &text].concat(), "denied: policy_refused");
 }

@@ -84,6 +84,7 @@ fn outcome(replayed: &Replayed) -> Value {
             "operation": operation.id.as_str(),
             "product": product.as_ref().map(ProductName::as_str),
         }),
+        Replayed::Own => json!({ "decision": "allowed" }),
         Replayed::Refused(refusal) => json!({
             "decision": "denied",
             "denial": refusal.denial.code(),
@@ -110,6 +111,8 @@ fn of_call(line: &Line<'_>, whole: &Whole<'_>) -> Vec<(&'static str, String)> {
     if line.count.is_none() {
         facts.push(("caller", caller(line, whole)));
     }
+    let agent = whole.agent.as_ref().map(|agent| ("agent", format!("{}, as it says", &**agent)));
+    facts.extend(agent);
     let peer = line.peer_ip.filter(|peer| Some(*peer) != line.source_ip);
     let from = match (line.source_ip, peer) {
         (Some(ip), Some(peer)) => Some(format!("{ip}, over {peer}")),
@@ -129,6 +132,7 @@ fn of_call(line: &Line<'_>, whole: &Whole<'_>) -> Vec<(&'static str, String)> {
     };
     let by = whole.product.as_ref().map(|product| format!(", by product {}", &**product));
     facts.extend(met.map(|met| ("operation", met + &by.unwrap_or_default())));
+    facts.extend(tool(line).map(|tool| ("tool", tool)));
     facts.push(("decision", decision(line, whole)));
     let end = whole.end.as_deref().map(|end| match line.status {
         Some(status) => format!("{end}, answered with {status}"),
@@ -174,6 +178,15 @@ fn caller(line: &Line<'_>, whole: &Whole<'_>) -> String {
         (None, Some(claimed)) => format!("nobody; it claimed to have the key {}", &**claimed),
         (None, None) => "nobody".to_owned(),
     }
+}
+
+/// `payments_get_payment, over MCP 2026-07-28, answered as an error`.
+fn tool(line: &Line<'_>) -> Option<String> {
+    let message = line.mcp.as_ref()?;
+    let revision = message.protocol.as_deref().map(|revision| format!(", over MCP {revision}"));
+    let failed = if message.is_error == Some(true) { ", answered as an error" } else { "" };
+    let tool = message.tool.as_deref()?;
+    Some(format!("{tool}{}{failed}", revision.unwrap_or_default()))
 }
 
 fn policy(whole: &Whole<'_>) -> Option<String> {
@@ -249,6 +262,7 @@ fn sentence(
                     let by = by(product.as_ref().map(ProductName::as_str));
                     format!("allowed, {}{by}", operation.id)
                 }
+                Some(Replayed::Own) => "allowed".to_owned(),
                 Some(Replayed::Refused(refusal)) => format!("denied, {}", refusal.denial),
                 Some(Replayed::Stuck(_)) | None => "nothing".to_owned(),
             };
@@ -267,4 +281,34 @@ fn sentence(
 
 fn or_nothing<'t>(text: Option<&'t Text<'_>>) -> Cow<'t, str> {
     text.map_or(Cow::Borrowed(""), |text| Cow::Borrowed(&**text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::line::Encoder;
+    use crate::audit::tests::{full, message};
+    use crate::model::record::{McpDetail, RequestRecord};
+    use crate::model::time::UnixMicros;
+
+    #[test]
+    fn a_tools_call_shows_the_tool_and_what_called_it() {
+        let check = |detail: McpDetail, expected: [Option<&str>; 2]| {
+            let record = RequestRecord { mcp: Some(Box::new(detail)), ..full(1) };
+            let mut stored = Vec::new();
+            Encoder::for_boot("node-1", UnixMicros(0), 7).request(&mut stored, 1, &record);
+            let line = Line::parse(&stored).expect("a line");
+            let facts = of_call(&line, &Whole::parse(&stored).expect("a record"));
+            let fact = |name| facts.iter().find(|fact| fact.0 == name).map(|fact| &*fact.1);
+            assert_eq!([fact("tool"), fact("agent")], expected);
+        };
+        let agent = Some("claude-code/2.1".into());
+        let said = Some("claude-code/2.1, as it says");
+        let over = "payments_get_payment, over MCP 2026-07-28";
+        check(McpDetail { agent: agent.clone(), ..message() }, [Some(over), said]);
+        let failed = "payments_get_payment, over MCP 2026-07-28, answered as an error";
+        let is_error = Some(true);
+        check(McpDetail { is_error, agent: None, ..message() }, [Some(failed), None]);
+        check(McpDetail { agent, ..McpDetail::default() }, [None, said]);
+    }
 }

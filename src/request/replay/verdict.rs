@@ -3,7 +3,7 @@
 use crate::model::denial::Denial;
 use crate::model::id::ProductName;
 
-use super::{Outcome, Recorded, Replayed};
+use super::{Asked, Outcome, Recorded, Replayed};
 
 /// What a replay says of its record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,16 +35,18 @@ pub fn compare(call: &Recorded<'_>, replayed: &Replayed) -> Verdict {
             Replayed::Permitted { .. } if denial == Denial::Misdirected => {
                 Verdict::NotReplayed("the name on the connection's certificate")
             }
+            // Refused for what the message said: another tool, another origin.
+            Replayed::Own => Verdict::NotReplayed("the message and its header fields"),
             Replayed::Permitted { .. } => Verdict::Differs,
             Replayed::Refused(refusal) => found(refusal.denial == denial, Verdict::Agrees),
         },
         Basis::Limits => match replayed {
             Replayed::Stuck(what) => Verdict::NotReplayed(what),
-            Replayed::Permitted { .. } | Replayed::Refused(_) => {
+            Replayed::Permitted { .. } | Replayed::Own | Replayed::Refused(_) => {
                 found(is_permitted(call, replayed), Verdict::AgreesBeforeLimits)
             }
         },
-        Basis::Other(what) => Verdict::NotReplayed(what),
+        Basis::Other(what) => Verdict::NotReplayed(what_of(call, denial, what)),
     }
 }
 
@@ -52,7 +54,7 @@ pub fn compare(call: &Recorded<'_>, replayed: &Replayed) -> Verdict {
 pub const fn beyond_replay(call: &Recorded<'_>) -> Option<&'static str> {
     match call.outcome {
         Outcome::Denied(denial) => match basis(denial) {
-            Basis::Other(what) => Some(what),
+            Basis::Other(what) => Some(what_of(call, denial, what)),
             Basis::Policy | Basis::Limits => None,
         },
         Outcome::Allowed | Outcome::Withdrawn | Outcome::Broken | Outcome::Unknown => None,
@@ -60,10 +62,22 @@ pub const fn beyond_replay(call: &Recorded<'_>) -> Option<&'static str> {
 }
 
 fn is_permitted(call: &Recorded<'_>, replayed: &Replayed) -> bool {
-    let Replayed::Permitted { api, operation, product } = replayed else { return false };
+    let (api, operation, product) = match replayed {
+        Replayed::Permitted { api, operation, product } => (api, operation, product),
+        Replayed::Own => return call.asked == Asked::Gate && call.product.is_none(),
+        Replayed::Refused(_) | Replayed::Stuck(_) => return false,
+    };
     call.api == Some(api.name.as_str())
         && call.operation == Some(operation.id.as_str())
         && call.product == product.as_ref().map(ProductName::as_str)
+}
+
+/// Of a message more than its head may have been wrong.
+const fn what_of(call: &Recorded<'_>, denial: Denial, what: &'static str) -> &'static str {
+    match (call.asked, denial) {
+        (Asked::Gate, Denial::MalformedRequest) => "the bytes of the message",
+        _ => what,
+    }
 }
 
 /// What a denial comes from.
