@@ -16,7 +16,12 @@ pub struct Request {
 
 impl Request {
     pub fn new(method: &'static str, target: &str) -> Self {
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: gate.test\r\n");
+        Self::under("gate.test", method, target)
+    }
+
+    /// Under a host of its own.
+    pub fn under(host: &str, method: &'static str, target: &str) -> Self {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
         Self { method, head, body: Vec::new() }
     }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::http::Fields;
 use super::poll::PATIENCE;
@@ -17,13 +17,17 @@ pub struct Asked {
     pub method: String,
     pub target: String,
     pub fields: Fields,
+    pub body: Vec<u8>,
 }
 
 /// A step of a response.
+#[derive(Clone, Debug)]
 pub enum Say {
     Bytes(Vec<u8>),
     /// Nothing until the test says `release`.
     Wait,
+    /// Nothing for so long, or until the test says `release`.
+    Pause(Duration),
     /// The end of the connection.
     Close,
 }
@@ -98,7 +102,8 @@ impl Shared {
             for say in (self.script)(&asked) {
                 match say {
                     Say::Bytes(bytes) => to.write_all(&bytes)?,
-                    Say::Wait => self.wait(&to)?,
+                    Say::Wait => self.wait(&to, Duration::MAX)?,
+                    Say::Pause(pause) => self.wait(&to, pause)?,
                     Say::Close => return Ok(()),
                 }
             }
@@ -107,9 +112,10 @@ impl Shared {
     }
 
     /// Looks at the connection meanwhile, so that it ends when the gate leaves.
-    fn wait(&self, stream: &TcpStream) -> io::Result<()> {
+    fn wait(&self, stream: &TcpStream, pause: Duration) -> io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_millis(10)))?;
-        while !self.released.load(Ordering::Acquire) {
+        let begun = Instant::now();
+        while !self.released.load(Ordering::Acquire) && begun.elapsed() < pause {
             match stream.peek(&mut [0]) {
                 Ok(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -120,7 +126,7 @@ impl Shared {
     }
 }
 
-/// Reads a head, and a body of announced length away. None at the end.
+/// Reads a head, and a body of announced length. None at the end.
 fn read_request(from: &mut impl BufRead) -> io::Result<Option<Asked>> {
     let mut line = String::new();
     if from.read_line(&mut line)? == 0 {
@@ -137,10 +143,11 @@ fn read_request(from: &mut impl BufRead) -> io::Result<Option<Asked>> {
             field => fields.push_line(field),
         }
     }
+    let mut body = Vec::new();
     if let Some(length) = fields.value("content-length") {
-        io::copy(&mut from.take(length.parse().expect("a number")), &mut io::sink())?;
+        from.take(length.parse().expect("a number")).read_to_end(&mut body)?;
     }
-    Ok(Some(Asked { method, target, fields }))
+    Ok(Some(Asked { method, target, fields, body }))
 }
 
 /// A whole response; HEAD gets its head.
