@@ -36,6 +36,19 @@ impl Counted {
         Ok(())
     }
 
+    /// The same server, asked something else: every answer is 200.
+    pub fn count_another(&mut self, request: &[u8], requests: u32) -> Result<f64> {
+        let pid = self.server.process.pid();
+        self.callgrind.start_counting(pid)?;
+        for _ in 0..requests {
+            let answer = self.connection.exchange(request)?;
+            if answer.status != 200 {
+                return Err(Error::unexpected(&self.server.about, format!("{answer:?}")));
+            }
+        }
+        Ok(Repeat::of(self.callgrind.stop_counting(pid)?, requests)?.worker())
+    }
+
     /// Counts and forgets: a first counting is slower, since valgrind translates everything anew,
     /// and so finds other things to wait for.
     pub fn warm_up(&mut self, requests: u32) -> Result<()> {

@@ -10,6 +10,7 @@ mod cpu;
 mod features;
 mod idle;
 mod instructions;
+mod mcp;
 mod quota_kills;
 mod sweep;
 mod write_ahead;
@@ -59,6 +60,8 @@ enum Command {
     Instructions(instructions::Options),
     /// The same of each feature: what it costs a request that uses it, and one that does not
     Features(features::Options),
+    /// What a tool call costs over the same REST call, and whether memory stays flat
+    Mcp(mcp::Options),
     /// Memory of idle connections
     Idle(idle::Options),
     /// CPU time per request: gate, bare proxy and nginx in paired rounds
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Instructions(options) => interrupt::run(move || instructions::run(&options)),
         Command::Features(options) => interrupt::run(move || features::run(&options)),
+        Command::Mcp(options) => interrupt::run(move || mcp::run(&options)),
         Command::Idle(options) => interrupt::run(move || idle::run(&options)),
         Command::Cpu(options) => interrupt::run(move || cpu::run(&options)),
         Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),

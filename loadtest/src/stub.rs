@@ -76,14 +76,27 @@ fn head_of(body_bytes: u64) -> String {
     )
 }
 
+/// A JSON object of so many bytes: how it begins, how often `x` follows, how it ends. Of less than one there
+/// is only `x`.
+fn body_of(body_bytes: u64) -> (&'static [u8], u64, &'static [u8]) {
+    const BEGIN: &[u8] = br#"{"x":""#;
+    const END: &[u8] = br#""}"#;
+    let frame = (BEGIN.len() + END.len()) as u64;
+    body_bytes.checked_sub(frame).map_or((b"", body_bytes, b""), |filling| (BEGIN, filling, END))
+}
+
 fn answer_of(body_bytes: u64) -> Vec<u8> {
-    let body = std::iter::repeat_n(b'x', usize::try_from(body_bytes).unwrap_or_default());
-    head_of(body_bytes).into_bytes().into_iter().chain(body).collect()
+    let (begin, filling, end) = body_of(body_bytes);
+    let filling = vec![b'x'; usize::try_from(filling).unwrap_or_default()];
+    [head_of(body_bytes).as_bytes(), begin, &filling, end].concat()
 }
 
 fn write_big(stream: &mut TcpStream, body_bytes: u64) -> std::io::Result<()> {
+    let (begin, filling, end) = body_of(body_bytes);
     stream.write_all(head_of(body_bytes).as_bytes())?;
-    std::io::copy(&mut std::io::repeat(b'x').take(body_bytes), stream)?;
+    stream.write_all(begin)?;
+    std::io::copy(&mut std::io::repeat(b'x').take(filling), stream)?;
+    stream.write_all(end)?;
     Ok(())
 }
 

@@ -207,10 +207,12 @@ rates = [
     ))
 }
 
-/// So that closed files can be removed between two points.
+/// So that closed files can be removed between two points, and large results come whole.
 const SMALL_SEGMENTS: &str = r#"
 [audit]
 segment_bytes_max = "64MiB"
+[mcp]
+result_bytes_max = "256KiB"
 "#;
 
 const MORE_BYTES: &str = r#"
