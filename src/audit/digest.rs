@@ -138,16 +138,16 @@ mod tests {
     fn the_key_is_made_once_and_is_its_owners() {
         let directory = Directory::new();
         let open = || ArgsKey::in_directory(directory.path());
-        let made = open().expect("a key");
+        let first = open().expect("a key");
         let file = directory.path().join("digest.key");
         let mode = file.metadata().expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let again = open().expect("the key");
-        assert_eq!(made.digest(b"{}"), again.digest(b"{}"));
-        assert_ne!(made.digest(b"{}"), made.digest(b"{ }"));
-        assert_eq!(format!("{made:?}"), "ArgsKey");
+        assert_eq!(first.digest(b"{}"), again.digest(b"{}"));
+        assert_ne!(first.digest(b"{}"), first.digest(b"{ }"));
+        assert_eq!(format!("{first:?}"), "ArgsKey");
         fs::remove_file(&file).expect("removes");
-        assert_ne!(open().expect("a key").digest(b"{}"), made.digest(b"{}"), "another key");
+        assert_ne!(open().expect("a key").digest(b"{}"), first.digest(b"{}"), "another key");
         for junk in [&b""[..], &[7; 31], &[7; 33]] {
             fs::write(&file, junk).expect("writes");
             let error = open().expect_err("no key").to_string();

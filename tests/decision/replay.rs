@@ -115,7 +115,7 @@ fn a_message_to_the_gate_is_replayed_by_who_sent_it() {
     check(by("good"), invalid, Verdict::NotReplayed(MESSAGE), "all in force");
     let suspended = denied(Denial::ClientSuspended);
     check(by("suspended"), suspended, Verdict::Agrees, "the client is suspended");
-    let unknown = Recalled::Unproved(Some(CredentialId::ZERO));
+    let unknown = Recalled::Unproved(CredentialId::parse("zzzzzzzzzzzz"));
     check(unknown, invalid, Verdict::Agrees, "no such key");
     let missing = denied(Denial::CredentialMissing);
     check(Recalled::Unproved(None), missing, Verdict::NotReplayed(SENT), "identify");
