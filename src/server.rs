@@ -100,11 +100,7 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
     let rotation = Arc::new(Rotation::open(&policy.listeners).map_err(StartError::Tls)?);
     let upstreams = upstreams::start(&policy, metrics.upstreams.retries.clone());
     let (upstreams, lookout) = upstreams.map_err(StartError::Thread)?;
-    let sink = Arc::new(AuditSink(log.clone()));
-    let on_swap = recheck_flights(Arc::clone(&flights));
-    let registry = Registry::open(store, Arc::clone(&policy), sink, on_swap);
-    let registry = Arc::new(registry.map_err(StartError::Inventory)?);
-    tell_missing(&registry);
+    let registry = open_registry(store, &policy, &log, &flights)?;
     let shared = Arc::new(Shared {
         snapshot: registry.running(),
         audit: log,
@@ -165,6 +161,20 @@ impl Running {
     pub fn is_without_clients(&self) -> bool {
         self.shared.snapshot.load().inventory.clients.is_empty()
     }
+}
+
+fn open_registry(
+    store: Store,
+    policy: &Arc<Policy>,
+    log: &AuditLog,
+    flights: &Arc<Flights>,
+) -> Result<Arc<Registry>, StartError> {
+    let sink = Arc::new(AuditSink(log.clone()));
+    let on_swap = recheck_flights(Arc::clone(flights));
+    let registry = Registry::open(store, Arc::clone(policy), sink, on_swap);
+    let registry = registry.map_err(StartError::Inventory)?;
+    tell_missing(&registry);
+    Ok(Arc::new(registry))
 }
 
 /// A reload to a config that lacks what is in use would be refused. A start must not be: whoever else
