@@ -42,6 +42,13 @@ fn verify(gate: &Gate, key: &str) {
     tools::run(theirs.args(["--key", key]), b"").expect_success();
 }
 
+/// What other programs read in the sealed files.
+fn read_by_others(gate: &Gate) -> Value {
+    let mut rows = python::command("sealed.py");
+    let said = tools::run(rows.args(files(gate, ".parquet")), b"").expect_success();
+    serde_json::from_str(&said).expect("JSON")
+}
+
 fn public_key(gate: &Gate) -> String {
     let text = fs::read_to_string(gate.folder.path().join("data/audit.pub")).expect("a key");
     text.trim().to_owned()
@@ -67,9 +74,7 @@ fn finished_files_are_sealed_and_still_answer() {
     assert_eq!(bench.gate.records_now(&[]), before, "the same records, word for word");
     verify(&bench.gate, &public_key(&bench.gate));
     // What others read with: a row for each record.
-    let mut rows = python::command("sealed.py");
-    let said = tools::run(rows.args(files(&bench.gate, ".parquet")), b"").expect_success();
-    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let said = read_by_others(&bench.gate);
     let current =
         files(&bench.gate, ".jsonl").into_iter().filter(|file| !file.ends_with("manifest.jsonl"));
     let current = current.map(|file| fs::read_to_string(file).expect("reads"));
@@ -79,7 +84,8 @@ fn finished_files_are_sealed_and_still_answer() {
     let calls = before[..sealed].iter().filter(of_full).count();
     assert!(calls > 200, "{calls}");
     for reader in ["pyarrow", "duckdb"] {
-        assert_eq!(said[reader], json!({ "rows": sealed, "calls_of_full": calls }), "{reader}");
+        let expected = json!({ "rows": sealed, "calls_of_full": calls, "tool_errors": 0 });
+        assert_eq!(said[reader], expected, "{reader}");
     }
     // A gate that is killed and one that is stopped go on from there.
     bench.gate.kill9();
@@ -188,7 +194,19 @@ fn records_within_their_retention_stay() {
     poll::until("the old files are sealed", || {
         (files(&gate, ".parquet").len() == old.files().len()).then_some(())
     });
-    assert_eq!(gate.records_now(&["--month", "2026-03"]).len(), 90);
+    let records = gate.records_now(&["--month", "2026-03"]);
+    assert_eq!(records.len(), 90);
+    let messages = gate.records_now(&["--surface", "mcp"]);
+    assert_eq!(messages.len(), 18);
+    assert!(messages.iter().all(|record| record["agent"] == "\"},{\n\u{1b}[2J\u{7f}é/1.0"));
+    assert!(messages.iter().all(|record| record["mcp"]["rpc_id"] == "\0\" x"));
+    let failed = |record: &&Value| record["mcp"]["is_error"] == true;
+    let failed = messages.iter().filter(failed).count();
+    assert!(failed > 0, "{messages:?}");
+    let said = read_by_others(&gate);
+    for reader in ["pyarrow", "duckdb"] {
+        assert_eq!(said[reader]["tool_errors"], failed, "{reader}");
+    }
     verify(&gate, &public_key(&gate));
 }
 

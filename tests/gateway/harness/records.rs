@@ -6,18 +6,23 @@ use std::time::Duration;
 use onegate::audit::{self, AuditLog};
 use onegate::model::denial::Denial;
 use onegate::model::id::RequestId;
-use onegate::model::record::{ActRecord, Caller, End, Outcome, RequestRecord, Surface};
+use onegate::model::record::{ActRecord, Caller, End, McpDetail, Outcome, RequestRecord, Surface};
 use onegate::model::time::UnixMicros;
 
 use super::logs::SETTINGS;
 
-/// Records of requests, allowed and denied, and of acts, in several batches.
+/// Records of requests over both surfaces, allowed and denied, and of acts, in several batches.
 pub fn write(log: &AuditLog, numbers: std::ops::Range<u64>) {
     for n in numbers {
         if n % 10 == 9 {
             log.record_act(act(n)).expect("room");
         } else {
-            log.reserve().expect("room").complete(request(n));
+            let record = request(n);
+            log.reserve().expect("room").complete(if n % 4 == 1 {
+                message(record)
+            } else {
+                record
+            });
         }
         if n % 4 == 3 {
             log.flush(Duration::from_mins(1)).expect("written");
@@ -80,6 +85,20 @@ fn request(n: u64) -> Box<RequestRecord> {
         access: None,
         mcp: None,
     })
+}
+
+/// The same call by a tool; what a caller chose in it is hostile.
+fn message(record: Box<RequestRecord>) -> Box<RequestRecord> {
+    let detail = McpDetail {
+        protocol: Some("2026-07-28"),
+        rpc_id: Some(r#""\u0000\" x""#.into()),
+        tool: Some("payments_get_payment".into()),
+        tool_digest: Some("0123456789abcdef".repeat(4).into()),
+        args_digest: Some("fedcba9876543210".repeat(2).into()),
+        agent: Some("\"},{\n\u{1b}[2J\u{7f}é/1.0".into()),
+        is_error: Some(record.outcome != Outcome::Allowed),
+    };
+    Box::new(RequestRecord { surface: Surface::Mcp, mcp: Some(Box::new(detail)), ..*record })
 }
 
 fn act(n: u64) -> ActRecord {
