@@ -8,5 +8,8 @@ pub mod arguments;
 pub mod envelope;
 pub mod event;
 pub mod fault;
+mod json;
 pub mod outcome;
 pub mod reply;
+#[cfg(test)]
+mod testing;

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use source::Tree;
 
 /// What each layer may import of ours, besides itself.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("request", &["model"]),
@@ -24,7 +24,8 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("access_log", &["audit::json", "audit::tests", "model", "clock"]),
     ("metrics", &["audit::tests", "model", "clock"]),
     ("admin", &["inventory", "audit", "metrics", "config", "model", "clock"]),
-    ("edge", &["request", "audit", "counters", "metrics", "model", "clock"]),
+    ("mcp", &["model", "request::target"]),
+    ("edge", &["mcp", "request", "audit", "counters", "metrics", "model", "clock"]),
 ];
 
 /// The top, which knows everything.

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::envelope::RpcId;
+use super::json::push_text;
 
 /// A line that says nothing, and keeps proxies from closing the stream.
 pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
@@ -13,16 +14,74 @@ pub fn message(json: &str) -> String {
 }
 
 /// `notifications/progress`; `progress` grows with each.
-pub fn progress(_token: &RawValue, _progress: u64, _text: &str) -> String {
-    String::new()
+pub fn progress(token: &RawValue, progress: u64, text: &str) -> String {
+    let mut json = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{progress},"message":"#,
+        token.get()
+    );
+    push_text(&mut json, text);
+    json.push_str("}}");
+    message(&json)
 }
 
-/// `notifications/subscriptions/acknowledged`.
-pub fn acknowledged(_subscription: &RpcId, _tools: bool) -> String {
-    String::new()
+/// `notifications/subscriptions/acknowledged`, with what of the wish is honoured.
+pub fn acknowledged(subscription: &RpcId, tools: bool) -> String {
+    let honoured = if tools { r#"{"toolsListChanged":true}"# } else { "{}" };
+    let rest = format!(r#","notifications":{honoured}"#);
+    notification("notifications/subscriptions/acknowledged", subscription, &rest)
 }
 
 /// `notifications/tools/list_changed`.
-pub fn tools_changed(_subscription: &RpcId) -> String {
-    String::new()
+pub fn tools_changed(subscription: &RpcId) -> String {
+    notification("notifications/tools/list_changed", subscription, "")
+}
+
+fn notification(method: &str, subscription: &RpcId, rest: &str) -> String {
+    let id = &subscription.0;
+    message(&format!(
+        r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}{rest}}}}}"#
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(event: &str, expected: Value) {
+        let data =
+            event.strip_prefix("event: message\ndata: ").and_then(|e| e.strip_suffix("\n\n"));
+        let data = data.expect("one event");
+        assert!(!data.contains(['\n', '\r']), "{data}");
+        assert_eq!(serde_json::from_str::<Value>(data).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn notifications_are_as_the_protocol_has_them() {
+        let id = RpcId("7".into());
+        let meta = json!({ "io.modelcontextprotocol/subscriptionId": 7 });
+        let method = "notifications/subscriptions/acknowledged";
+        check(
+            &acknowledged(&id, true),
+            json!({ "jsonrpc": "2.0", "method": method,
+                "params": { "_meta": meta, "notifications": { "toolsListChanged": true } } }),
+        );
+        check(
+            &acknowledged(&id, false),
+            json!({ "jsonrpc": "2.0", "method": method,
+                "params": { "_meta": meta, "notifications": {} } }),
+        );
+        check(
+            &tools_changed(&id),
+            json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed",
+                "params": { "_meta": meta } }),
+        );
+        let token: &RawValue = serde_json::from_str(r#""t\n""#).expect("JSON");
+        check(
+            &progress(token, 3, "half\n\"done\"\u{7}"),
+            json!({ "jsonrpc": "2.0", "method": "notifications/progress",
+                "params": { "progressToken": "t\n", "progress": 3, "message": "half\n\"done\"" } }),
+        );
+    }
 }

@@ -1,0 +1,124 @@
+//! JSON as the protocol layer writes and reads it, piece by piece: texts with their escapes, the text that
+//! a raw value holds. Whole values are serde_json's.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+pub(super) mod object;
+
+/// Appends a text as a JSON string. Control characters other than line breaks and tabs are left out: they
+/// say nothing to a model, and move the cursor of the terminal that someone reads its log in.
+pub(super) fn push_text(out: &mut String, text: &str) {
+    out.reserve(text.len() + text.len() / 8 + 2);
+    out.push('"');
+    push_escaped(out, text);
+    out.push('"');
+}
+
+/// The same without the quotes around it.
+pub(super) fn push_escaped(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(is_special) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = special.chars();
+        match chars.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\t') => out.push_str("\\t"),
+            Some(c) if !c.is_control() => out.push(c),
+            Some(_) | None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+}
+
+/// Whether a byte needs a look: 0xc2 begins the control characters beyond ASCII, among others.
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f | 0xc2)
+}
+
+/// The text of a raw value that is a string.
+pub(super) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+/// Whether a raw value is an object.
+pub(super) fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
+}
+
+/// A text from outside as a word of ours: no control character, nothing invisible, nothing that turns the
+/// direction of writing, and cut to a length.
+pub(super) fn plain_word(text: &str, bytes_max: usize) -> String {
+    let mut word = String::new();
+    for c in text.chars().filter(|c| !c.is_control() && !is_invisible(*c)) {
+        if word.len() + c.len_utf8() > bytes_max {
+            break;
+        }
+        word.push(c);
+    }
+    word
+}
+
+const fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped_and_control_characters_left_out() {
+        let check = |text: &str, expected: &str| {
+            let mut out = String::new();
+            push_text(&mut out, text);
+            assert_eq!(out, expected, "{text:?}");
+        };
+        check("", r#""""#);
+        check("a \"b\" \\ c", r#""a \"b\" \\ c""#);
+        check("one\ntwo\tthree\r\0\u{1b}[31m", r#""one\ntwo\tthree[31m""#);
+        check("\u{7f}\u{85}\u{a0}é\u{9f}", "\"\u{a0}é\"");
+    }
+
+    #[test]
+    fn words_are_printable_and_short() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(plain_word(text, 8), expected, "{text:?}");
+        };
+        check("cursor", "cursor");
+        check("a\u{202e}b\u{200b}c\r\n", "abc");
+        check("123456789", "12345678");
+        check("1234567é", "1234567");
+    }
+
+    proptest! {
+        #[test]
+        fn serde_reads_what_is_written(text in any::<String>()) {
+            let mut out = String::new();
+            push_text(&mut out, &text);
+            let kept: String =
+                text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+            prop_assert_eq!(serde_json::from_str::<String>(&out).expect("valid"), kept);
+        }
+
+        #[test]
+        fn raw_texts_are_serdes(text in any::<String>()) {
+            let raw = serde_json::value::to_raw_value(&text).expect("valid");
+            prop_assert_eq!(text_of(&raw).expect("a string"), text);
+        }
+    }
+}
