@@ -1,13 +1,28 @@
 //! What became of a tool call, as `CallToolResult`: a REST response, a refusal of the gate, or arguments
 //! that do not fit.
+//!
+//! JSON is both text and `structuredContent`, images and sound are blocks of their own, other texts are
+//! text, and the rest is an embedded resource. What is not whole says so, in words that help. Nothing of a
+//! response's head goes on but its type and when to try again.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, header};
 
 use crate::model::mcp::Revision;
 
 use super::arguments::BadArguments;
 use super::envelope::RpcId;
+use super::json::{push_escaped, push_text};
+use super::reply::META;
+
+mod blocks;
+mod content;
+mod failure;
+mod media;
+#[cfg(test)]
+mod tests;
+
+use media::Media;
 
 /// The REST response, or as much of it as there is.
 #[derive(Debug)]
@@ -43,11 +58,170 @@ pub struct To<'a> {
 
 /// The JSON-RPC response to a call that was made: `response` is the upstream's answer or the gate's own
 /// denial or failure (`application/problem+json`).
-pub fn of_response(_to: To<'_>, _response: &Response) -> String {
-    String::new()
+pub fn of_response(to: To<'_>, response: &Response) -> String {
+    if !(200..300).contains(&response.status) {
+        return failure::of_response(to, response);
+    }
+    let media = Media::of(&response.fields);
+    if response.body.is_empty() && response.whole == Whole::Yes {
+        let mut result = Written::open(to, 0);
+        result.text(&format!("{}: done, and there is no content.", status_line(response.status)));
+        return result.close(Rest::Fine);
+    }
+    if response.whole == Whole::Yes && media.is_of_blocks() {
+        if let Some(result) = blocks::of(to, &response.body) {
+            return result;
+        }
+    }
+    content::of(to, &media, response)
 }
 
 /// To a call that was not made: a result with `isError`.
-pub fn of_bad_arguments(_to: To<'_>, _bad: &BadArguments) -> String {
-    String::new()
+pub fn of_bad_arguments(to: To<'_>, bad: &BadArguments) -> String {
+    let mut result = Written::open(to, bad.0.len());
+    result.text(&format!("The call was not made. {}\nRequest id: {}", bad.0, to.request_id));
+    result.close(Rest::Failed)
+}
+
+/// Whether a result is an error, which is a word of the record too: what [`of_response`] makes of the status
+/// and of a body that broke off. Results that upstreams make themselves aside.
+pub const fn is_error(status: u16, whole: Whole) -> bool {
+    !matches!(status, 200..300) || matches!(whole, Whole::Broken)
+}
+
+/// `404 Not Found`.
+fn status_line(status: u16) -> String {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+/// Seconds, where `Retry-After` has them.
+fn retry_after(fields: &HeaderMap) -> Option<u64> {
+    fields.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// A result as it is written: the frame, then blocks of content, then the rest.
+struct Written<'a> {
+    to: To<'a>,
+    out: String,
+    blocks: usize,
+}
+
+/// What a result has besides its content.
+#[derive(Clone, Copy, Debug)]
+enum Rest<'r> {
+    Fine,
+    /// `structuredContent`, a JSON object.
+    Structured(&'r str),
+    /// `structuredContent` of a JSON value that is no object, which all revisions but the last refuse.
+    Wrapped(&'r str),
+    Failed,
+    /// With the members of an object that programs may read. Not `structuredContent`: callers hold that to
+    /// the schema of what succeeds.
+    Problem(&'r str),
+}
+
+impl<'a> Written<'a> {
+    fn open(to: To<'a>, bytes: usize) -> Self {
+        let mut out = String::with_capacity(bytes + 384);
+        out.push_str(r#"{"jsonrpc":"2.0","id":"#);
+        out.push_str(&to.id.0);
+        out.push_str(r#","result":{"#);
+        if to.revision.is_modern() {
+            out.push_str(r#""resultType":"complete","#);
+        }
+        out.push_str(r#""content":["#);
+        Self { to, out, blocks: 0 }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.text_and(text, "");
+    }
+
+    /// A text with one of ours after it.
+    fn text_and(&mut self, text: &str, after: &str) {
+        self.block(r#"{"type":"text","text":""#);
+        push_escaped(&mut self.out, text);
+        push_escaped(&mut self.out, after);
+        self.out.push_str("\"}");
+    }
+
+    /// Bytes of a type; `kind` is `image` or `audio`.
+    fn media(&mut self, kind: &str, mime: &str, base64: &str) {
+        self.block(&format!(r#"{{"type":"{kind}","mimeType":"#));
+        push_text(&mut self.out, mime);
+        // Base64 needs no escapes.
+        self.out.push_str(r#","data":""#);
+        self.out.push_str(base64);
+        self.out.push_str("\"}");
+    }
+
+    /// An embedded resource; `member` is `text` or `blob`.
+    fn resource(&mut self, uri: &str, mime: Option<&str>, member: &str, value: &str) {
+        self.block(r#"{"type":"resource","resource":{"uri":"#);
+        push_text(&mut self.out, uri);
+        if let Some(mime) = mime {
+            self.out.push_str(r#","mimeType":"#);
+            push_text(&mut self.out, mime);
+        }
+        self.out.push_str(&format!(r#","{member}":"#));
+        push_text(&mut self.out, value);
+        self.out.push_str("}}");
+    }
+
+    /// Begins a block.
+    fn block(&mut self, opening: &str) {
+        if self.blocks > 0 {
+            self.out.push(',');
+        }
+        self.blocks += 1;
+        self.out.push_str(opening);
+    }
+
+    fn close(mut self, rest: Rest<'_>) -> String {
+        self.out.push(']');
+        let problem = match rest {
+            Rest::Fine => None,
+            Rest::Structured(json) => {
+                self.out.push_str(r#","structuredContent":"#);
+                self.out.push_str(json);
+                None
+            }
+            Rest::Wrapped(json) => {
+                self.out.push_str(r#","structuredContent":{"result":"#);
+                self.out.push_str(json);
+                self.out.push('}');
+                None
+            }
+            Rest::Failed => {
+                self.out.push_str(r#","isError":true"#);
+                None
+            }
+            Rest::Problem(members) => {
+                self.out.push_str(r#","isError":true"#);
+                Some(members)
+            }
+        };
+        self.close_meta(problem);
+        self.out.push_str("}}");
+        self.out
+    }
+
+    /// `_meta`: of the modern revision, the server; of a failure, what became of the call.
+    fn close_meta(&mut self, problem: Option<&str>) {
+        let is_modern = self.to.revision.is_modern();
+        if is_modern || problem.is_some() {
+            self.out.push_str(r#","_meta":{"#);
+        }
+        if is_modern {
+            self.out.push_str(META);
+        }
+        if let Some(members) = problem {
+            let comma = if is_modern { "," } else { "" };
+            self.out.push_str(&format!(r#"{comma}"dev.onegate/problem":{{{members}}}"#));
+        }
+        if is_modern || problem.is_some() {
+            self.out.push('}');
+        }
+    }
 }
