@@ -17,11 +17,11 @@ const SERVER: &str = concat!(
     r#""}"#
 );
 
-/// `_meta` of a modern result, as a member.
+/// `serverInfo` as every modern result has it, a member of its `_meta`.
 pub(super) const META: &str = concat!(
-    r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"onegate","title":"onegate","version":""#,
+    r#""io.modelcontextprotocol/serverInfo":{"name":"onegate","title":"onegate","version":""#,
     env!("CARGO_PKG_VERSION"),
-    r#""}}"#
+    r#""}"#
 );
 
 /// What a model is told of the whole.
@@ -54,7 +54,7 @@ pub fn discover(id: &RpcId) -> String {
     response(
         id,
         &format!(
-            r#"{{"resultType":"complete","supportedVersions":[{versions}],"capabilities":{{"tools":{{"listChanged":true}}}},"instructions":"{INSTRUCTIONS}","ttlMs":{DISCOVER_TTL_MS},"cacheScope":"private",{META}}}"#
+            r#"{{"resultType":"complete","supportedVersions":[{versions}],"capabilities":{{"tools":{{"listChanged":true}}}},"instructions":"{INSTRUCTIONS}","ttlMs":{DISCOVER_TTL_MS},"cacheScope":"private","_meta":{{{META}}}}}"#
         ),
     )
 }
@@ -123,7 +123,7 @@ pub fn list_tools(id: &RpcId, revision: Revision, page: &Page) -> Bytes {
         out.extend_from_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
     }
     if revision.is_modern() {
-        let rest = format!(r#","ttlMs":{TOOLS_TTL_MS},"cacheScope":"private",{META}"#);
+        let rest = format!(r#","ttlMs":{TOOLS_TTL_MS},"cacheScope":"private","_meta":{{{META}}}"#);
         out.extend_from_slice(rest.as_bytes());
     }
     out.extend_from_slice(b"}}");
@@ -136,7 +136,7 @@ pub fn listened(id: &RpcId) -> String {
     response(
         id,
         &format!(
-            r#"{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{of},"io.modelcontextprotocol/serverInfo":{SERVER}}}}}"#
+            r#"{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{of},{META}}}}}"#
         ),
     )
 }

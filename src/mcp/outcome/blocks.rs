@@ -7,8 +7,13 @@
 //! `text`, `image`, `audio` and embedded `resource`. What is not of this form is shown as the JSON it is.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::mcp::json::is_object;
+use crate::mcp::json::object::values;
+
+use super::content::{DEPTH_MAX, compact};
 use super::{Rest, To, Written};
 
 /// Most blocks of one result.
@@ -16,22 +21,30 @@ const BLOCKS_MAX: usize = 64;
 
 /// None where the body is not of the form.
 pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let blocks = value.get("content")?.as_array().filter(|blocks| blocks.len() <= BLOCKS_MAX)?;
-    let mut result = Written::open(to, body.len());
-    for block in blocks {
-        push(&mut result, block.as_object()?)?;
+    let members: &RawValue = serde_json::from_slice(body).ok()?;
+    let members = values(members);
+    let member = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, raw)| *raw);
+    let blocks: Vec<Map<String, Value>> = serde_json::from_str(member("content")?.get()).ok()?;
+    if blocks.len() > BLOCKS_MAX {
+        return None;
     }
-    let structured = match value.get("structuredContent") {
+    let mut result = Written::open(to, body.len());
+    for block in &blocks {
+        push(&mut result, block)?;
+    }
+    // As it came, since numbers would not survive being read.
+    let structured = match member("structuredContent") {
         None => None,
-        Some(structured @ Value::Object(_)) => Some(structured.to_string()),
+        Some(structured) if is_object(structured) => Some(compact(structured.get())),
         Some(_) => return None,
     };
-    let rest = match (value.get("isError"), &structured) {
-        (Some(Value::Bool(true)), _) => Rest::Failed,
-        (None | Some(Value::Bool(false)), None) => Rest::Fine,
-        (None | Some(Value::Bool(false)), Some(json)) => Rest::Structured(json),
-        (Some(_), _) => return None,
+    let rest = match (member("isError").map(RawValue::get), &structured) {
+        (Some("true"), _) => Rest::Failed,
+        (None | Some("false"), None) => Rest::Fine,
+        (None | Some("false"), Some((json, depth))) if *depth <= DEPTH_MAX => {
+            Rest::Structured(json)
+        }
+        (Some(_) | None, _) => return None,
     };
     Some(result.close(rest))
 }
