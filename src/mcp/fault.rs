@@ -99,7 +99,9 @@ impl Fault {
             }
             FaultKind::ParseError => "The body is not JSON in UTF-8.".into(),
             FaultKind::InvalidRequest(problem) => format!("Not a JSON-RPC 2.0 request: {problem}."),
-            FaultKind::Meta(problem) => format!("Invalid params: {problem}."),
+            FaultKind::Meta(problem) | FaultKind::InvalidParams(problem) => {
+                format!("Invalid params: {problem}.")
+            }
             FaultKind::HeaderMismatch(problem) => {
                 format!("Header fields and body disagree: {problem}.")
             }
@@ -118,7 +120,6 @@ impl Fault {
             FaultKind::UnknownTool(name) => {
                 format!("Unknown tool: {name}. tools/list names the tools that there are.")
             }
-            FaultKind::InvalidParams(problem) => format!("Invalid params: {problem}."),
         }
     }
 

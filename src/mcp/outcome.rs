@@ -68,10 +68,11 @@ pub fn of_response(to: To<'_>, response: &Response) -> String {
         result.text(&format!("{}: done, and there is no content.", status_line(response.status)));
         return result.close(Rest::Fine);
     }
-    if response.whole == Whole::Yes && media.is_of_blocks() {
-        if let Some(result) = blocks::of(to, &response.body) {
-            return result;
-        }
+    if response.whole == Whole::Yes
+        && media.is_of_blocks()
+        && let Some(result) = blocks::of(to, &response.body)
+    {
+        return result;
     }
     content::of(to, &media, response)
 }

@@ -41,11 +41,12 @@ fn whole<'a>(given: &Given<'a>) -> Option<(&'a Argument, Option<&'a RawValue>)> 
     Some((argument, given.raw(argument)))
 }
 
+/// A member of the body: the argument that it is of, its name for the upstream, its value.
+type Member<'a> = (&'a Argument, String, &'a RawValue);
+
 /// The members of the body: arguments of their own, or the members of the argument that is the body. None
 /// where there is no body.
-fn members<'a>(
-    given: &Given<'a>,
-) -> Result<Option<Vec<(&'a Argument, String, &'a RawValue)>>, BadArguments> {
+fn members<'a>(given: &Given<'a>) -> Result<Option<Vec<Member<'a>>>, BadArguments> {
     if let Some((argument, raw)) = whole(given) {
         return match raw {
             None => Ok(None),

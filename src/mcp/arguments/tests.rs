@@ -1,7 +1,5 @@
 //! What a request looks like, whatever the arguments.
 
-use std::fmt::Write as _;
-
 use http::HeaderName;
 
 use super::*;
@@ -203,10 +201,9 @@ fn multipart_keeps_its_parts_apart() {
         ("name=\"file\"; filename=\"file\"\r\nContent-Type: application/octet-stream", "hi"),
         ("name=\"note\"", "--x\r\n\r\n--"),
     ] {
-        let _ = write!(
-            expected,
+        expected.push_str(&format!(
             "--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n"
-        );
+        ));
     }
     assert_eq!(text, format!("{expected}--{boundary}--\r\n"));
     let again = body(&tool, &given.replace("--x", &format!("--{boundary}"))).expect("valid");

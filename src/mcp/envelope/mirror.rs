@@ -66,7 +66,6 @@ pub(super) fn check_params(
         let (field, more) = (of_name.next(), of_name.next());
         match (field, value.filter(|value| value.get() != "null")) {
             _ if more.is_some() => return Err("an Mcp-Param field is there more than once"),
-            (None, None) => {}
             (Some(_), None) => {
                 return Err("an Mcp-Param field mirrors an argument that is not there");
             }
@@ -78,8 +77,8 @@ pub(super) fn check_params(
                     return Err("an Mcp-Param field is not its argument's value");
                 }
             }
-            // Of the wrong type, which is said where arguments are checked.
-            (_, Some(_)) => {}
+            // Nothing to mirror; or of the wrong type, which is said where arguments are checked.
+            (None, None) | (_, Some(_)) => {}
         }
     }
     Ok(())

@@ -161,6 +161,10 @@ fn failures_say_what_to_do() {
         "429 Too Many Requests: Rate limited\nviolated-policies: [\"hour\"]\nTry again after 30 seconds.\nRequest id: req-1",
         json!({ "status": 429, "request_id": "req-1", "title": "Rate limited", "retry_after": 30 }),
     );
+}
+
+#[test]
+fn of_an_upstreams_error_the_useful_part_is_told() {
     let shown = |status: u16, kind: &str, body: &str, expected: &str| {
         let expected = format!("{expected}\nRequest id: req-1");
         let result =
