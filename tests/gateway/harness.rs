@@ -11,6 +11,7 @@ pub mod bench;
 pub mod client;
 pub mod curl;
 pub mod demo;
+pub mod events;
 pub mod faults;
 pub mod flow;
 pub mod folder;

