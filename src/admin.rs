@@ -132,13 +132,18 @@ impl AdminServer {
     }
 }
 
-/// Reloads the config through `reload` and records it; also for a signal.
+/// Reloads the config through `reload` and records it, and apart from that what it made of the tools; also
+/// for a signal.
 pub fn reload(registry: &Registry, reload: &Reload, asked: Asked<'_>) -> Result<String, String> {
     let running = registry.running();
-    let before = Arc::clone(&running.load().label);
+    let before = running.load_full();
     let result = reload();
-    let after = Arc::clone(&running.load().label);
-    registry.note(Act::reload(&before, result.as_ref().map(|_| &*after).ok()), asked);
+    let after = running.load_full();
+    registry.note(Act::reload(&before.label, result.as_ref().map(|_| &*after.label).ok()), asked);
+    if result.is_ok() {
+        let change = Act::catalogue(before.policy.catalogue(), after.policy.catalogue());
+        change.map(|act| registry.note(act, asked));
+    }
     result
 }
 

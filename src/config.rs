@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::policy::Policy;
-use compile::Beside;
+use compile::{Beside, Complete};
 use diagnostic::{Diagnostics, Problems};
 use kept::Texts;
 use keys::Keys;
@@ -18,6 +18,7 @@ use source::Source;
 pub mod certificate;
 mod compile;
 pub mod diagnostic;
+mod document;
 mod excerpt;
 mod include;
 pub mod kept;
@@ -40,7 +41,7 @@ pub struct Loaded {
     pub warnings: Diagnostics,
     /// As it was read, to be kept.
     pub texts: Texts,
-    /// The main file, then what it includes.
+    /// The main file, what it includes, then the documents that apis name.
     pub files: Vec<PathBuf>,
     /// Every key that the files could have set in the sections they have, by its path
     /// (`upstream.timeouts.connect`), with its bounds in words.
@@ -67,11 +68,15 @@ pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Diagnostics> {
 
 fn load_from(main: Source) -> Result<Loaded, Diagnostics> {
     let keys = Keys::default();
-    let (sources, found) = include::read(main, &keys);
+    let (mut sources, found) = include::read(main, &keys);
+    let found_in_documents = document::read(&mut sources);
     let problems = Problems::new(&sources);
     problems.take(found);
+    // An included file that is missing altogether may hold anything; a document, only its api's part.
+    let files = if problems.have_errors() { Complete::No } else { Complete::Yes };
+    problems.take(found_in_documents);
     let beside = Beside::In(sources.folder());
-    let policy = compile::policy(&sources, beside, &problems, &keys);
+    let policy = compile::policy(&sources, files, beside, &problems, &keys);
     let diagnostics = problems.finish();
     let files = sources.iter().map(|source| source.path.clone()).collect();
     match policy {

@@ -6,6 +6,7 @@ pub mod model;
 
 pub mod request;
 
+pub mod catalogue;
 pub mod mcp;
 pub mod openapi;
 

@@ -13,11 +13,13 @@ use std::collections::BTreeSet;
 use source::Tree;
 
 /// What each layer may import of ours, besides itself.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("request", &["model"]),
-    ("config", &["model", "clock", "request::target"]),
+    ("openapi", &["model"]),
+    ("catalogue", &["model", "openapi"]),
+    ("config", &["model", "clock", "request::target", "openapi", "catalogue"]),
     ("inventory", &["model", "clock"]),
     ("counters", &["model", "clock"]),
     ("audit", &["model", "clock"]),
@@ -32,8 +34,9 @@ const LAYERS: [(&str, &[&str]); 12] = [
 const TOP: [&str; 5] = ["lib", "main", "cli", "demo", "server"];
 
 /// Where a library may be named, by the start of the path.
-const LIBRARIES: [(&str, &[&str]); 6] = [
+const LIBRARIES: [(&str, &[&str]); 7] = [
     ("pingora", &["src/edge", "src/server", "loadtest/"]),
+    ("jsonschema", &["src/model/tool"]),
     ("toml", &["src/config", "src/cli"]),
     ("rusqlite", &["src/inventory", "src/counters"]),
     ("axum", &["src/admin", "src/metrics", "src/demo"]),

@@ -7,8 +7,8 @@ use super::diagnostic::Problems;
 use super::keys::Keys;
 use super::source::Sources;
 use crate::model::policy::Policy;
-use crate::model::tool::Catalogue;
 pub(super) use beside::Beside;
+pub(super) use files::Complete;
 use files::Files;
 use trust::TrustFiles;
 
@@ -18,6 +18,7 @@ mod audit;
 mod balancing;
 mod beside;
 mod certificates;
+mod described;
 mod files;
 mod hosts;
 mod limits;
@@ -31,6 +32,7 @@ mod routes;
 mod server;
 mod shape;
 mod syntax;
+mod tools;
 mod transport;
 mod trust;
 mod upstreams;
@@ -38,12 +40,13 @@ mod upstreams;
 /// The policy that the files describe; None when a problem was an error.
 pub(super) fn policy(
     sources: &Sources,
+    complete: Complete,
     beside: Beside<'_>,
     problems: &Problems<'_>,
     keys: &Keys,
 ) -> Option<Policy> {
     let documents = syntax::parse(sources, problems);
-    let mut files = Files::open(&documents, problems, keys);
+    let mut files = Files::open(&documents, complete, problems, keys);
 
     let server = server::server(files.section("server"), sources.folder());
     let (audit, checkpoints, archive) =
@@ -59,12 +62,13 @@ pub(super) fn policy(
     let mut operation_ids = files.names("operation");
     let upstreams = upstreams::upstreams(&mut files, &mut upstream_names, &trust);
     let products = products::products(&mut files);
-    let referred = apis::Referred { upstreams: &upstream_names, products: &products };
-    let apis = apis::apis(&mut files, beside, referred, &mut operation_ids);
+    let referred = apis::Referred { upstreams: &upstream_names, products: &products, sources };
+    let mut apis = apis::apis(&mut files, beside, referred, &mut operation_ids);
     products.check(&operation_ids, problems);
     plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);
-    let mcp = mcp::mcp(files.section("mcp"), &apis, Catalogue::default());
+    let catalogue = tools::catalogue(&mut apis, problems);
+    let mcp = mcp::mcp(files.section("mcp"), &apis, catalogue);
     files.finish();
 
     if problems.have_errors() {

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_past_the_most_is_counted_and_hides_no_error() {
         let main = Source::from_bytes(PathBuf::from("f"), b"x");
-        let sources = Sources { main, included: Vec::new() };
+        let sources = Sources::new(main);
         let problems = Problems::new(&sources);
         for _ in 0..KEPT_MAX + 7 {
             problems.warning(Place::new(0, 0..1), "w", "x");

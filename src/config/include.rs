@@ -19,7 +19,7 @@ const FILES_MAX: usize = 256;
 /// The main file with what it includes: pattern by pattern, within a pattern by name, each file
 /// once.
 pub(super) fn read(main: Source, keys: &Keys) -> (Sources, Diagnostics) {
-    let mut sources = Sources { main, included: Vec::new() };
+    let mut sources = Sources::new(main);
     let (included, found) = included(&sources, keys);
     sources.included = included;
     (sources, found)

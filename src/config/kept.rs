@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime};
 use ahash::AHashMap;
 use serde_json::{Value, json};
 
-use super::compile::{self, Beside};
+use super::compile::{self, Beside, Complete};
 use super::diagnostic::{Diagnostics, Problems};
+use super::document;
 use super::include;
 use super::keys::Keys;
 use super::source::{Source, Sources};
@@ -35,7 +36,9 @@ impl Texts {
     /// be read.
     pub fn read(path: &Path) -> Option<Self> {
         let main = Source::read(path).ok()?;
-        Some(Self(include::read(main, &Keys::default()).0))
+        let mut sources = include::read(main, &Keys::default()).0;
+        document::read(&mut sources);
+        Some(Self(sources))
     }
 
     /// As records name it.
@@ -47,7 +50,8 @@ impl Texts {
     /// and the policy neither listens nor knows an upstream: it can judge, and cannot be run.
     pub fn to_judge_by(&self) -> Result<Policy, Diagnostics> {
         let problems = Problems::new(&self.0);
-        let policy = compile::policy(&self.0, Beside::Unread, &problems, &Keys::default());
+        let policy =
+            compile::policy(&self.0, Complete::Yes, Beside::Unread, &problems, &Keys::default());
         let diagnostics = problems.finish();
         let policy = policy.ok_or(diagnostics)?;
         Ok(Policy { listeners: Box::default(), upstreams: AHashMap::default(), ..policy })
@@ -55,7 +59,12 @@ impl Texts {
 
     fn to_json(&self) -> Vec<u8> {
         let file = |source: &Source| json!({ "path": source.path.display().to_string(), "text": source.text });
-        let files: Vec<Value> = self.0.iter().map(file).collect();
+        let document = |source: &Source| {
+            let path = source.path.display().to_string();
+            json!({ "path": path, "text": source.text, "document": true })
+        };
+        let documents = self.0.documents.iter().map(document);
+        let files: Vec<Value> = self.0.tomls().map(file).chain(documents).collect();
         let mut text = json!({ "digest": self.digest(), "files": files }).to_string();
         text.push('\n');
         text.into_bytes()
@@ -65,11 +74,16 @@ impl Texts {
         let value: Value = serde_json::from_slice(bytes).ok()?;
         let file = |file: &Value| {
             let path = PathBuf::from(file.get("path")?.as_str()?);
-            Some(Source::from_bytes(path, file.get("text")?.as_str()?.as_bytes()))
+            let source = Source::from_bytes(path, file.get("text")?.as_str()?.as_bytes());
+            Some((file.get("document").is_some(), source))
         };
         let files: Option<Vec<_>> = value.get("files")?.as_array()?.iter().map(file).collect();
-        let mut files = files?.into_iter();
-        Some(Self(Sources { main: files.next()?, included: files.collect() }))
+        let (documents, tomls): (Vec<_>, Vec<_>) =
+            files?.into_iter().partition(|(is_document, _)| *is_document);
+        let mut tomls = tomls.into_iter().map(|(_, source)| source);
+        let (main, included) = (tomls.next()?, tomls.collect());
+        let documents = documents.into_iter().map(|(_, source)| source).collect();
+        Some(Self(Sources { main, included, documents }))
     }
 }
 

@@ -55,10 +55,16 @@ impl Line<'_> {
 
 impl Source {
     pub(super) fn read(path: &Path) -> io::Result<Self> {
+        Self::read_within(path, FILE_BYTES_MAX)
+    }
+
+    /// `most` is a whole number of MiB.
+    pub(super) fn read_within(path: &Path, most: u64) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB"));
+        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
+            let message = format!("it is larger than {} MiB", most >> 20);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         Ok(Self::from_bytes(path.to_owned(), &bytes))
     }
@@ -86,17 +92,34 @@ impl Source {
 pub(super) struct Sources {
     pub(super) main: Source,
     pub(super) included: Vec<Source>,
+    /// OpenAPI documents that apis name, in order of their first mention.
+    pub(super) documents: Vec<Source>,
 }
 
 impl Sources {
-    /// In load order: the main file, then what it includes.
+    pub(super) const fn new(main: Source) -> Self {
+        Self { main, included: Vec::new(), documents: Vec::new() }
+    }
+
+    /// In load order: the main file, what it includes, then the documents. A place counts so.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.tomls().chain(&self.documents)
+    }
+
+    /// All but the documents.
+    pub(super) fn tomls(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.main).chain(&self.included)
     }
 
+    /// The document that an api names, and its number.
+    pub(super) fn document(&self, named: &str) -> Option<(usize, &Source)> {
+        let path = self.folder().join(named);
+        let numbered = self.iter().enumerate().skip(self.included.len() + 1);
+        numbered.into_iter().find(|(_, source)| source.path == path)
+    }
+
     pub(super) fn of(&self, place: Place) -> &Source {
-        let included = place.file.checked_sub(1).and_then(|at| self.included.get(at));
-        included.unwrap_or(&self.main)
+        self.iter().nth(place.file).unwrap_or(&self.main)
     }
 
     pub(super) fn text(&self, place: Place) -> &str {

@@ -18,6 +18,7 @@ use crate::model::api::{Api, HostIndex, Methods, Operation};
 mod certificates;
 mod kept;
 mod mcp;
+mod openapi;
 mod reference;
 
 /// The only way from a config to its outcome as text.

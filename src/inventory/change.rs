@@ -11,6 +11,7 @@ use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileNam
 use crate::model::key::{Environment, NewKey};
 use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
+use crate::model::tool::Catalogue;
 
 /// One act. It happens whole or not at all.
 #[derive(Debug)]
@@ -340,6 +341,20 @@ impl Act {
 }
 
 impl Act {
+    /// A reload changed what agents are shown; None when it did not.
+    pub fn catalogue(before: &Catalogue, after: &Catalogue) -> Option<Self> {
+        let changes = after.changes(before);
+        let (was, is) = describe::catalogues(before, after, &changes);
+        (!changes.is_empty()).then(|| Self {
+            action: "catalogue.change",
+            target: "catalogue".into(),
+            reason: None,
+            before: Some(was),
+            after: Some(is),
+            succeeded: true,
+        })
+    }
+
     /// The audit is signed with another key; None where the disk refuses, and it will be later.
     pub fn rotate_key(from: &str, to: Option<&str>, reason: Line) -> Self {
         let key = |key: &str| describe::fields(vec![("key", key.into())]);

@@ -8,6 +8,7 @@ use crate::model::client::{Client, Credential, Grant, Profile, Status};
 use crate::model::id::{PlanName, Scope};
 use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
+use crate::model::tool::{Catalogue, Changes, Version};
 
 pub fn client(client: &Client) -> JsonText {
     text(&json!({
@@ -56,6 +57,36 @@ pub fn suspension(until: Option<UnixMicros>) -> JsonText {
 pub fn fields(fields: Vec<(&'static str, Value)>) -> JsonText {
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     text(&Value::Object(fields))
+}
+
+/// Two catalogues by what differs: names with digests, and counts of all, because names are cut short.
+pub fn catalogues(
+    before: &Catalogue,
+    after: &Catalogue,
+    changes: &Changes,
+) -> (JsonText, JsonText) {
+    let Changes { added, removed, changed } = changes;
+    let (was, is): (Vec<_>, Vec<_>) = changed.iter().cloned().unzip();
+    let side = |catalogue: &Catalogue, differs: &str, versions: &[Version], changed: &[Version]| {
+        let counts = json!({ differs: versions.len(), "changed": changed.len() });
+        text(&json!({
+            "digest": catalogue.digest,
+            "tools": catalogue.tools().len(),
+            "counts": counts,
+            differs: named(versions),
+            "changed": named(changed),
+        }))
+    };
+    (side(before, "removed", removed, &was), side(after, "added", added, &is))
+}
+
+/// Most tools that one side of a change names.
+const TOOLS_NAMED_MAX: usize = 100;
+
+fn named(versions: &[Version]) -> Value {
+    let named = versions.iter().take(TOOLS_NAMED_MAX);
+    let pair = |version: &Version| (version.name.to_string(), version.digest.to_string().into());
+    Value::Object(named.map(pair).collect())
 }
 
 pub fn time(time: Option<UnixMicros>) -> Value {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -15,6 +15,7 @@ use super::certificate::CertificateFiles;
 use super::id::{ListenerName, OperationId, PlanName, ProductName, UpstreamName};
 use super::mcp::Mcp;
 use super::plan::{AnonymousLimit, Plan};
+use super::tool::Catalogue;
 use super::upstream::Upstream;
 
 /// One valid config, whole.
@@ -56,6 +57,12 @@ impl Policy {
         let mcp = self.mcp.as_ref()?;
         let own = mcp.operations().iter().find(|operation| operation.id == *id)?;
         Some((&mcp.api, own))
+    }
+
+    /// What agents are shown: nothing where there is no endpoint.
+    pub fn catalogue(&self) -> &Catalogue {
+        static NONE: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
+        self.mcp.as_ref().map_or(&NONE, |mcp| &mcp.catalogue)
     }
 }
 

@@ -8,6 +8,12 @@ use http::{HeaderName, Method};
 
 use super::api::Operation;
 
+mod changes;
+mod schema;
+
+pub use changes::{Changes, Version};
+pub use schema::Schema;
+
 /// All tools of one policy, in order of their names.
 #[derive(Debug, Default)]
 pub struct Catalogue {
@@ -135,10 +141,4 @@ pub enum BodyForm {
     Text { content_type: Box<str> },
     /// The argument is base64, and its bytes are sent.
     Binary { content_type: Box<str> },
-}
-
-/// A JSON Schema with its compiled form.
-#[derive(Debug)]
-pub struct Schema {
-    pub value: serde_json::Value,
 }

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use super::super::diagnostic::Problems;
 use super::super::names::Names;
 use super::super::section::{self, Section};
-use super::super::source::Place;
+use super::super::source::{Place, Sources};
 use super::super::unit::Bytes;
 use super::beside::Beside;
 use super::files::Files;
 use super::hosts::{self, Host};
 use super::operations::{self, Draft};
 use super::products::Products;
-use super::{routes, shape};
+use super::tools::Told;
+use super::{described, routes, shape};
 use crate::model::api::{Access, Api, ApiFacts, BasePath, CredentialLocation, Operation};
-use crate::model::id::{UpstreamName, kind};
+use crate::model::id::{OperationId, UpstreamName, kind};
 use crate::model::template::{Segment, Template, TemplateError};
 
 const APIS_MAX: usize = 1000;
@@ -26,6 +28,8 @@ const RESERVED: &str = "mcp";
 pub(super) struct Published {
     pub(super) api: Arc<Api>,
     pub(super) operations: Vec<(Arc<Operation>, Place)>,
+    /// In the order of the operations.
+    pub(super) tools: Vec<Told>,
     pub(super) hosts: Vec<Host>,
 }
 
@@ -33,6 +37,8 @@ pub(super) struct Published {
 pub(super) struct Referred<'a, 's> {
     pub(super) upstreams: &'a Names,
     pub(super) products: &'a Products<'s>,
+    /// For the documents among them.
+    pub(super) sources: &'a Sources,
 }
 
 /// What an api refers to and adds to.
@@ -76,8 +82,14 @@ fn api(
     let body_bytes_max = body_bytes_max.unwrap_or(Bytes::mib(16)).0;
     let rules = shape::rules(&mut section).boxed();
     let shape = shape::of_api(&mut section).boxed();
-    let operation_ids = &mut *known.operation_ids;
-    let drafts = operations::operations(&mut section, name.as_ref(), known.beside, operation_ids);
+    let described = described::described(&mut section, known.referred.sources, known.beside);
+    let document_at = described.at;
+    let to = operations::Surroundings {
+        api: name.as_ref(),
+        beside: known.beside,
+        ids: &mut *known.operation_ids,
+    };
+    let drafts = operations::operations(&mut section, described, to);
     let upstream = upstream(&mut section, known.referred.upstreams, &drafts);
     let problems = section.problems;
     section.finish();
@@ -85,16 +97,26 @@ fn api(
     // An api that does not say its access is refused, after its paths were looked at too.
     let facts = ApiFacts { name: name?, access: access.unwrap_or(Access::Granted) };
     let facts = Arc::new(facts);
-    let operation = |draft: Draft| {
-        let at = draft.at;
+    let needs_grant = access == Some(Access::Granted) && !known.partial;
+    let mut ungranted = Vec::new();
+    let (mut operations, mut tools) = (Vec::new(), Vec::new());
+    for draft in drafts {
         let products = known.referred.products.containing(&draft.id);
-        if access == Some(Access::Granted) && products.is_none() && !known.partial {
-            let message = format!("\"{}\" is in no product: every call of it is denied", draft.id);
-            problems.warning(at, message, "list it in the operations of a [[product]]");
+        if needs_grant && products.is_none() {
+            match document_at.filter(|_| draft.is_described()) {
+                Some(_) => ungranted.push(draft.id.clone()),
+                None => tell_ungranted(draft.at, &[&draft.id], problems),
+            }
         }
-        (Arc::new(draft.into_operation(&facts, body_bytes_max, products.unwrap_or_default())), at)
-    };
-    let operations: Vec<_> = drafts.into_iter().map(operation).collect();
+        let at = draft.at;
+        let (operation, told) =
+            draft.into_operation(&facts, body_bytes_max, products.unwrap_or_default());
+        operations.push((Arc::new(operation), at));
+        tools.push(told);
+    }
+    if let Some(at) = document_at {
+        tell_ungranted(at, &ungranted.iter().collect::<Vec<_>>(), problems);
+    }
     let paths = routes::index(&operations, problems);
     let api = Api {
         name: facts.name.clone(),
@@ -107,8 +129,32 @@ fn api(
         shape,
         paths,
     };
-    Some(Published { api: Arc::new(api), operations, hosts })
+    Some(Published { api: Arc::new(api), operations, tools, hosts })
 }
+
+/// New operations join no product by themselves. A document may have a thousand: they are told in one
+/// warning.
+fn tell_ungranted(at: Place, ids: &[&OperationId], problems: &Problems<'_>) {
+    let message = match ids {
+        [] => return,
+        [id] => format!("\"{id}\" is in no product: every call of it is denied"),
+        ids => {
+            let named: Vec<_> =
+                ids.iter().take(UNGRANTED_NAMED_MAX).map(|id| id.as_str()).collect();
+            let more = if ids.len() > named.len() { ", …" } else { "" };
+            format!(
+                "{} operations are in no product, and every call of them is denied: {}{more}",
+                ids.len(),
+                named.join(", ")
+            )
+        }
+    };
+    let what = if ids.len() > 1 { "them" } else { "it" };
+    problems.warning(at, message, format!("list {what} in the operations of a [[product]]"));
+}
+
+/// Most operations that one warning names.
+const UNGRANTED_NAMED_MAX: usize = 3;
 
 fn api_name<'s>(
     section: &mut Section<'s>,

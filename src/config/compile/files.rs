@@ -7,6 +7,13 @@ use super::super::keys::Keys;
 use super::super::names::Names;
 use super::super::section::Section;
 
+/// Whether every file that the config names was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::config) enum Complete {
+    Yes,
+    No,
+}
+
 /// The files that could be read, in load order.
 pub(super) struct Files<'s> {
     problems: &'s Problems<'s>,
@@ -19,6 +26,7 @@ pub(super) struct Files<'s> {
 impl<'s> Files<'s> {
     pub(super) fn open(
         documents: &'s [Option<DeTable<'s>>],
+        complete: Complete,
         problems: &'s Problems<'s>,
         keys: &'s Keys,
     ) -> Self {
@@ -26,15 +34,15 @@ impl<'s> Files<'s> {
             Some(Section::top(problems, keys, file, table.as_ref()?))
         };
         let mut tops: Vec<_> = documents.iter().enumerate().filter_map(top).collect();
+        let mut partial = tops.len() < documents.len() || complete == Complete::No;
         for top in &mut tops {
             // The main file's was read before anything else.
             if let Some(include) = top.value("include").filter(|value| value.at.file > 0) {
                 let fix = "move the pattern to the main file";
                 problems.error(include.at, "only the main file may include others", fix);
+                partial = true;
             }
         }
-        // An included file that is missing altogether is an error already.
-        let partial = tops.len() < documents.len() || problems.have_errors();
         Self { problems, keys, tops, partial }
     }
 

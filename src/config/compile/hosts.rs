@@ -29,6 +29,14 @@ impl Host {
             Pattern::Below(suffix) => host.len() > suffix.len() && host.ends_with(&**suffix),
         }
     }
+
+    /// The one host that it stands for.
+    pub(super) fn exact(&self) -> Option<&str> {
+        match &self.pattern {
+            Pattern::Exact(exact) => Some(exact),
+            Pattern::Any | Pattern::Below(_) => None,
+        }
+    }
 }
 
 #[derive(Eq, Ord, PartialEq, PartialOrd)]

@@ -35,7 +35,7 @@ pub(super) fn mcp(
     let hosts = section.texts("hosts", 0..=HOSTS_MAX).unwrap_or_default();
     let hosts = hosts.into_iter().filter_map(|text| host(text, &section)).collect();
     let origins = section.texts("origins", 0..=ORIGINS_MAX).unwrap_or_default();
-    let origins = origins.into_iter().filter_map(|text| shape::origin(text, &section)).collect();
+    let origins = origins.into_iter().filter_map(|text| origin(text, &section)).collect();
     let entrance = Entrance { path: path(&mut section), hosts, origins };
     let bounds = bounds(&mut section);
     let is_on = switched != Some(Switched::Off);
@@ -104,6 +104,15 @@ fn host(text: Text<'_>, section: &Section<'_>) -> Option<Box<str>> {
     let fix = "write \"mcp.example.com\", without a port and without '*'";
     section.problems.error(text.at, message, fix);
     None
+}
+
+fn origin(text: Text<'_>, section: &Section<'_>) -> Option<Box<str>> {
+    if text.text == "*" {
+        let message = "no page calls the endpoint but those that are listed";
+        section.problems.error(text.at, message, "write \"https://app.example.com\"");
+        return None;
+    }
+    shape::origin(text, section)
 }
 
 /// The endpoint is asked before the apis are. Nobody can want an operation that is at its very path;

@@ -4,17 +4,22 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
+use super::super::diagnostic::Problems;
 use super::super::names::Names;
 use super::super::section::{Named, Section, Text};
 use super::super::source::Place;
 use super::super::suggest;
 use super::super::unit::Bytes;
 use super::beside::Beside;
+use super::described::Document;
 use super::shape;
+use super::tools::{self, Told, ToolKey};
+use crate::catalogue::Source;
 use crate::model::api::{ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::id::{ApiName, OperationId, ProductName, Scope, kind};
 use crate::model::shape::OperationShape;
 use crate::model::template::{Segment, Template};
+use crate::openapi::Described;
 
 /// Most operations of one api, and scopes of one operation.
 const OPERATIONS_MAX: usize = 10_000;
@@ -43,16 +48,22 @@ pub(super) struct Draft {
     shape: Option<Box<OperationShape>>,
     /// Not answered by the gate itself, were it with a fault.
     pub(super) is_forwarded: bool,
+    told: Told,
 }
 
 impl Draft {
+    /// Whether a document has it.
+    pub(super) const fn is_described(&self) -> bool {
+        matches!(self.told.source, Source::Document(_))
+    }
+
     pub(super) fn into_operation(
         self,
         api: &Arc<ApiFacts>,
         body_bytes_max: u64,
         products: &[ProductName],
-    ) -> Operation {
-        Operation {
+    ) -> (Operation, Told) {
+        let operation = Operation {
             id: self.id,
             api: Arc::clone(api),
             methods: self.methods,
@@ -64,65 +75,177 @@ impl Draft {
             shape: self.shape,
             products: products.into(),
             facts: OnceLock::new(),
-        }
+        };
+        (operation, self.told)
     }
 }
 
-/// The operations of an api; without the api's name they are only checked.
+/// What operations are read for and add to.
+pub(super) struct Surroundings<'a> {
+    /// None: it was bad, and its operations are only checked.
+    pub(super) api: Option<&'a ApiName>,
+    pub(super) beside: Beside<'a>,
+    pub(super) ids: &'a mut Names,
+}
+
+/// The operations of an api: those of its document in its order, refined by what the config says of
+/// them, then those that only the config has.
 pub(super) fn operations(
     section: &mut Section<'_>,
-    api: Option<&ApiName>,
-    beside: Beside<'_>,
-    ids: &mut Names,
+    mut document: Document,
+    mut to: Surroundings<'_>,
 ) -> Vec<Draft> {
-    if api.is_none() {
-        ids.allow_unknown();
+    if to.api.is_none() || document.partial {
+        to.ids.allow_unknown();
     }
     let sections = section.tables("operation");
-    if let Some(extra) = sections.get(OPERATIONS_MAX) {
-        let message = format!("more than {OPERATIONS_MAX} operations in one api");
-        section.problems.error(extra.at, message, "split the api by base path");
+    check_count(section, &sections, &document);
+    let (mut described, mut own) = (Vec::new(), Vec::new());
+    for section in sections {
+        match operation(section, &mut document, &mut to) {
+            (Some(position), Some(draft)) => described.push((position, draft)),
+            (None, Some(draft)) => own.push(draft),
+            (_, None) => {}
+        }
     }
-    if sections.is_empty() && section.lacks("operation") {
-        let fix = "add [[api.operation]] with an id, methods and a path";
-        section.problems.error(section.at, "the api has no operations", fix);
+    for (position, operation) in document.rest() {
+        let at = document.place(&operation);
+        let draft = described_draft(operation, at, &mut to, section.problems);
+        described.extend(draft.map(|draft| (position, draft)));
     }
-    sections.into_iter().filter_map(|section| operation(section, api, beside, ids)).collect()
+    described.sort_by_key(|(position, _)| *position);
+    described.into_iter().map(|(_, draft)| draft).chain(own).collect()
 }
 
+fn check_count(section: &Section<'_>, sections: &[Section<'_>], document: &Document) {
+    let most = OPERATIONS_MAX.saturating_sub(document.len());
+    let extra = sections.get(most).map(|extra| extra.at);
+    let extra = extra.or(document.at.filter(|_| document.len() > OPERATIONS_MAX));
+    if let Some(at) = extra {
+        let message = format!("more than {OPERATIONS_MAX} operations in one api");
+        section.problems.error(at, message, "split the api by base path");
+    }
+    if sections.is_empty() && section.lacks("operation") && document.at.is_none() {
+        let fix = "add [[api.operation]] with an id, methods and a path, or openapi = \"…\"";
+        section.problems.error(section.at, "the api has no operations", fix);
+    }
+}
+
+/// With its position in the document, if that has it.
 fn operation(
     mut section: Section<'_>,
-    api: Option<&ApiName>,
-    beside: Beside<'_>,
-    ids: &mut Names,
-) -> Option<Draft> {
+    document: &mut Document,
+    to: &mut Surroundings<'_>,
+) -> (Option<usize>, Option<Draft>) {
     let named: Option<Named<'_, kind::Operation>> = section.name("id");
     let at = named.as_ref().map_or(section.at, |named| named.text.at);
-    let id = named.zip(api).and_then(|(named, api)| OperationId::join(api, named.text.text).ok());
+    let described = named.as_ref().and_then(|named| document.take(named.text.text));
+    let (position, described) = described.unzip();
+    let id = named.zip(to.api);
+    let id = id.and_then(|(named, api)| OperationId::join(api, named.text.text).ok());
     match &id {
-        Some(id) => ids.declare(id.as_str(), at, section.problems),
-        None => ids.allow_unknown(),
+        Some(id) => to.ids.declare(id.as_str(), at, section.problems),
+        None => to.ids.allow_unknown(),
     }
-    let methods = methods(&mut section);
-    let template = template(&mut section);
-    let scopes = scopes(&mut section);
+    let (methods, template) = match &described {
+        None => (methods(&mut section), template(&mut section)),
+        Some(described) => refined(&mut section, described),
+    };
+    let scopes = match &described {
+        Some(described) if section.place("scopes").is_none() => {
+            described_scopes(described, document.place(described), section.problems)
+        }
+        Some(_) | None => scopes(&mut section),
+    };
     let body_bytes_max = section.quantity("body_bytes_max", BODY_BYTES);
     let body_bytes_max = body_bytes_max.map(|bytes| bytes.0);
     let durability = section.choice("audit", &DURABILITIES).unwrap_or_default();
+    let key = tools::tool(&mut section);
     let is_forwarded = section.place("redirect").or(section.place("respond")).is_none();
-    let shape = shape::of_operation(&mut section, template.as_ref(), beside).boxed();
+    let shape = shape::of_operation(&mut section, template.as_ref(), to.beside).boxed();
     section.finish();
-    Some(Draft {
-        id: id?,
+    let source = described.map_or(Source::Config, |described| Source::Document(described.form));
+    let told = Told { key, source };
+    let draft = id.zip(methods).zip(template).map(|((id, methods), template)| Draft {
+        id,
         at,
-        methods: methods?,
-        template: template?,
+        methods,
+        template,
         scopes,
         body_bytes_max,
         durability,
         shape,
         is_forwarded,
+        told,
+    });
+    (position, draft)
+}
+
+/// What nobody refined.
+fn described_draft(
+    described: Described,
+    at: Place,
+    to: &mut Surroundings<'_>,
+    problems: &Problems<'_>,
+) -> Option<Draft> {
+    let scopes = described_scopes(&described, at, problems);
+    let id = OperationId::join(to.api?, &described.id).ok()?;
+    to.ids.declare(id.as_str(), at, problems);
+    Some(Draft {
+        id,
+        at,
+        methods: methods_of(&described),
+        template: described.template,
+        scopes,
+        body_bytes_max: None,
+        durability: Durability::default(),
+        shape: None,
+        is_forwarded: true,
+        told: Told { key: ToolKey::default(), source: Source::Document(described.form) },
     })
+}
+
+fn methods_of(described: &Described) -> Methods {
+    Methods::Listed(Box::new([described.method.as_str().into()]))
+}
+
+/// The document's methods and path: the config may say them too, for whoever reads it.
+fn refined(
+    section: &mut Section<'_>,
+    described: &Described,
+) -> (Option<Methods>, Option<Template>) {
+    let told = [
+        ("methods", section.lacks("methods") || methods(section) == Some(methods_of(described))),
+        ("path", section.lacks("path") || template(section).as_ref() == Some(&described.template)),
+    ];
+    for (key, is_same) in told {
+        // Asked for: it is known, be it there or not.
+        if let Some(value) = section.value(key).filter(|_| !is_same) {
+            let (method, path) = (&described.method, &described.template);
+            let message = format!("the document says {method} {path} of this operation");
+            section.problems.error(value.at, message, format!("take \"{key}\" out"));
+        }
+    }
+    (Some(methods_of(described)), Some(described.template.clone()))
+}
+
+/// Whoever cannot hold a scope that the document asks for is told before anyone is denied.
+fn described_scopes(described: &Described, at: Place, problems: &Problems<'_>) -> Box<[Scope]> {
+    let scopes = described.scopes.iter().filter_map(|text| {
+        let scope = Scope::parse(text);
+        if scope.is_none() {
+            let message = format!("\"{text}\" is not a scope");
+            problems.error(at, message, "write \"scopes\" for it in an [[api.operation]]");
+        }
+        scope
+    });
+    let scopes: Box<[Scope]> = scopes.collect();
+    if scopes.len() > SCOPES_MAX {
+        let message =
+            format!("the document asks for {} scopes, and {SCOPES_MAX} are the most", scopes.len());
+        problems.error(at, message, "write \"scopes\" for it in an [[api.operation]]");
+    }
+    scopes
 }
 
 fn methods(section: &mut Section<'_>) -> Option<Methods> {

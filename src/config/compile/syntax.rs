@@ -9,7 +9,7 @@ use super::super::source::{Place, Source, Sources};
 /// Every file's table; None for a file that cannot be read as TOML.
 pub(super) fn parse<'s>(sources: &'s Sources, problems: &Problems<'_>) -> Vec<Option<DeTable<'s>>> {
     let parse = |(file, source)| parse_one(file, source, problems);
-    sources.iter().enumerate().map(parse).collect()
+    sources.tomls().enumerate().map(parse).collect()
 }
 
 fn parse_one<'s>(file: usize, source: &'s Source, problems: &Problems<'_>) -> Option<DeTable<'s>> {

@@ -38,8 +38,9 @@ fn texts(path: &str) -> (Texts, Policy) {
 fn a_config_of_several_files_is_found_again_and_judges_the_same() {
     let home = Home::new("found");
     let kept = Kept::of(&home.0);
-    for path in ["tests/config/accepted.toml", "tests/config/included/main.toml"] {
-        let (texts, policy) = texts(path);
+    let configs = ["accepted.toml", "included/main.toml", "openapi/main.toml"];
+    for path in configs.map(|name| format!("tests/config/{name}")) {
+        let (texts, policy) = texts(&path);
         for _ in 0..2 {
             kept.keep(&texts).expect("it is kept");
         }
@@ -53,7 +54,7 @@ fn a_config_of_several_files_is_found_again_and_judges_the_same() {
     let entries = fs::read_dir(kept.folder()).expect("it was made");
     let modes =
         entries.map(|entry| entry.and_then(|e| e.metadata()).expect("a file").permissions());
-    assert_eq!(modes.map(|mode| mode.mode() & 0o777).collect::<Vec<_>>(), [0o600, 0o600]);
+    assert_eq!(modes.map(|mode| mode.mode() & 0o777).collect::<Vec<_>>(), [0o600, 0o600, 0o600]);
 }
 
 #[test]

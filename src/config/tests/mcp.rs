@@ -6,12 +6,20 @@ use std::time::Duration;
 use super::super::*;
 use crate::model::api::{Access, Metering};
 use crate::model::mcp::{Mcp, Method};
+use crate::model::tool::Tool;
 
 /// In one line for each thing.
 pub(super) fn describe(mcp: Option<&Mcp>) -> String {
     let Some(mcp) = mcp else { return "mcp off".to_owned() };
-    let Mcp { path, hosts, origins, bounds, .. } = mcp;
-    format!("mcp {path} {hosts:?} {origins:?} {bounds:?}")
+    let Mcp { path, hosts, origins, bounds, catalogue, .. } = mcp;
+    let tools = catalogue.tools().iter().map(|tool| {
+        let Tool { name, operation, host, path, arguments, body, .. } = &**tool;
+        let arguments = arguments.iter().map(|argument| (&argument.name, &argument.place));
+        let arguments = arguments.collect::<Vec<_>>();
+        format!("\n  tool {name} {} {host:?} {path:?} {arguments:?} {body:?}", operation.id)
+    });
+    let tools = tools.collect::<String>();
+    format!("mcp {path} {hosts:?} {origins:?} {bounds:?}{tools}")
 }
 
 fn mcp(text: &str) -> Option<Mcp> {
@@ -65,4 +73,27 @@ fn methods_are_operations_of_the_gate() {
         assert_eq!((operation.metering, operation.body_bytes_max), (Metering::RatesOnly, 1 << 20));
         assert!(operation.scopes.is_empty() && operation.products.is_empty());
     }
+}
+
+#[test]
+fn a_tool_is_called_what_config_says() {
+    let api = "[[upstream]]\nname = 'u'\nendpoints = ['127.0.0.1:1']\n\
+               [[api]]\nname = 'a'\nupstream = 'u'\naccess = 'public'\n\
+               hosts = ['*.example.com', 'api.example.com', 'b.example.com']\n";
+    let operation = |id: &str, tool: &str| {
+        format!("[[api.operation]]\nid = '{id}'\nmethods = ['GET']\npath = '/{id}'\n{tool}\n")
+    };
+    let told = "tool = { name = 'look', description = \"See \\u200bit.\\nAll of it.\" }";
+    let text = [api, &operation("told", told), &operation("plain", "")].concat();
+    let mcp = mcp(&text).expect("it is on");
+    let names: Vec<_> = mcp.catalogue.tools().iter().map(|tool| &*tool.name).collect();
+    assert_eq!(names, ["a_plain", "look"]);
+    let tool = mcp.catalogue.get("look").expect("there");
+    assert!(tool.definition.contains(r#""description":"See it.\nAll of it.""#));
+    assert_eq!(
+        (tool.operation.id.as_str(), tool.host.as_deref()),
+        ("a.told", Some("api.example.com"))
+    );
+    let plain = mcp.catalogue.get("a_plain").expect("there");
+    assert!(plain.definition.contains(r#""description":"GET /plain""#));
 }

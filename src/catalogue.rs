@@ -1,0 +1,200 @@
+//! From operations to the tools that agents are shown, pure: which operations can be tools, their names,
+//! their arguments where no document describes them, and the entry of `tools/list`, written once. It
+//! knows no config file, and nobody who calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::model::api::{BasePath, Methods, Operation};
+use crate::model::shape::answer::Answered;
+use crate::model::template::{Segment, Template};
+use crate::model::tool::{Argument, BodyForm, Catalogue, PathPart, Place, Schema, Tool};
+use crate::openapi::Form;
+
+mod definition;
+mod names;
+mod plain;
+
+pub use names::NAME_BYTES_MAX;
+
+/// An operation that shall be a tool, with what is said of it.
+#[derive(Debug)]
+pub struct Offer {
+    pub operation: Arc<Operation>,
+    pub base_path: BasePath,
+    /// None: any, so the caller's own.
+    pub host: Option<Box<str>>,
+    pub source: Source,
+    /// What the config's `tool` says.
+    pub name: Option<Box<str>>,
+    pub description: Option<Box<str>>,
+}
+
+/// Where an operation's arguments are known from.
+#[derive(Debug)]
+pub enum Source {
+    /// From its document; none where the document cannot tell them.
+    Document(Option<Form>),
+    /// From method and path.
+    Config,
+}
+
+/// Why an operation is no tool.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoTool {
+    SeveralMethods,
+    /// OPTIONS, which asks about a path and does nothing.
+    Options,
+    /// Its path has a tail, which no argument can be.
+    Tail,
+    /// The gate answers with a redirect, which is not followed.
+    Redirect,
+    /// Its document does not tell its arguments.
+    NotDescribed,
+}
+
+impl NoTool {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SeveralMethods => "it has more than one method",
+            Self::Options => "OPTIONS only asks about a path",
+            Self::Tail => "its path has a tail",
+            Self::Redirect => "it is a redirect",
+            Self::NotDescribed => "its document does not tell its arguments",
+        }
+    }
+}
+
+impl Offer {
+    /// Why it can be none, whatever it is called.
+    pub fn refused(&self) -> Option<NoTool> {
+        self.method().err()
+    }
+
+    fn method(&self) -> Result<Method, NoTool> {
+        let Operation { methods, template, shape, .. } = &*self.operation;
+        let Methods::Listed(listed) = methods else { return Err(NoTool::SeveralMethods) };
+        let [method] = &**listed else { return Err(NoTool::SeveralMethods) };
+        if &**method == "OPTIONS" {
+            return Err(NoTool::Options);
+        }
+        if template.segments.iter().any(|segment| matches!(segment, Segment::Tail(_))) {
+            return Err(NoTool::Tail);
+        }
+        let answer = shape.as_ref().and_then(|shape| shape.answer.as_ref());
+        if matches!(answer, Some(Answered::Redirect { .. })) {
+            return Err(NoTool::Redirect);
+        }
+        if matches!(self.source, Source::Document(None)) {
+            return Err(NoTool::NotDescribed);
+        }
+        Method::from_bytes(method.as_bytes()).map_err(|_| NoTool::SeveralMethods)
+    }
+}
+
+/// What is said of a tool, from whichever source.
+struct Said {
+    title: Option<Box<str>>,
+    description: Box<str>,
+    arguments: Vec<(Box<str>, Argument)>,
+    body: Option<BodyForm>,
+    input: Value,
+    output: Option<Value>,
+}
+
+/// The tools of all offers that can be tools. Names do not depend on the order of the offers.
+pub fn catalogue(offers: Vec<Offer>) -> Catalogue {
+    let offers = offers.into_iter().filter_map(|offer| Some((offer.method().ok()?, offer)));
+    let offers: Vec<_> = offers.collect();
+    let named = |(_, offer): &(Method, Offer)| names::Wanted {
+        operation: offer.operation.id.clone(),
+        name: offer.name.clone(),
+    };
+    let names = names::assign(&offers.iter().map(named).collect::<Vec<_>>());
+    let mut tools: BTreeMap<Box<str>, Arc<Tool>> = BTreeMap::new();
+    for ((method, offer), name) in offers.into_iter().zip(names) {
+        if let Some(tool) = tool(method, offer, name) {
+            tools.entry(tool.name.clone()).or_insert_with(|| Arc::new(tool));
+        }
+    }
+    let mut hash = Sha256::new();
+    tools.values().for_each(|tool| hash.update(tool.digest.as_bytes()));
+    let digest = hex(&hash.finalize(), 8);
+    Catalogue::new(tools.into_values().collect(), digest.into())
+}
+
+/// None: the path has a parameter that no argument is for.
+fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
+    let Offer { operation, base_path, host, source, description, .. } = offer;
+    let mut said = match source {
+        Source::Document(form) => of_form(form?),
+        Source::Config => plain::said(&method, &base_path, &operation.template),
+    };
+    said.description = description.unwrap_or(said.description);
+    said.arguments.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+    let path = path(&base_path, &operation.template, &said.arguments)?;
+    let definition = definition::definition(&name, &method, &said);
+    let digest = hex(&Sha256::digest(definition.as_bytes()), 32);
+    let Said { arguments, body, input, .. } = said;
+    Some(Tool {
+        name,
+        operation,
+        host,
+        method,
+        path,
+        arguments: arguments.into_iter().map(|(_, argument)| argument).collect(),
+        body,
+        input: Schema::new(input),
+        definition: definition.into(),
+        digest: digest.into(),
+    })
+}
+
+fn of_form(form: Form) -> Said {
+    let Form { title, description, arguments, body, input, output } = form;
+    let arguments = arguments.into_iter().map(|named| (named.wire_name, named.argument)).collect();
+    Said { title, description, arguments, body, input, output }
+}
+
+fn path(
+    base: &BasePath,
+    template: &Template,
+    arguments: &[(Box<str>, Argument)],
+) -> Option<Box<[PathPart]>> {
+    let mut parts = Vec::new();
+    let mut literal = base.as_prefix().to_owned();
+    for segment in &template.segments {
+        literal.push('/');
+        match segment {
+            Segment::Literal(text) => literal.push_str(text),
+            Segment::Parameter(name) => {
+                let is_it = |(wire_name, argument): &(Box<str>, Argument)| {
+                    argument.place == Place::Path && wire_name == name
+                };
+                let at = arguments.iter().position(is_it)?;
+                parts.push(PathPart::Literal(std::mem::take(&mut literal).into()));
+                parts.push(PathPart::Argument(at));
+            }
+            Segment::Tail(_) => return None,
+        }
+    }
+    if parts.is_empty() && literal.is_empty() {
+        literal.push('/');
+    }
+    if !literal.is_empty() {
+        parts.push(PathPart::Literal(literal.into()));
+    }
+    Some(parts.into())
+}
+
+/// The first bytes of a hash, as digits.
+fn hex(bytes: &[u8], count: usize) -> String {
+    bytes.iter().take(count).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
