@@ -105,7 +105,10 @@ pub fn lines(url: SocketAddr, app: &str, agent: &str) -> [Example; 5] {
 
 /// The config that the demo writes into its data directory; also the mark of its own making.
 const CONFIG_FILE: &str = "demo.toml";
-const CONFIG: &str = include_str!("../conf/demo.toml");
+const CONFIG: &str = include_str!("../conf/demo/demo.toml");
+/// What the config names, beside it.
+const DOCUMENT_FILE: &str = "payments.yaml";
+const DOCUMENT: &str = include_str!("../conf/demo/payments.yaml");
 
 fn write_config(
     data_dir: &Path,
@@ -117,6 +120,7 @@ fn write_config(
         .replace("127.0.0.1:8080", &listen.to_string())
         .replace("127.0.0.1:9464", &metrics.to_string())
         .replace("127.0.0.1:9000", &upstream.to_string());
+    fs::write(data_dir.join(DOCUMENT_FILE), DOCUMENT)?;
     let path = data_dir.join(CONFIG_FILE);
     fs::write(&path, text)?;
     fs::canonicalize(path)

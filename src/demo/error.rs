@@ -12,7 +12,7 @@ pub enum DemoError {
     /// The directory holds an inventory that no demo made.
     NotADemo(PathBuf),
     Io(io::Error),
-    /// `conf/demo.toml` with these addresses in it.
+    /// `conf/demo/demo.toml` with these addresses in it.
     Config(String),
     Start(StartError),
     Seed(ChangeError),

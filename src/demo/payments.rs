@@ -19,7 +19,7 @@ struct Payments(Mutex<Vec<Value>>);
 
 const PAYMENTS_MAX: usize = 10_000;
 
-/// The service's routes, as `conf/demo` publishes them.
+/// The service's routes, as `conf/demo/payments.yaml` describes them.
 pub fn routes() -> Router {
     let payments = Arc::new(Payments::default());
     for (amount, payee) in [(1250, "acme"), (990, "globex"), (420_000, "initech")] {

@@ -115,7 +115,9 @@ fn load_reference(text: &str) -> Loaded {
 
 #[test]
 fn every_config_of_conf_loads_without_a_warning() {
-    for entry in std::fs::read_dir("conf").expect("tests run in the package's folder") {
+    let entries =
+        |folder: &str| std::fs::read_dir(folder).expect("tests run in the package's folder");
+    for entry in entries("conf").chain(entries("conf/demo")) {
         let path = entry.expect("the folder can be read").path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             let loaded = load(&path).unwrap_or_else(|errors| panic!("{errors}"));
