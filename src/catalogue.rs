@@ -10,6 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::model::api::{BasePath, Methods, Operation};
+use crate::model::hex;
 use crate::model::shape::answer::Answered;
 use crate::model::template::{Segment, Template};
 use crate::model::tool::{Argument, BodyForm, Catalogue, PathPart, Place, Schema, Tool};
@@ -114,15 +115,17 @@ pub fn catalogue(offers: Vec<Offer>) -> Catalogue {
         operation: offer.operation.id.clone(),
         name: offer.name.clone(),
     };
-    let names = names::assign(&offers.iter().map(named).collect::<Vec<_>>());
+    let assigned = names::assign(&offers.iter().map(named).collect::<Vec<_>>());
     let mut tools: BTreeMap<Box<str>, Arc<Tool>> = BTreeMap::new();
-    for ((method, offer), name) in offers.into_iter().zip(names) {
+    for ((method, offer), name) in offers.into_iter().zip(assigned) {
         if let Some(tool) = tool(method, offer, name) {
             tools.entry(tool.name.clone()).or_insert_with(|| Arc::new(tool));
         }
     }
     let mut hash = Sha256::new();
-    tools.values().for_each(|tool| hash.update(tool.digest.as_bytes()));
+    for tool in tools.values() {
+        hash.update(tool.digest.as_bytes());
+    }
     let digest = hex(&hash.finalize(), 8);
     Catalogue::new(tools.into_values().collect(), digest.into())
 }
@@ -193,7 +196,9 @@ fn path(
 
 /// The first bytes of a hash, as digits.
 fn hex(bytes: &[u8], count: usize) -> String {
-    bytes.iter().take(count).map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = vec![0; count * 2];
+    hex::write(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What administrators may write, and what the socket answers to what they must not.
 
+mod reload;
 mod values;
 
 use std::fs;

@@ -144,6 +144,6 @@ fn tell_taken(entrance: &Entrance, apis: &[Published], section: &Section<'_>) {
 
 /// Whether both are under some host.
 fn shares_a_host(published: &Published, hosts: &[Box<str>]) -> bool {
-    let is_under = |host: &Box<str>| published.hosts.iter().any(|pattern| pattern.matches(host));
-    hosts.is_empty() || hosts.iter().any(is_under)
+    let mut patterns = published.hosts.iter();
+    hosts.is_empty() || patterns.any(|pattern| hosts.iter().any(|host| pattern.matches(host)))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::*;
 use crate::config::kept::Texts;
 use crate::model::api::{Durability, Methods, Operation};
+use crate::model::id::Scope;
 use crate::model::policy::Policy;
 
 const CONFIG: &str = "tests/config/openapi/main.toml";
@@ -29,7 +30,7 @@ fn what_a_document_describes_are_operations() {
         let operation = operation(&policy, id);
         assert_eq!(operation.methods, Methods::Listed(Box::new([method.into()])), "{id}");
         assert_eq!(operation.template.to_string(), path, "{id}");
-        let found: Vec<_> = operation.scopes.iter().map(|scope| scope.as_str()).collect();
+        let found: Vec<_> = operation.scopes.iter().map(Scope::as_str).collect();
         assert_eq!((found.as_slice(), operation.body_bytes_max), (scopes, body), "{id}");
     };
     check("payments.list", "GET", "/payments", &["payments:read"], 1 << 20);
@@ -73,7 +74,7 @@ fn a_document_is_a_file_of_the_config() {
     let judged = texts.to_judge_by().unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(judged.digest, first.policy.digest);
     assert_eq!(judged.catalogue().digest, first.policy.catalogue().digest);
-    let changes = second.policy.catalogue().changes(first.policy.catalogue());
-    let changed: Vec<_> = changes.changed.iter().map(|(before, _)| &*before.name).collect();
-    assert_eq!((changed, changes.added.len()), (vec!["payments_list"], 0));
+    let differs = second.policy.catalogue().changes(first.policy.catalogue());
+    let changed: Vec<_> = differs.changed.iter().map(|(before, _)| &*before.name).collect();
+    assert_eq!((changed, differs.added.len()), (vec!["payments_list"], 0));
 }
