@@ -120,7 +120,7 @@ async fn of_message(
     let body = match call {
         Call::Initialize(answered) => reply::initialize(&id, answered).into(),
         Call::Discover => reply::discover(&id).into(),
-        Call::Ping => reply::ping(&id, revision).into(),
+        Call::Ping => reply::ping(&id).into(),
         Call::ListTools { cursor } => {
             let page = list(shared, snapshot, mcp, &admitted, cursor.as_deref());
             let Some(page) = page else {

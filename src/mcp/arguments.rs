@@ -13,7 +13,6 @@ use crate::request::target::{TARGET_BYTES_MAX, Target};
 
 mod body;
 mod given;
-mod shallow;
 mod style;
 #[cfg(test)]
 mod tests;
@@ -147,5 +146,5 @@ const fn is_required(argument: &Argument) -> bool {
 
 /// Types and bounds, as the tool's schema has them.
 fn check_schema(tool: &Tool, arguments: &Value) -> Result<(), BadArguments> {
-    shallow::check(&tool.input.value, arguments).map_err(BadArguments)
+    tool.input.check(arguments).map_err(BadArguments)
 }
