@@ -3,6 +3,26 @@
 //!
 //! An operation that cannot be used is named with its place and left out; the others stay.
 
+mod body;
+mod document;
+mod draft;
+mod form;
+mod json;
+mod media;
+mod names;
+mod node;
+mod output;
+mod parameters;
+mod pointer;
+mod problems;
+mod schema;
+mod security;
+mod text;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use http::Method;
@@ -81,6 +101,10 @@ pub struct NamedArgument {
 }
 
 /// Reads a document, JSON or YAML, whichever it is.
-pub fn read(_text: &str) -> Document {
-    Document::default()
+pub fn read(text: &str) -> Document {
+    // What begins so is JSON, and then JSON's stricter rules hold.
+    let is_json = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('{');
+    let root = if is_json { json::parse(text) } else { yaml::parse(text) };
+    let document = root.and_then(|root| document::read(&root));
+    document.unwrap_or_else(|problem| Document { operations: Vec::new(), problems: vec![problem] })
 }

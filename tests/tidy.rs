@@ -34,10 +34,11 @@ const LAYERS: [(&str, &[&str]); 14] = [
 const TOP: [&str; 5] = ["lib", "main", "cli", "demo", "server"];
 
 /// Where a library may be named, by the start of the path.
-const LIBRARIES: [(&str, &[&str]); 7] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("pingora", &["src/edge", "src/server", "loadtest/"]),
-    ("jsonschema", &["src/model/tool"]),
+    ("jsonschema", &["src/model/tool", "src/openapi"]),
     ("toml", &["src/config", "src/cli"]),
+    ("saphyr_parser", &["src/openapi"]),
     ("rusqlite", &["src/inventory", "src/counters"]),
     ("axum", &["src/admin", "src/metrics", "src/demo"]),
     ("hyper", &["src/admin", "src/cli/gate", "src/metrics", "src/demo"]),

@@ -1,0 +1,146 @@
+//! What a successful response is: an object at its root, and loosened so far that what a server plausibly
+//! sends is never refused. Hosts throw results away that do not fit.
+
+use serde_json::{Map as Object, Value, json};
+
+use super::media;
+use super::node::{Map, Node};
+use super::pointer;
+use super::schema::{TooLarge, Translator};
+
+/// Keywords that only say what is or what may be there.
+const KEPT: [&str; 5] = ["title", "description", "type", "examples", "contentEncoding"];
+
+/// The schema of the first successful response in JSON; others with JSON loosen it further.
+pub fn read<'d>(
+    translator: &mut Translator<'d>,
+    responses: &'d Node,
+) -> Result<Option<Value>, TooLarge> {
+    let mut codes: Vec<(&str, &'d Node)> = responses
+        .as_map()
+        .map_or(&[][..], Map::entries)
+        .iter()
+        .filter(|entry| entry.key.len() == 3 && entry.key.starts_with('2'))
+        .map(|entry| (&*entry.key, &entry.value))
+        .collect();
+    codes.sort_by_key(|(code, _)| *code);
+    let mut output: Option<Value> = None;
+    for (_, response) in codes {
+        let Ok(response) = pointer::follow(translator.root, response) else { continue };
+        let content = response.get("content").and_then(Node::as_map).map_or(&[][..], Map::entries);
+        let json = content.iter().filter(|entry| media::is_json(&entry.key));
+        for schema in json.filter_map(|entry| entry.value.get("schema")) {
+            let value = at_root(loose(translator.translate(schema)?));
+            output = Some(match output {
+                Some(first) if first != value => either(first, value),
+                _ => value,
+            });
+        }
+    }
+    Ok(output)
+}
+
+/// A schema without what could refuse a value. Null is taken everywhere: servers send it undeclared.
+fn loose(schema: Value) -> Value {
+    let Value::Object(members) = schema else { return super::schema::any() };
+    let mut out = Object::new();
+    for (key, value) in members {
+        match (key.as_str(), value) {
+            ("properties", Value::Object(schemas)) => {
+                let schemas =
+                    schemas.into_iter().map(|(name, schema)| (name, or_null(loose(schema))));
+                out.insert(key, schemas.collect());
+            }
+            ("items", schema @ Value::Object(_)) => {
+                out.insert(key, or_null(loose(schema)));
+            }
+            ("additionalProperties", schema @ Value::Object(_)) => {
+                out.insert(key, or_null(loose(schema)));
+            }
+            ("anyOf" | "oneOf", Value::Array(schemas)) => {
+                out.insert("anyOf".into(), schemas.into_iter().map(loose).collect());
+            }
+            ("allOf", Value::Array(schemas)) => {
+                out.insert(key, schemas.into_iter().map(loose).collect());
+            }
+            (kept, value) if KEPT.contains(&kept) => {
+                out.insert(key, value);
+            }
+            _ => {}
+        }
+    }
+    if out.is_empty() { super::schema::any() } else { Value::Object(out) }
+}
+
+fn or_null(schema: Value) -> Value {
+    let is_narrow = ["type", "anyOf", "allOf"].iter().any(|key| schema.get(key).is_some());
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
+    let has_null =
+        schema.get("anyOf").and_then(Value::as_array).is_some_and(|any| any.iter().any(is_null));
+    if !is_narrow || has_null && schema.get("type").is_none() {
+        return schema;
+    }
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
+/// An object, without a composition at its root: what is none is wrapped.
+fn at_root(schema: Value) -> Value {
+    let Value::Object(mut root) = schema else { return json!({ "type": "object" }) };
+    let parts: Vec<Value> = ["allOf", "anyOf"]
+        .iter()
+        .filter_map(|key| root.remove(*key))
+        .flat_map(|parts| match parts {
+            Value::Array(parts) => parts,
+            _ => Vec::new(),
+        })
+        .collect();
+    let is_object = root
+        .get("type")
+        .map_or(!parts.is_empty() || root.contains_key("properties"), |kind| kind == "object");
+    let of_parts = |part: &Value| {
+        let kind = part.get("type");
+        kind.is_some_and(|kind| kind == "object" || kind == "null")
+            || part.get("properties").is_some()
+    };
+    if root.get("type").is_none() && !is_object
+        || !parts.iter().all(of_parts)
+        || root.get("type").is_some_and(|kind| kind != "object")
+    {
+        for (key, parts) in [("anyOf", parts)].into_iter().filter(|(_, parts)| !parts.is_empty()) {
+            root.insert(key.into(), parts.into());
+        }
+        return json!({ "type": "object", "properties": { "result": or_null(Value::Object(root)) } });
+    }
+    root.insert("type".into(), "object".into());
+    let whole = Value::Object(root);
+    parts
+        .into_iter()
+        .filter(|part| part.get("type").is_none_or(|kind| kind != "null"))
+        .fold(whole, either)
+}
+
+/// An object that takes what either takes: a member that both tell differently may be anything.
+fn either(first: Value, second: Value) -> Value {
+    let mut properties = Object::new();
+    let mut root = Object::new();
+    root.insert("type".into(), "object".into());
+    if let Some(words) = first.get("description").or_else(|| second.get("description")) {
+        root.insert("description".into(), words.clone());
+    }
+    for schema in [&first, &second] {
+        for (name, member) in
+            schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+        {
+            match properties.get(name) {
+                Some(known) if known != member => {
+                    properties.insert(name.clone(), super::schema::any())
+                }
+                _ => properties.insert(name.clone(), member.clone()),
+            };
+        }
+    }
+    if !properties.is_empty() {
+        root.insert("properties".into(), properties.into());
+    }
+    Value::Object(root)
+}

@@ -1,0 +1,331 @@
+//! Arguments: where each goes, what it is called, and what is never one.
+
+use crate::model::tool::{BodyForm, Place, Style};
+
+use super::*;
+
+fn parameter(name: &str, place: &str, more: Value) -> Value {
+    let mut parameter = json!({ "name": name, "in": place, "schema": { "type": "string" } });
+    parameter.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    parameter
+}
+
+fn names(form: &Form) -> Vec<(&str, &str)> {
+    form.arguments.iter().map(|a| (&*a.argument.name, &*a.wire_name)).collect()
+}
+
+#[test]
+fn styles_are_those_of_openapi() {
+    let check = |place: &str, more: Value, expected: Option<Style>| {
+        let (form, problems) = form(
+            "3.0.3",
+            json!({ "parameters": [parameter("p", place, more.clone())] }),
+            json!({}),
+        );
+        let style = form.arguments.first().map(|a| match &a.argument.place {
+            Place::Query { style, .. } | Place::Header { style, .. } => *style,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            (style, problems.len()),
+            (expected, usize::from(expected.is_none())),
+            "{place} {more}"
+        );
+    };
+    let list = json!({ "type": "array", "items": { "type": "string" } });
+    let object = json!({ "type": "object", "properties": { "a": { "type": "string" } } });
+    check("query", json!({}), Some(Style::FormExploded));
+    check("query", json!({ "schema": list, "explode": false }), Some(Style::Form));
+    check(
+        "query",
+        json!({ "schema": list, "style": "spaceDelimited" }),
+        Some(Style::SpaceDelimited),
+    );
+    check("query", json!({ "schema": list, "style": "pipeDelimited" }), Some(Style::PipeDelimited));
+    check(
+        "query",
+        json!({ "schema": list, "style": "pipeDelimited", "explode": true }),
+        Some(Style::FormExploded),
+    );
+    check("query", json!({ "schema": object, "style": "deepObject" }), Some(Style::DeepObject));
+    check("query", json!({ "schema": object }), Some(Style::FormExploded));
+    check("query", json!({ "schema": { "type": "object" } }), None);
+    check(
+        "query",
+        json!({ "schema": null, "content": { "application/json": {} } }),
+        Some(Style::Json),
+    );
+    check("query", json!({ "content": { "text/xml": {} } }), None);
+    check("query", json!({ "style": "matrix" }), None);
+    check("header", json!({}), Some(Style::Simple));
+    check("header", json!({ "explode": true }), Some(Style::SimpleExploded));
+    check("header", json!({ "style": "form" }), None);
+    check("cookie", json!({}), None);
+    check("body", json!({}), None);
+}
+
+#[test]
+fn what_cannot_be_sent_costs_the_tool_only_where_it_must() {
+    let check = |parameter: Value| {
+        let text = post("3.0.3", json!({ "parameters": [parameter] }), json!({}));
+        let (described, problems) = only(&text);
+        assert!(described.form.is_none() && problems.len() == 1, "{parameter} {problems:?}");
+        assert!(problems[0].message.starts_with("POST /a: "));
+    };
+    check(parameter("p", "query", json!({ "style": "matrix", "required": true })));
+    check(parameter("p", "cookie", json!({ "required": true })));
+    check(parameter("p q", "header", json!({ "required": true })));
+    check(json!({ "$ref": "#/components/parameters/none" }));
+    check(json!({ "name": "p" }));
+}
+
+#[test]
+fn names_are_told_apart_by_their_places() {
+    let parameters = json!([
+        parameter("id", "query", json!({})),
+        parameter("id", "header", json!({})),
+        parameter("filter[name]", "query", json!({})),
+        parameter("filter.size", "query", json!({})),
+        parameter("a b", "query", json!({})),
+        parameter("a+b", "query", json!({})),
+    ]);
+    let (form, problems) = form("3.0.3", json!({ "parameters": parameters }), json!({}));
+    assert_eq!(problems, []);
+    let names = names(&form);
+    let of =
+        |wire: &str| names.iter().filter(|(_, w)| *w == wire).map(|(n, _)| *n).collect::<Vec<_>>();
+    assert_eq!(of("id"), ["id", "id__header"]);
+    assert_eq!((of("filter[name]"), of("filter.size")), (vec!["filter_name"], vec!["filter.size"]));
+    assert!(of("a b")[0].starts_with("a_b__query_") && of("a+b")[0].starts_with("a_b__query_"));
+}
+
+#[test]
+fn credentials_and_framing_are_never_arguments() {
+    let hidden = [
+        "authorization",
+        "Cookie",
+        "Host",
+        "content_length",
+        "Content-Type",
+        "Accept",
+        "Transfer-Encoding",
+        "Connection",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "Keep-Alive",
+        "Proxy-Authorization",
+        "Forwarded",
+        "X-Forwarded-For",
+        "X_Forwarded_Host",
+        "X-Real-IP",
+        "X-Request-Id",
+        "X-Onegate-Client",
+        "X-API-Key",
+        "x_api_key",
+        "Via",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "Mcp-Method",
+        "Mcp-Param-X",
+        "Expect",
+        "X-HTTP-Method-Override",
+        "X-Original-URL",
+        "My-Secret",
+        "my_secret",
+    ];
+    let mut parameters: Vec<Value> =
+        hidden.iter().map(|name| parameter(name, "header", json!({ "required": true }))).collect();
+    parameters.push(parameter("key", "query", json!({ "required": true })));
+    parameters.push(parameter("access_token", "query", json!({})));
+    parameters.push(parameter("seen", "header", json!({})));
+    let members = json!({ "type": "object", "properties": { "Key": {}, "other": { "type": "string" } },
+        "additionalProperties": { "type": "string" } });
+    parameters.push(parameter("members", "query", json!({ "schema": members })));
+    let schemes = json!({ "securitySchemes": {
+        "a": { "type": "apiKey", "in": "header", "name": "My-Secret" },
+        "b": { "type": "apiKey", "in": "query", "name": "key" },
+    } });
+    let (form, problems) = form("3.0.3", json!({ "parameters": parameters }), schemes);
+    assert_eq!(problems, []);
+    assert_eq!(names(&form), [("members", "members"), ("seen", "seen")]);
+    let members = &form.input["properties"]["members"];
+    assert_eq!(members["properties"].as_object().unwrap().len(), 1, "{members}");
+    assert_eq!(members["additionalProperties"], false);
+}
+
+#[test]
+fn parameters_of_the_path_are_inherited_and_never_missing() {
+    let text = "openapi: 3.0.3\npaths:\n  /a/{id}/{user.name}/{none}:\n    parameters:\n    \
+        - {name: id, in: path, required: true, schema: {type: integer}}\n    \
+        - {name: user.name, in: path, required: true, schema: {type: string}}\n    \
+        - {name: q, in: query, schema: {type: integer}}\n    \
+        - {name: stray, in: path, required: true, schema: {type: string}}\n    \
+        get:\n      parameters:\n      - {name: q, in: query, required: true, description: \"own\\u200b\", schema: {type: string}}\n      \
+        - {name: Q, in: query, schema: {type: string}}\n";
+    let (described, problems) = only(text);
+    let form = described.form.unwrap();
+    let expected =
+        [("Q", "Q"), ("id", "id"), ("none", "none"), ("q", "q"), ("user.name", "user_name")];
+    assert_eq!(names(&form), expected);
+    assert_eq!(described.template.to_string(), "/a/{id}/{user_name}/{none}");
+    assert_eq!(form.input["required"], json!(["id", "none", "q", "user.name"]));
+    assert_eq!(form.input["properties"]["q"], json!({ "type": "string", "description": "own" }));
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+}
+
+fn body(media: &str, schema: Value, more: Value) -> Value {
+    json!({ "requestBody": { "content": { media: { "schema": schema } }, "required": true }, "parameters": more })
+}
+
+#[test]
+fn bodies_are_flat_where_their_members_tell_them() {
+    let check = |media: &str,
+                 schema: Value,
+                 parameters: Value,
+                 form_of: Option<BodyForm>,
+                 expected: &[(&str, &str)]| {
+        let (form, problems) = form("3.0.3", body(media, schema.clone(), parameters), json!({}));
+        assert_eq!(
+            (names(&form), problems.as_slice()),
+            (expected.to_vec(), &[][..]),
+            "{media} {schema}"
+        );
+        assert_eq!(form.body, form_of, "{media} {schema}");
+    };
+    let json_of = |content_type: &str| Some(BodyForm::Json { content_type: content_type.into() });
+    let plain = json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "integer" } } });
+    let with = |more: Value| {
+        let mut schema = plain.clone();
+        schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        schema
+    };
+    let flat = [("a", "a"), ("b", "b")];
+    let nested = [("body", "body")];
+    let json = "application/json";
+    check(json, plain.clone(), json!([]), json_of(json), &flat);
+    check(
+        "application/merge-patch+json",
+        plain.clone(),
+        json!([]),
+        json_of("application/merge-patch+json"),
+        &flat,
+    );
+    check("*/*", plain.clone(), json!([]), json_of(json), &flat);
+    check(json, with(json!({ "additionalProperties": true })), json!([]), json_of(json), &flat);
+    check(
+        json,
+        with(json!({ "additionalProperties": { "type": "string" } })),
+        json!([]),
+        json_of(json),
+        &nested,
+    );
+    check(
+        json,
+        with(json!({ "oneOf": [{ "required": ["a"] }] })),
+        json!([]),
+        json_of(json),
+        &nested,
+    );
+    check(
+        json,
+        json!({ "allOf": [plain, { "properties": { "c": {} } }] }),
+        json!([]),
+        json_of(json),
+        &[("a", "a"), ("b", "b"), ("c", "c")],
+    );
+    check(json, json!({ "type": "array", "items": {} }), json!([]), json_of(json), &nested);
+    check(json, json!({ "type": "object" }), json!([]), json_of(json), &nested);
+    check(
+        json,
+        plain.clone(),
+        json!([parameter("a", "query", json!({}))]),
+        json_of(json),
+        &[("a", "a"), ("body", "body")],
+    );
+    check(
+        json,
+        json!([]).clone().as_array().map(|_| json!({ "type": "string" })).unwrap(),
+        json!([parameter("body", "query", json!({}))]),
+        json_of(json),
+        &[("body", "body"), ("body__body", "body")],
+    );
+    let form = Some(BodyForm::Form);
+    check("application/x-www-form-urlencoded", plain.clone(), json!([]), form.clone(), &flat);
+    check(
+        "application/x-www-form-urlencoded",
+        plain.clone(),
+        json!([parameter("a", "query", json!({}))]),
+        form,
+        &[("a", "a"), ("a__body", "a"), ("b", "b")],
+    );
+    let file = with(
+        json!({ "properties": { "f": { "type": "string", "format": "binary" }, "t": { "type": "string" } } }),
+    );
+    check(
+        "multipart/form-data",
+        file,
+        json!([]),
+        Some(BodyForm::Multipart { files: ["f".into()].into() }),
+        &[("f", "f"), ("t", "t")],
+    );
+    check(
+        "text/csv",
+        json!({}),
+        json!([]),
+        Some(BodyForm::Text { content_type: "text/csv".into() }),
+        &nested,
+    );
+    check(
+        "image/*",
+        json!({}),
+        json!([]),
+        Some(BodyForm::Binary { content_type: "application/octet-stream".into() }),
+        &nested,
+    );
+}
+
+#[test]
+fn what_is_read_only_is_no_argument() {
+    let schema = json!({ "type": "object", "required": ["id", "name"], "properties": {
+        "id": { "type": "string", "readOnly": true }, "name": { "type": "string" },
+        "secret": { "$ref": "#/components/schemas/Secret" } } });
+    let components = json!({ "schemas": { "Secret": { "type": "string", "writeOnly": true } } });
+    let mut operation = body("application/json", schema.clone(), json!([]));
+    operation["responses"] =
+        json!({ "201": { "content": { "application/json": { "schema": schema } } } });
+    let (form, _) = form("3.0.3", operation, components);
+    assert_eq!(names(&form), [("name", "name"), ("secret", "secret")]);
+    assert_eq!(form.input["required"], json!(["name"]));
+    let output = form.output.unwrap();
+    let names: Vec<&String> = output["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["id", "name"]);
+}
+
+#[test]
+fn mirrored_arguments_are_named_once_and_simple() {
+    let check = |parameters: Value, expected: &[Option<&str>], problems_expected: usize| {
+        let (form, problems) = form("3.1.0", json!({ "parameters": parameters }), json!({}));
+        let mirrored: Vec<_> =
+            form.arguments.iter().map(|a| a.argument.mirrored.as_deref()).collect();
+        assert_eq!(
+            (mirrored.as_slice(), problems.len()),
+            (expected, problems_expected),
+            "{problems:?}"
+        );
+        for argument in &form.arguments {
+            let kept = form.input["properties"][&*argument.argument.name].get("x-mcp-header");
+            assert_eq!(kept.and_then(Value::as_str), argument.argument.mirrored.as_deref());
+        }
+    };
+    let of = |name: &str, kind: &str, header: &str| {
+        parameter(name, "query", json!({ "schema": { "type": kind, "x-mcp-header": header } }))
+    };
+    check(json!([of("a", "string", "Region")]), &[Some("Region")], 0);
+    check(json!([parameter("a", "query", json!({ "x-mcp-header": "R" }))]), &[Some("R")], 0);
+    check(json!([of("a", "integer", "A"), of("b", "boolean", "B")]), &[Some("A"), Some("B")], 0);
+    check(json!([of("a", "number", "A")]), &[None], 1);
+    check(json!([of("a", "string", "a b")]), &[None], 1);
+    check(json!([of("a", "string", "R"), of("b", "string", "r")]), &[None, None], 1);
+}
