@@ -18,27 +18,56 @@ pub(super) fn push_text(out: &mut String, text: &str) {
 
 /// The same without the quotes around it.
 pub(super) fn push_escaped(out: &mut String, text: &str) {
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(is_special) {
-        let (plain, special) = rest.split_at(at);
-        out.push_str(plain);
-        let mut chars = special.chars();
-        match chars.next() {
-            Some('"') => out.push_str("\\\""),
-            Some('\\') => out.push_str("\\\\"),
-            Some('\n') => out.push_str("\\n"),
-            Some('\t') => out.push_str("\\t"),
-            Some(c) if !c.is_control() => out.push(c),
-            Some(_) | None => {}
+    // Where the run of plain bytes begins that ends at `at`.
+    let mut run = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = escape(byte);
+        if escape == PLAIN {
+            continue;
         }
-        rest = chars.as_str();
+        if escape == ODD && !text.get(at..).is_some_and(|rest| rest.starts_with(char::is_control)) {
+            continue;
+        }
+        out.push_str(text.get(run..at).unwrap_or_default());
+        run = at + 1;
+        if escape == ODD {
+            // The second byte of a control character beyond ASCII goes with its first.
+            run += usize::from(byte >= 0x80);
+        } else {
+            out.push('\\');
+            out.push(char::from(escape));
+        }
     }
-    out.push_str(rest);
+    out.push_str(text.get(run..).unwrap_or_default());
 }
 
-/// Whether a byte needs a look: 0xc2 begins the control characters beyond ASCII, among others.
-const fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f | 0xc2)
+/// A byte that stands for itself.
+const PLAIN: u8 = 0;
+/// A control character, or the byte that begins those beyond ASCII among others.
+const ODD: u8 = 1;
+
+/// What a byte is, or the letter that stands for it after a backslash.
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+const fn escape(byte: u8) -> u8 {
+    const ESCAPES: [u8; 256] = escapes();
+    ESCAPES[byte as usize]
+}
+
+#[expect(clippy::indexing_slicing, reason = "bounded, and const")]
+const fn escapes() -> [u8; 256] {
+    let mut table = [PLAIN; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = ODD;
+        byte += 1;
+    }
+    table[0x7f] = ODD;
+    table[0xc2] = ODD;
+    table[b'\n' as usize] = b'n';
+    table[b'\t' as usize] = b't';
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table
 }
 
 /// The text of a raw value that is a string.
@@ -58,6 +87,9 @@ pub(super) fn is_object(raw: &RawValue) -> bool {
 /// A text from outside as a word of ours: no control character, nothing invisible, nothing that turns the
 /// direction of writing, and cut to a length.
 pub(super) fn plain_word(text: &str, bytes_max: usize) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.get(..bytes_max).unwrap_or(text).into();
+    }
     let mut word = String::new();
     for c in text.chars().filter(|c| !c.is_control() && !is_invisible(*c)) {
         if word.len() + c.len_utf8() > bytes_max {

@@ -48,13 +48,12 @@ pub(super) fn listen(params: &Params<'_>) -> Result<Call<'static>, FaultKind> {
 /// `clientInfo` as one word; nothing where it has no name, which is no fault.
 pub(super) fn agent(info: &RawValue) -> Option<Box<str>> {
     let info: Info<'_> = read_part(info)?;
-    let name = info.name.and_then(text_of)?;
-    let mut agent = plain_word(&name, AGENT_BYTES_MAX);
-    if let Some(version) = info.version.and_then(text_of) {
-        agent.push('/');
-        agent.push_str(&plain_word(&version, AGENT_BYTES_MAX));
-        agent = plain_word(&agent, AGENT_BYTES_MAX);
-    }
+    let name = info.name.and_then(text_of).filter(|name| !name.is_empty())?;
+    let version = info.version.and_then(text_of);
+    let agent = match version {
+        Some(version) => plain_word(&format!("{name}/{version}"), AGENT_BYTES_MAX),
+        None => plain_word(&name, AGENT_BYTES_MAX),
+    };
     (!agent.is_empty()).then(|| agent.into())
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::mcp::json::is_object;
 use crate::mcp::json::object::values;
 
-use super::content::{DEPTH_MAX, compact};
+use super::content::{DEPTH_MAX, slim};
 use super::{Rest, To, Written};
 
 /// Most blocks of one result.
@@ -35,7 +35,7 @@ pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
     // As it came, since numbers would not survive being read.
     let structured = match member("structuredContent") {
         None => None,
-        Some(structured) if is_object(structured) => Some(compact(structured.get())),
+        Some(structured) if is_object(structured) => Some(slim(structured.get())),
         Some(_) => return None,
     };
     let rest = match (member("isError").map(RawValue::get), &structured) {

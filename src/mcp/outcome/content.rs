@@ -71,7 +71,7 @@ fn json(to: To<'_>, response: &Response) -> String {
     if response.whole != Whole::Yes || serde_json::from_str::<IgnoredAny>(body).is_err() {
         return text(to, response, body);
     }
-    let (compact, depth) = compact(body);
+    let (compact, depth) = slim(body);
     let mut result = Written::open(to, 2 * compact.len() + compact.len() / 4);
     result.text(&compact);
     result.close(match compact.as_bytes().first() {
@@ -81,8 +81,22 @@ fn json(to: To<'_>, response: &Response) -> String {
     })
 }
 
+/// Valid JSON as a result has it, and at least how deep it goes. Blanks go where there are many, which is
+/// where there are line breaks; nothing is looked at twice where that cannot matter.
+pub(super) fn slim(json: &str) -> (Cow<'_, str>, usize) {
+    let json = json.trim_matches(|c| matches!(c, ' ' | '\n' | '\r' | '\t'));
+    let bytes = json.as_bytes();
+    if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
+        let openings = memchr::memchr2_iter(b'{', b'[', bytes).take(DEPTH_MAX + 1).count();
+        if openings <= DEPTH_MAX {
+            return (Cow::Borrowed(json), openings);
+        }
+    }
+    compact(json)
+}
+
 /// Valid JSON without the blanks between its tokens, which a model would pay for, and how deep it goes.
-pub(super) fn compact(json: &str) -> (Cow<'_, str>, usize) {
+fn compact(json: &str) -> (Cow<'_, str>, usize) {
     let bytes = json.as_bytes();
     let mut out = String::new();
     let (mut depth, mut deepest): (usize, usize) = (0, 0);
@@ -114,10 +128,12 @@ pub(super) fn compact(json: &str) -> (Cow<'_, str>, usize) {
 /// Where the quotation mark is that ends a string.
 fn string_end(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        match bytes.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b'"') | None => return at,
-            Some(_) => at += 1,
+        let rest = bytes.get(at..).unwrap_or_default();
+        match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            Some(more) if rest.get(more) == Some(&b'"') => return at + more,
+            // A backslash takes the next one with it.
+            Some(more) => at += more + 2,
+            None => return bytes.len(),
         }
     }
 }
