@@ -10,35 +10,41 @@ pub(super) mod object;
 /// Appends a text as a JSON string. Control characters other than line breaks and tabs are left out: they
 /// say nothing to a model, and move the cursor of the terminal that someone reads its log in.
 pub(super) fn push_text(out: &mut String, text: &str) {
-    out.reserve(text.len() + text.len() / 8 + 2);
-    out.push('"');
-    push_escaped(out, text);
-    out.push('"');
+    let mut escaped = Vec::with_capacity(text.len() + text.len() / 8 + 2);
+    escaped.push(b'"');
+    push_escaped(&mut escaped, text);
+    escaped.push(b'"');
+    out.push_str(&String::from_utf8_lossy(&escaped));
 }
 
-/// The same without the quotes around it.
-pub(super) fn push_escaped(out: &mut String, text: &str) {
-    // Where the run of plain bytes begins that ends at `at`.
-    let mut run = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = escape(byte);
-        if escape == PLAIN {
-            continue;
+/// The same without the quotes around it, to bytes: there are results of many kilobytes. JSON itself is the
+/// usual text, in which runs between quotation marks are too short to be worth a copy each.
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let begin = out.len();
+    // No byte becomes more than two.
+    out.resize(begin + 2 * text.len(), 0);
+    let mut room = out.get_mut(begin..).unwrap_or_default().iter_mut();
+    let mut put = |byte: u8| {
+        if let Some(slot) = room.next() {
+            *slot = byte;
         }
-        if escape == ODD && !text.get(at..).is_some_and(|rest| rest.starts_with(char::is_control)) {
-            continue;
-        }
-        out.push_str(text.get(run..at).unwrap_or_default());
-        run = at + 1;
-        if escape == ODD {
-            // The second byte of a control character beyond ASCII goes with its first.
-            run += usize::from(byte >= 0x80);
-        } else {
-            out.push('\\');
-            out.push(char::from(escape));
+    };
+    let mut bytes = text.as_bytes().iter();
+    while let Some(&byte) = bytes.next() {
+        match escape(byte) {
+            PLAIN => put(byte),
+            ODD if byte < 0x80 => {}
+            // The two bytes of a control character beyond ASCII; or of something else.
+            ODD if bytes.as_slice().first().is_some_and(|next| *next < 0xa0) => drop(bytes.next()),
+            ODD => put(byte),
+            letter => {
+                put(b'\\');
+                put(letter);
+            }
         }
     }
-    out.push_str(text.get(run..).unwrap_or_default());
+    let unused = room.len();
+    out.truncate(out.len() - unused);
 }
 
 /// A byte that stands for itself.

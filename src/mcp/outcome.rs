@@ -12,7 +12,7 @@ use crate::model::mcp::Revision;
 
 use super::arguments::BadArguments;
 use super::envelope::RpcId;
-use super::json::{push_escaped, push_text};
+use super::json::push_escaped;
 use super::reply::META;
 
 mod blocks;
@@ -104,7 +104,7 @@ fn retry_after(fields: &HeaderMap) -> Option<u64> {
 /// A result as it is written: the frame, then blocks of content, then the rest.
 struct Written<'a> {
     to: To<'a>,
-    out: String,
+    out: Vec<u8>,
     blocks: usize,
 }
 
@@ -124,14 +124,14 @@ enum Rest<'r> {
 
 impl<'a> Written<'a> {
     fn open(to: To<'a>, bytes: usize) -> Self {
-        let mut out = String::with_capacity(bytes + 384);
-        out.push_str(r#"{"jsonrpc":"2.0","id":"#);
-        out.push_str(&to.id.0);
-        out.push_str(r#","result":{"#);
+        let mut out = Vec::with_capacity(bytes + 384);
+        out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+        out.extend_from_slice(to.id.0.as_bytes());
+        out.extend_from_slice(br#","result":{"#);
         if to.revision.is_modern() {
-            out.push_str(r#""resultType":"complete","#);
+            out.extend_from_slice(br#""resultType":"complete","#);
         }
-        out.push_str(r#""content":["#);
+        out.extend_from_slice(br#""content":["#);
         Self { to, out, blocks: 0 }
     }
 
@@ -144,85 +144,94 @@ impl<'a> Written<'a> {
         self.block(r#"{"type":"text","text":""#);
         push_escaped(&mut self.out, text);
         push_escaped(&mut self.out, after);
-        self.out.push_str("\"}");
+        self.out.extend_from_slice(b"\"}");
     }
 
     /// Bytes of a type; `kind` is `image` or `audio`.
     fn media(&mut self, kind: &str, mime: &str, base64: &str) {
         self.block(&format!(r#"{{"type":"{kind}","mimeType":"#));
-        push_text(&mut self.out, mime);
+        self.string(mime);
         // Base64 needs no escapes.
-        self.out.push_str(r#","data":""#);
-        self.out.push_str(base64);
-        self.out.push_str("\"}");
+        self.out.extend_from_slice(br#","data":""#);
+        self.out.extend_from_slice(base64.as_bytes());
+        self.out.extend_from_slice(b"\"}");
     }
 
     /// An embedded resource; `member` is `text` or `blob`.
     fn resource(&mut self, uri: &str, mime: Option<&str>, member: &str, value: &str) {
         self.block(r#"{"type":"resource","resource":{"uri":"#);
-        push_text(&mut self.out, uri);
+        self.string(uri);
         if let Some(mime) = mime {
-            self.out.push_str(r#","mimeType":"#);
-            push_text(&mut self.out, mime);
+            self.out.extend_from_slice(br#","mimeType":"#);
+            self.string(mime);
         }
-        self.out.push_str(&format!(r#","{member}":"#));
-        push_text(&mut self.out, value);
-        self.out.push_str("}}");
+        self.out.extend_from_slice(format!(r#","{member}":"#).as_bytes());
+        self.string(value);
+        self.out.extend_from_slice(b"}}");
+    }
+
+    fn string(&mut self, text: &str) {
+        self.out.push(b'"');
+        push_escaped(&mut self.out, text);
+        self.out.push(b'"');
     }
 
     /// Begins a block.
     fn block(&mut self, opening: &str) {
         if self.blocks > 0 {
-            self.out.push(',');
+            self.out.push(b',');
         }
         self.blocks += 1;
-        self.out.push_str(opening);
+        self.out.extend_from_slice(opening.as_bytes());
     }
 
     fn close(mut self, rest: Rest<'_>) -> String {
-        self.out.push(']');
+        self.out.push(b']');
         let problem = match rest {
             Rest::Fine => None,
             Rest::Structured(json) => {
-                self.out.push_str(r#","structuredContent":"#);
-                self.out.push_str(json);
+                self.out.extend_from_slice(br#","structuredContent":"#);
+                self.out.extend_from_slice(json.as_bytes());
                 None
             }
             Rest::Wrapped(json) => {
-                self.out.push_str(r#","structuredContent":{"result":"#);
-                self.out.push_str(json);
-                self.out.push('}');
+                self.out.extend_from_slice(br#","structuredContent":{"result":"#);
+                self.out.extend_from_slice(json.as_bytes());
+                self.out.push(b'}');
                 None
             }
             Rest::Failed => {
-                self.out.push_str(r#","isError":true"#);
+                self.out.extend_from_slice(br#","isError":true"#);
                 None
             }
             Rest::Problem(members) => {
-                self.out.push_str(r#","isError":true"#);
+                self.out.extend_from_slice(br#","isError":true"#);
                 Some(members)
             }
         };
         self.close_meta(problem);
-        self.out.push_str("}}");
-        self.out
+        self.out.extend_from_slice(b"}}");
+        // It was made of texts.
+        String::from_utf8(self.out).unwrap_or_default()
     }
 
     /// `_meta`: of the modern revision, the server; of a failure, what became of the call.
     fn close_meta(&mut self, problem: Option<&str>) {
         let is_modern = self.to.revision.is_modern();
         if is_modern || problem.is_some() {
-            self.out.push_str(r#","_meta":{"#);
+            self.out.extend_from_slice(br#","_meta":{"#);
         }
         if is_modern {
-            self.out.push_str(META);
+            self.out.extend_from_slice(META.as_bytes());
         }
         if let Some(members) = problem {
             let comma = if is_modern { "," } else { "" };
-            self.out.push_str(&format!(r#"{comma}"dev.onegate/problem":{{{members}}}"#));
+            self.out.extend_from_slice(
+                format!(r#"{comma}"dev.onegate/problem":{{{members}}}"#).as_bytes(),
+            );
         }
         if is_modern || problem.is_some() {
-            self.out.push('}');
+            self.out.push(b'}');
         }
     }
 }
