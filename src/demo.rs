@@ -4,9 +4,11 @@
 //! uses. A data directory that a demo made is continued, with the keys it has.
 
 mod error;
+mod lines;
 pub mod payments;
 
 pub use error::DemoError;
+pub use lines::{Example, lines};
 
 use std::fs;
 use std::io;
@@ -42,13 +44,6 @@ pub struct DemoClient {
     pub key: Option<String>,
 }
 
-/// A line to paste.
-#[derive(Debug)]
-pub struct Example {
-    pub about: &'static str,
-    pub command: String,
-}
-
 /// Starts the upstream and the gate, and makes the clients that are not there yet.
 pub fn start(
     listen: SocketAddr,
@@ -73,34 +68,6 @@ pub fn start(
     let url = running.listeners.first().map_or(listen, |listener| listener.address);
     let clients = CLIENTS.iter().map(|spec| spec.make(&running)).collect::<Result<_, _>>()?;
     Ok(Demo { url, data_dir, config, clients, running })
-}
-
-/// What there is to try, for the keys of the two clients.
-pub fn lines(url: SocketAddr, app: &str, agent: &str) -> [Example; 5] {
-    let curl = |rest: String| format!("curl -si http://{url}{rest}");
-    let line = |about, command| Example { about, command };
-    [
-        line(
-            "the app lists payments: 200",
-            curl(format!("/api/payments -H 'Authorization: Bearer {app}'")),
-        ),
-        line(
-            "the app makes one: 201",
-            curl(format!(
-                "/api/payments -H 'X-API-Key: {app}' -H 'Content-Type: application/json' \
-                 -d '{{\"amount_cents\": 1999, \"payee\": \"hooli\"}}'"
-            )),
-        ),
-        line(
-            "the agent may read: 200",
-            curl(format!("/api/payments/1 -H 'Authorization: Bearer {agent}'")),
-        ),
-        line(
-            "but not pay: 403 not_granted",
-            curl(format!("/api/payments -H 'Authorization: Bearer {agent}' -X POST")),
-        ),
-        line("and strangers nothing: 401 credential_missing", curl("/api/payments".to_owned())),
-    ]
 }
 
 /// The config that the demo writes into its data directory; also the mark of its own making.
