@@ -32,11 +32,10 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     let mut bytes = text.as_bytes().iter();
     while let Some(&byte) = bytes.next() {
         match escape(byte) {
-            PLAIN => put(byte),
             ODD if byte < 0x80 => {}
             // The two bytes of a control character beyond ASCII; or of something else.
             ODD if bytes.as_slice().first().is_some_and(|next| *next < 0xa0) => drop(bytes.next()),
-            ODD => put(byte),
+            PLAIN | ODD => put(byte),
             letter => {
                 put(b'\\');
                 put(letter);
