@@ -22,7 +22,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pingora::proxy::Subrequest;
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as _;
 use tokio::runtime::{Builder, Runtime};
@@ -40,7 +39,7 @@ use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
 use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
 use crate::edge::mcp::Means;
-use crate::edge::mcp::dispatch::Subrequests;
+use crate::edge::mcp::dispatch::Way;
 use crate::edge::pace::Pace;
 use crate::edge::proxy::Gate;
 use crate::edge::strangers::Strangers;
@@ -84,6 +83,11 @@ pub struct Running {
 
 /// Starts a gate on a config that was loaded from `source`. When this returns, it serves.
 pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
+    start_with(loaded, source, Way::default())
+}
+
+/// The same, with inner requests that take this way.
+pub fn start_with(loaded: Loaded, source: Source, way: Way) -> Result<Running, StartError> {
     let policy = Arc::new(loaded.policy);
     let store = Store::open(&policy.server.data_dir).map_err(StartError::Store)?;
     // Before the first record names it.
@@ -132,7 +136,7 @@ pub fn start(loaded: Loaded, source: Source) -> Result<Running, StartError> {
     let admin = start_admin(&policy, registry, &reloader, rotate_key(&recorder, &shared.audit))?;
     let listeners = bound.listeners.clone();
     let (shutdown, shutdown_watch) = watch::channel(false);
-    let workers = start_workers(&policy, bound, &shared, shutdown_watch)?;
+    let workers = start_workers(&policy, bound, &shared, (shutdown_watch, way))?;
     Ok(Running {
         listeners,
         metrics_address,
@@ -289,7 +293,7 @@ fn start_workers(
     policy: &Policy,
     bound: Bound,
     shared: &Arc<Shared>,
-    shutdown: watch::Receiver<bool>,
+    (shutdown, way): (watch::Receiver<bool>, Way),
 ) -> Result<Runtime, StartError> {
     let threads = policy.server.threads.map_or_else(std::thread::available_parallelism, |n| {
         n.try_into().map_err(|_| io::ErrorKind::InvalidInput.into())
@@ -304,9 +308,8 @@ fn start_workers(
     let conf = ServerConf { threads, max_retries: ATTEMPTS_MAX, ..ServerConf::default() };
     let gate = Gate { shared: Arc::clone(shared) };
     let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(conf), gate));
-    let inner: Arc<dyn Subrequest + Send + Sync> = Arc::clone(&proxy) as _;
     // It is the first.
-    shared.mcp.dispatch.set(Box::new(Subrequests(Arc::downgrade(&inner)))).ok();
+    shared.mcp.dispatch.set(way.into_dispatch(&proxy)).ok();
     let app = Connections { shared: Arc::clone(shared), exchange: Arc::new(Exchange { proxy }) };
     let (mut service, sockets) = listen::service(bound, app);
     workers.spawn(async move { service.start_service(Some(sockets), shutdown, 1).await });

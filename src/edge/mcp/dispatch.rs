@@ -12,12 +12,36 @@ use std::task::Context;
 use bytes::Bytes;
 use pingora::protocols::http::subrequest::server::HttpSession as SubSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
-use pingora::proxy::Subrequest;
 use pingora::proxy::subrequest::{BodyMode, Ctx};
+use pingora::proxy::{HttpProxy, Subrequest};
 use tokio::sync::mpsc::Receiver;
 
 use super::super::exchange;
 use super::super::flight::Flight;
+use super::super::proxy::Gate;
+use super::memory::InMemory;
+
+/// Which way inner requests take.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Way {
+    #[default]
+    Subrequest,
+    /// For tests: see `memory`.
+    InMemory,
+}
+
+impl Way {
+    /// `proxy` is only borrowed: the one who serves has it.
+    pub fn into_dispatch(self, proxy: &Arc<HttpProxy<Gate>>) -> Box<dyn InternalDispatch> {
+        match self {
+            Self::Subrequest => {
+                let proxy: Arc<dyn Subrequest + Send + Sync> = Arc::clone(proxy) as _;
+                Box::new(Subrequests(Arc::downgrade(&proxy)))
+            }
+            Self::InMemory => Box::new(InMemory(Arc::downgrade(proxy))),
+        }
+    }
+}
 
 /// Makes an inner request run.
 pub trait InternalDispatch: fmt::Debug + Send + Sync {
@@ -53,7 +77,7 @@ impl Running {
 }
 
 /// Sub-requests of the proxy.
-pub struct Subrequests(pub Weak<dyn Subrequest + Send + Sync>);
+struct Subrequests(Weak<dyn Subrequest + Send + Sync>);
 
 impl InternalDispatch for Subrequests {
     fn call(&self, outer: &ServerSession, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
