@@ -62,10 +62,8 @@ pub fn read<'d>(
     else {
         return Err(Unfit::because(translator, request, "its body has no content"));
     };
-    let need = match request.get("required").is_some_and(Node::is_true) {
-        true => Need::Required,
-        false => Need::Optional,
-    };
+    let required = request.get("required").is_some_and(Node::is_true);
+    let need = if required { Need::Required } else { Need::Optional };
     let whole = Whole { request, media, described, need };
     let object = Members::of(translator.root, described.get("schema"));
     match rank(media) {
@@ -226,7 +224,11 @@ impl<'d> Members<'d> {
         for (name, node, need) in going {
             let schema = match node.content {
                 Content::Bool(_) => any(),
-                _ => translator.translate(node)?,
+                Content::Null
+                | Content::Number(_)
+                | Content::Text(_)
+                | Content::List(_)
+                | Content::Map(_) => translator.translate(node)?,
             };
             let mut draft =
                 Draft::new(Tag::Body, name, Place::Member { name: name.into() }, schema);

@@ -200,7 +200,9 @@ impl<'d> Walk<'d> {
         if is_whole {
             form = told.form(&mut problems, &mut self.work_left);
         }
-        problems.into_iter().for_each(|problem| self.problems.push(problem));
+        for problem in problems {
+            self.problems.push(problem);
+        }
         let operation_id = node.text("operationId");
         let id = names::operation(operation_id, method.as_str(), path.text).into();
         let (at, template) = (entry.key_at.clone(), path.template.clone());

@@ -13,12 +13,13 @@ use super::schema::{Direction, Translator, Version};
 use super::security::Hidden;
 use super::{Form, NamedArgument, Problem, output, text};
 
-/// Bytes of one tool's schemas, of arguments and of results.
+/// Bytes of the schema of one tool's arguments.
 const INPUT_BYTES_MAX: usize = 256 * 1024;
-const OUTPUT_BYTES_MAX: usize = 64 * 1024;
-/// References within references that are told, and what is tried when that is too much.
-const INPUT_REFS: [usize; 4] = [16, 6, 3, 1];
-const OUTPUT_REFS: [usize; 4] = [6, 3, 2, 1];
+/// References within references that are put in place, and bytes that may come of it: what is tried, one
+/// after the other. Models pay for every byte, so only what is shallow may be long.
+const INPUT: [(usize, usize); 4] =
+    [(16, 12 * 1024), (4, 16 * 1024), (2, 32 * 1024), (1, INPUT_BYTES_MAX)];
+const OUTPUT: [(usize, usize); 3] = [(6, 6 * 1024), (2, 12 * 1024), (1, 64 * 1024)];
 
 /// An operation as the document has it.
 #[derive(Debug)]
@@ -39,30 +40,18 @@ pub struct Told<'d> {
 impl Told<'_> {
     /// None when it cannot be told; `problems` say why. `work_left` is what all operations share.
     pub fn form(&self, problems: &mut Vec<Problem>, work_left: &mut usize) -> Option<Form> {
-        let mut form = self.largest(
-            &INPUT_REFS,
-            INPUT_BYTES_MAX,
-            problems,
-            work_left,
-            |told, refs, bytes| {
-                let mut translator = told.translator(Direction::Request, refs, bytes);
-                let form = told.arguments(&mut translator);
-                (form, translator)
-            },
-        )?;
+        let mut form = self.largest(&INPUT, problems, work_left, |told, refs, bytes| {
+            let mut translator = told.translator(Direction::Request, refs, bytes);
+            let form = told.arguments(&mut translator);
+            (form, translator)
+        })?;
         if let Some(responses) = self.node.get("responses") {
             // A result that is not told costs nothing but the telling.
-            let output = self.largest(
-                &OUTPUT_REFS,
-                OUTPUT_BYTES_MAX,
-                &mut Vec::new(),
-                work_left,
-                |told, refs, bytes| {
-                    let mut translator = told.translator(Direction::Response, refs, bytes);
-                    let output = output::read(&mut translator, responses).map_err(Unfit::from);
-                    (output, translator)
-                },
-            );
+            let output = self.largest(&OUTPUT, &mut Vec::new(), work_left, |told, refs, bytes| {
+                let mut translator = told.translator(Direction::Response, refs, bytes);
+                let output = output::read(&mut translator, responses).map_err(Unfit::from);
+                (output, translator)
+            });
             form.output = output.flatten();
         }
         Some(form)
@@ -71,14 +60,13 @@ impl Told<'_> {
     /// The first of the attempts, each less deep than the one before, that is within its bound.
     fn largest<'t, T>(
         &'t self,
-        refs: &[usize],
-        bytes_max: usize,
+        attempts: &[(usize, usize)],
         problems: &mut Vec<Problem>,
         work_left: &mut usize,
         attempt: impl Fn(&'t Self, usize, usize) -> (Result<T, Unfit>, Translator<'t>),
     ) -> Option<T> {
-        for refs in refs {
-            let bytes = bytes_max.min(*work_left);
+        for (refs, bytes_max) in attempts {
+            let bytes = *bytes_max.min(work_left);
             let (made, translator) = attempt(self, *refs, bytes);
             *work_left = work_left.saturating_sub(bytes - translator.bytes_left.min(bytes));
             match made {
@@ -93,8 +81,7 @@ impl Told<'_> {
                 Err(Unfit::TooLarge) => {}
             }
         }
-        let message =
-            format!("{}: it has no tool: its schemas are over {bytes_max} bytes", self.name);
+        let message = format!("{}: it has no tool: its schemas are too large", self.name);
         problems.push(Problem::warning(
             &self.node.at,
             message,
@@ -141,11 +128,11 @@ impl Told<'_> {
         if input.to_string().len() > INPUT_BYTES_MAX {
             return Err(Unfit::TooLarge);
         }
-        let named = names.into_iter().zip(drafts).map(|(name, draft)| {
+        let arguments = names.into_iter().zip(drafts).map(|(name, draft)| {
             let (wire_name, argument) = draft.into_argument(name);
             NamedArgument { wire_name, argument }
         });
-        let mut arguments: Vec<NamedArgument> = named.collect();
+        let mut arguments: Vec<NamedArgument> = arguments.collect();
         arguments.sort_by(|a, b| a.argument.name.cmp(&b.argument.name));
         let (title, description) = self.words();
         Ok(Form { title, description, arguments, body: body.form, input, output: None })
@@ -191,10 +178,10 @@ fn mirror_once(translator: &mut Translator<'_>, drafts: &mut [Draft<'_>], node: 
 }
 
 fn input(mut root: Object<String, Value>, names: &[String], drafts: &[Draft<'_>]) -> Value {
-    let named = || names.iter().zip(drafts);
+    let pairs = || names.iter().zip(drafts);
     let properties: Object<String, Value> =
-        named().map(|(name, draft)| (name.clone(), draft.schema.clone())).collect();
-    let required = named().filter(|(_, draft)| draft.need == Need::Required);
+        pairs().map(|(name, draft)| (name.clone(), draft.schema.clone())).collect();
+    let required = pairs().filter(|(_, draft)| draft.need == Need::Required);
     let mut required: Vec<&str> = required.map(|(name, _)| name.as_str()).collect();
     required.sort_unstable();
     root.insert("type".into(), "object".into());

@@ -51,10 +51,7 @@ fn loose(schema: Value) -> Value {
                     schemas.into_iter().map(|(name, schema)| (name, or_null(loose(schema))));
                 out.insert(key, schemas.collect());
             }
-            ("items", schema @ Value::Object(_)) => {
-                out.insert(key, or_null(loose(schema)));
-            }
-            ("additionalProperties", schema @ Value::Object(_)) => {
+            ("items" | "additionalProperties", schema @ Value::Object(_)) => {
                 out.insert(key, or_null(loose(schema)));
             }
             ("anyOf" | "oneOf", Value::Array(schemas)) => {
@@ -74,7 +71,6 @@ fn loose(schema: Value) -> Value {
 
 fn or_null(schema: Value) -> Value {
     let is_narrow = ["type", "anyOf", "allOf"].iter().any(|key| schema.get(key).is_some());
-    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
     let has_null =
         schema.get("anyOf").and_then(Value::as_array).is_some_and(|any| any.iter().any(is_null));
     if !is_narrow || has_null && schema.get("type").is_none() {
@@ -85,38 +81,36 @@ fn or_null(schema: Value) -> Value {
 
 /// An object, without a composition at its root: what is none is wrapped.
 fn at_root(schema: Value) -> Value {
+    let mut parts = Vec::new();
+    if !is_object(&schema) {
+        return json!({ "type": "object", "properties": { "result": or_null(schema) } });
+    }
     let Value::Object(mut root) = schema else { return json!({ "type": "object" }) };
-    let parts: Vec<Value> = ["allOf", "anyOf"]
-        .iter()
-        .filter_map(|key| root.remove(*key))
-        .flat_map(|parts| match parts {
-            Value::Array(parts) => parts,
-            _ => Vec::new(),
-        })
-        .collect();
-    let is_object = root
-        .get("type")
-        .map_or(!parts.is_empty() || root.contains_key("properties"), |kind| kind == "object");
-    let of_parts = |part: &Value| {
-        let kind = part.get("type");
-        kind.is_some_and(|kind| kind == "object" || kind == "null")
-            || part.get("properties").is_some()
-    };
-    if root.get("type").is_none() && !is_object
-        || !parts.iter().all(of_parts)
-        || root.get("type").is_some_and(|kind| kind != "object")
-    {
-        for (key, parts) in [("anyOf", parts)].into_iter().filter(|(_, parts)| !parts.is_empty()) {
-            root.insert(key.into(), parts.into());
+    for key in ["allOf", "anyOf"] {
+        if let Some(Value::Array(of_key)) = root.remove(key) {
+            parts.extend(of_key);
         }
-        return json!({ "type": "object", "properties": { "result": or_null(Value::Object(root)) } });
     }
     root.insert("type".into(), "object".into());
-    let whole = Value::Object(root);
-    parts
-        .into_iter()
-        .filter(|part| part.get("type").is_none_or(|kind| kind != "null"))
-        .fold(whole, either)
+    let objects = parts.into_iter().filter(|part| !is_null(part)).map(at_root);
+    objects.fold(Value::Object(root), either)
+}
+
+/// Whether every value that fits is an object, null aside.
+fn is_object(schema: &Value) -> bool {
+    if let Some(kind) = schema.get("type") {
+        return kind == "object";
+    }
+    let parts = |key| schema.get(key).and_then(Value::as_array);
+    let of_any = parts("anyOf").is_some_and(|parts| {
+        parts.iter().all(|part| is_null(part) || is_object(part)) && !parts.iter().all(is_null)
+    });
+    let of_all = parts("allOf").is_some_and(|parts| parts.iter().any(is_object));
+    of_any || of_all || schema.get("properties").is_some()
+}
+
+fn is_null(schema: &Value) -> bool {
+    schema.get("type").is_some_and(|kind| kind == "null")
 }
 
 /// An object that takes what either takes: a member that both tell differently may be anything.

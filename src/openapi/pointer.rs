@@ -84,7 +84,7 @@ fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
-    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).map(|digit| digit as u8);
+    let digit = |byte: Option<u8>| u8::try_from(char::from(byte?).to_digit(16)?).ok();
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -122,7 +122,11 @@ impl<'d> Translator<'d> {
             },
             Content::Bool(false) if self.version == Version::V31 => Ok(Value::Bool(false)),
             Content::Bool(true) if self.version == Version::V31 => Ok(any()),
-            _ => {
+            Content::Null
+            | Content::Bool(_)
+            | Content::Number(_)
+            | Content::Text(_)
+            | Content::List(_) => {
                 self.warn(node, &format!("a schema is {}", node.what()), "write an object");
                 Ok(any())
             }

@@ -44,8 +44,7 @@ pub fn clean_value(value: Value) -> Value {
 #[expect(clippy::unnecessary_wraps, reason = "a step of an iterator")]
 fn shown(c: char) -> Option<char> {
     Some(match c {
-        '\n' => '\n',
-        '\u{2028}' | '\u{2029}' => '\n',
+        '\n' | '\u{2028}' | '\u{2029}' => '\n',
         c if c.is_control() => ' ',
         c => c,
     })

@@ -312,9 +312,10 @@ struct Places<'t> {
 
 impl<'t> Places<'t> {
     fn of(text: &'t str, start: usize) -> Self {
-        let known = match text.is_ascii() {
-            true => Vec::new(),
-            false => text.char_indices().step_by(STRIDE).map(|(byte, _)| byte).collect(),
+        let known = if text.is_ascii() {
+            Vec::new()
+        } else {
+            text.char_indices().step_by(STRIDE).map(|(byte, _)| byte).collect()
         };
         Self { text, start, known }
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map as Object, Value, json};
 
-use crate::openapi::node::{Map, Node};
+use crate::openapi::node::{Content, Map, Node};
 use crate::openapi::text::{self, quoted};
 
 use super::{TooLarge, Translator, Version};
@@ -125,10 +125,13 @@ impl<'d> Translator<'d> {
 
     /// `true` and `false` stay what they are here.
     fn nested(&mut self, value: &'d Node, depth: usize) -> Result<Value, TooLarge> {
-        use crate::openapi::node::Content;
         match value.content {
             Content::Bool(value) => Ok(Value::Bool(value)),
-            _ => self.schema(value, depth + 1),
+            Content::Null
+            | Content::Number(_)
+            | Content::Text(_)
+            | Content::List(_)
+            | Content::Map(_) => self.schema(value, depth + 1),
         }
     }
 

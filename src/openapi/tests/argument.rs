@@ -24,7 +24,7 @@ fn styles_are_those_of_openapi() {
         );
         let style = form.arguments.first().map(|a| match &a.argument.place {
             Place::Query { style, .. } | Place::Header { style, .. } => *style,
-            other => panic!("{other:?}"),
+            Place::Path | Place::Member { .. } | Place::Body | Place::AnyQuery => panic!("{a:?}"),
         });
         assert_eq!(
             (style, problems.len()),

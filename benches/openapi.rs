@@ -1,0 +1,84 @@
+//! What it costs to read an OpenAPI document of 1,000 operations, in either syntax: a start or a reload waits
+//! for it. Issue 5 wants it below a second.
+#![expect(clippy::unwrap_used, reason = "a benchmark stops at a surprise")]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use onegate::openapi;
+use serde_json::{Value, json};
+
+const OPERATIONS: usize = 1000;
+
+/// Each operation has parameters, a body and a result, with references into 200 schemas that refer on.
+fn document() -> Value {
+    let reference = |n: usize| json!({ "$ref": format!("#/components/schemas/S{}", n % 200) });
+    let mut paths = serde_json::Map::new();
+    for n in 0..OPERATIONS / 2 {
+        let content = json!({ "application/json": { "schema": reference(n) } });
+        let parameters = json!([
+            { "name": "limit", "in": "query", "schema": { "type": "integer", "minimum": 1 } },
+            { "name": "filter[name]", "in": "query", "schema": { "type": "string", "pattern": "^[a-z]+$" } },
+        ]);
+        let item = json!({
+            "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }],
+            "get": { "operationId": format!("getThing{n}"), "summary": "Gets a thing.", "parameters": parameters,
+                "responses": { "200": { "description": "It.", "content": content } } },
+            "post": { "operationId": format!("makeThing{n}"), "summary": "Makes a thing.",
+                "requestBody": { "required": true, "content": content },
+                "responses": { "201": { "description": "It.", "content": content } } },
+        });
+        paths.insert(format!("/things{n}/{{id}}"), item);
+    }
+    let mut schemas = serde_json::Map::new();
+    for n in 0..200 {
+        let properties = json!({
+            "name": { "type": "string", "description": "What it is called.", "maxLength": 100 },
+            "count": { "type": "integer", "nullable": true },
+            "next": reference(n * 7 + 1),
+            "others": { "type": "array", "items": reference(n * 3 + 2) },
+        });
+        let schema = json!({ "type": "object", "required": ["name"], "properties": properties });
+        schemas.insert(format!("S{n}"), schema);
+    }
+    json!({ "openapi": "3.0.3", "info": { "title": "Things", "version": "1" }, "paths": paths,
+        "components": { "schemas": schemas } })
+}
+
+/// The same as block YAML, as people write it.
+fn yaml(value: &Value, indent: usize, out: &mut String) {
+    let blanks = " ".repeat(indent);
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (key, value) in members {
+                out.push_str(&format!("\n{blanks}{}:", json!(key)));
+                yaml(value, indent + 2, out);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                out.push_str(&format!("\n{blanks}-"));
+                yaml(item, indent + 2, out);
+            }
+        }
+        scalar => out.push_str(&format!(" {scalar}")),
+    }
+}
+
+fn reading(criterion: &mut Criterion) {
+    let document = document();
+    let mut block = String::new();
+    yaml(&document, 0, &mut block);
+    let mut group = criterion.benchmark_group("openapi");
+    group.sample_size(10);
+    for (syntax, text) in [("json", document.to_string()), ("yaml", block)] {
+        let read = openapi::read(&text);
+        let told = read.operations.iter().filter(|operation| operation.form.is_some()).count();
+        assert_eq!((told, read.problems.len()), (OPERATIONS, 0), "{syntax}");
+        group.bench_function(format!("1000_operations_{syntax}"), |b| {
+            b.iter(|| openapi::read(&text))
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, reading);
+criterion_main!(benches);
