@@ -12,7 +12,7 @@ use super::names;
 use super::node::{Content, Entry, Map, Node};
 use super::parameters::{self, Parameter};
 use super::problems::Problems;
-use super::schema::Version;
+use super::schema::{Patterns, Version};
 use super::security::{self, Hidden};
 use super::text::quoted;
 use super::{Described, Document, Problem, pointer};
@@ -38,6 +38,7 @@ pub fn read(root: &Node) -> Result<Document, Problem> {
         hidden: Hidden::of(root),
         problems: Problems::default(),
         work_left: WORK_MAX,
+        patterns: Patterns::default(),
         found: Vec::new(),
     };
     walk.paths();
@@ -79,6 +80,7 @@ struct Walk<'d> {
     hidden: Hidden,
     problems: Problems,
     work_left: usize,
+    patterns: Patterns,
     found: Vec<Found<'d>>,
 }
 
@@ -193,6 +195,7 @@ impl<'d> Walk<'d> {
             parameters: &parameters,
             undeclared: &undeclared,
             hidden: &self.hidden,
+            patterns: &self.patterns,
             takes_body: !matches!(*method, Method::GET | Method::HEAD | Method::TRACE),
         };
         let mut problems = Vec::new();

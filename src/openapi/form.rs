@@ -9,7 +9,7 @@ use super::draft::{Draft, Unfit};
 use super::names;
 use super::node::Node;
 use super::parameters::{self, Parameter};
-use super::schema::{Direction, Translator, Version};
+use super::schema::{Direction, Patterns, Translator, Version};
 use super::security::Hidden;
 use super::{Form, NamedArgument, Problem, output, text};
 
@@ -33,6 +33,7 @@ pub struct Told<'d> {
     /// Parameters of the path that nobody declared.
     pub undeclared: &'d [&'d str],
     pub hidden: &'d Hidden,
+    pub patterns: &'d Patterns,
     /// Whether a request of this method carries a body.
     pub takes_body: bool,
 }
@@ -93,6 +94,7 @@ impl Told<'_> {
     fn translator(&self, direction: Direction, refs: usize, bytes: usize) -> Translator<'_> {
         let mut translator = Translator::new(self.root, self.version, direction, self.name);
         (translator.refs_max, translator.bytes_left) = (refs, bytes);
+        translator.patterns = Some(self.patterns);
         translator
     }
 

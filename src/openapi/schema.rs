@@ -3,6 +3,9 @@
 
 pub mod keyword;
 
+use std::cell::RefCell;
+
+use ahash::AHashMap;
 use serde_json::{Map as Object, Value, json};
 
 use super::Problem;
@@ -26,6 +29,9 @@ pub enum Direction {
     Response,
 }
 
+/// Whether patterns compile, which is slow to find out.
+pub type Patterns = RefCell<AHashMap<Box<str>, bool>>;
+
 /// The result would be over its bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TooLarge;
@@ -43,6 +49,8 @@ pub struct Translator<'d> {
     /// References within references that are put in place.
     pub refs_max: usize,
     pub problems: Vec<Problem>,
+    /// Patterns of the document that were tried.
+    pub patterns: Option<&'d Patterns>,
     /// What is being put in place at the moment, outermost first.
     within: Vec<&'d Node>,
     /// The schema whose `$defs` stay at the root of the result.
@@ -59,6 +67,7 @@ impl<'d> Translator<'d> {
             bytes_left: 0,
             refs_max: 0,
             problems: Vec::new(),
+            patterns: None,
             within: Vec::new(),
             kept: None,
         }

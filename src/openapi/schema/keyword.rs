@@ -144,7 +144,7 @@ impl<'d> Translator<'d> {
     fn pattern(&mut self, value: &Node) -> Result<Option<Value>, TooLarge> {
         let Some(pattern) = value.as_text() else { return Ok(None) };
         self.spend(pattern.len())?;
-        if !compiles(pattern) {
+        if !self.compiles(pattern) {
             let message = format!("the pattern {} is no regular expression", quoted(pattern));
             self.warn(value, &message, "mend it: until then it is left out");
             return Ok(None);
@@ -158,11 +158,21 @@ impl<'d> Translator<'d> {
         depth: usize,
     ) -> Result<Option<Value>, TooLarge> {
         let keys = value.as_map().map_or(&[][..], Map::entries);
-        if !keys.iter().all(|entry| compiles(&entry.key)) {
+        if !keys.iter().all(|entry| self.compiles(&entry.key)) {
             self.warn(value, "a pattern is no regular expression", "mend it");
             return Ok(None);
         }
         self.schemas(value, depth)
+    }
+
+    fn compiles(&self, pattern: &str) -> bool {
+        let Some(tried) = self.patterns else { return compiles(pattern) };
+        let known = tried.borrow().get(pattern).copied();
+        known.unwrap_or_else(|| {
+            let good = compiles(pattern);
+            tried.borrow_mut().insert(pattern.into(), good);
+            good
+        })
     }
 
     /// Names of places are kept only where what they name is there once.
@@ -186,7 +196,7 @@ impl<'d> Translator<'d> {
 }
 
 /// Whether the validator can compile it: one that it cannot would cost the whole tool.
-pub fn compiles(pattern: &str) -> bool {
+fn compiles(pattern: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"^$-_ ".contains(&b);
     pattern.bytes().all(plain)
         || pattern.len() <= 1000
