@@ -29,6 +29,11 @@ impl Document {
         Some((at, self.operations.get_mut(at)?.take()?))
     }
 
+    /// Whether it describes the operation, taken or not.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     /// Where an operation of it stands.
     pub(super) fn place(&self, described: &Described) -> Place {
         Place::new(self.file, described.at.clone())

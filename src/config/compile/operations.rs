@@ -125,7 +125,7 @@ fn check_count(section: &Section<'_>, sections: &[Section<'_>], document: &Docum
         let message = format!("more than {OPERATIONS_MAX} operations in one api");
         section.problems.error(at, message, "split the api by base path");
     }
-    if sections.is_empty() && section.lacks("operation") && document.at.is_none() {
+    if sections.is_empty() && section.lacks("operation") && section.lacks("openapi") {
         let fix = "add [[api.operation]] with an id, methods and a path, or openapi = \"…\"";
         section.problems.error(section.at, "the api has no operations", fix);
     }
@@ -141,6 +141,8 @@ fn operation(
     let at = named.as_ref().map_or(section.at, |named| named.text.at);
     let described = named.as_ref().and_then(|named| document.take(named.text.text));
     let (position, described) = described.unzip();
+    let is_described = named.as_ref().is_some_and(|named| document.has(named.text.text));
+    let is_repeated = is_described && described.is_none();
     let id = named.zip(to.api);
     let id = id.and_then(|(named, api)| OperationId::join(api, named.text.text).ok());
     match &id {
@@ -148,6 +150,12 @@ fn operation(
         None => to.ids.allow_unknown(),
     }
     let (methods, template) = match &described {
+        None if is_repeated => {
+            // It was told as defined twice; these keys are known all the same.
+            section.value("methods");
+            section.value("path");
+            (None, None)
+        }
         None => (methods(&mut section), template(&mut section)),
         Some(described) => refined(&mut section, described),
     };
@@ -222,7 +230,7 @@ fn refined(
         // Asked for: it is known, be it there or not.
         if let Some(value) = section.value(key).filter(|_| !is_same) {
             let (method, path) = (&described.method, &described.template);
-            let message = format!("the document says {method} {path} of this operation");
+            let message = format!("the document has {method} {path} for this operation");
             section.problems.error(value.at, message, format!("take \"{key}\" out"));
         }
     }
