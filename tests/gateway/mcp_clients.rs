@@ -69,7 +69,7 @@ fn clients_see_what_they_are_granted() {
         let ran = Agent { sdk, mode, key, key_field }.run(&demo.mcp(), &pay);
         assert_eq!(ran.tools, READING, "{sdk:?}");
         // What is hidden is refused as over REST.
-        expect_error(&ran, 0, "not_granted");
+        expect_error(&ran, 0, "Not granted");
     }
     let (_, list) = demo.curl("support-agent", "/api/payments");
     assert_eq!(list["payments"].as_array().map(Vec::len), Some(3), "one was made: {list}");

@@ -65,7 +65,7 @@ fn hidden_tools_are_refused_as_over_rest() {
     for era in Era::BOTH {
         let call = era.call("lab_write", &json!({ "n": "1", "amount": 1 }));
         let answer = toolbox.gate.mcp(&toolbox.reader.text, &call);
-        answer.expect_error("not_granted");
+        answer.expect_problem(403, "not_granted");
         answer.expect_error(problem["detail"].as_str().expect("a text"));
         let record = toolbox.gate.record_of_answer(&answer);
         for name in ["client", "api", "operation", "method", "path", "decision", "denial", "status"]
@@ -84,7 +84,7 @@ fn missing_scopes_are_named() {
     for era in Era::BOTH {
         let call = era.call("lab_write", &json!({ "n": "1", "amount": 1 }));
         let answer = toolbox.gate.mcp(&key.text, &call);
-        answer.expect_error("insufficient_scope");
+        answer.expect_problem(403, "insufficient_scope");
         answer.expect_error("lab:write");
         // What would be refused is not listed.
         let listed = toolbox.gate.mcp(&key.text, &era.message("tools/list", json!({})));

@@ -28,7 +28,7 @@ fn one_quota_is_used_up_by_both() {
     let detail = rest.problem()["detail"].as_str().expect("a text").to_owned();
     for era in Era::BOTH {
         let answer = toolbox.ask(&era.call("lab_read", &json!({ "n": "more" })));
-        answer.expect_error("quota_exhausted");
+        answer.expect_problem(429, "quota_exhausted");
         answer.expect_error(&detail);
         let record = toolbox.gate.record_of_answer(&answer);
         assert_eq!(record["denial"], "quota_exhausted", "{record}");
@@ -57,7 +57,7 @@ fn a_call_is_charged_once() {
         assert_eq!(toolbox.rest("GET", "/lab/ok/1").status, 200, "{n}");
     }
     let refused = tool(7);
-    refused.expect_error("rate_limited");
+    refused.expect_problem(429, "rate_limited");
     let record = toolbox.gate.record_of_answer(&refused);
     assert_eq!((&record["denial"], &record["limit"]), (&json!("rate_limited"), &json!("slow")));
     assert_eq!(toolbox.rest("GET", "/lab/ok/1").status, 429);
@@ -104,7 +104,7 @@ fn calls_in_the_air_are_counted_together() {
     });
     assert_eq!(toolbox.rest("GET", "/lab/ok/1").status, 429);
     let other = toolbox.ask(&Era::Legacy.call("lab_read", &json!({ "n": "1" })));
-    other.expect_error("concurrency_limited");
+    other.expect_problem(429, "concurrency_limited");
     toolbox.upstream.release();
     let response = held.read(super::harness::http::Body::Expected).expect("an answer");
     assert!(!Answer::of(response).is_error());

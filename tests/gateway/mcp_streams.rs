@@ -93,7 +93,7 @@ fn a_deadline_is_told_to_the_model() {
     });
     for era in Era::BOTH {
         let answer = toolbox.ask(&held(era, None));
-        answer.expect_error("deadline");
+        answer.expect_problem(504, "deadline");
         let record = toolbox.gate.record_of_answer(&answer);
         assert_eq!((&record["status"], &record["end"]), (&json!(504), &json!("deadline")));
     }

@@ -240,6 +240,18 @@ impl Answer {
         assert!(self.is_error(), "{self:?}");
         assert!(self.text().contains(word), "{word}: {self:?}");
     }
+
+    /// A tool's result that tells of the gate's refusal or failure, to the model and to programs.
+    pub fn expect_problem(&self, status: u16, code: &str) {
+        self.expect_error(&status.to_string());
+        let problem = &self.result()["_meta"]["dev.onegate/problem"];
+        assert_eq!(
+            (&problem["status"], &problem["code"]),
+            (&json!(status), &json!(code)),
+            "{self:?}"
+        );
+        assert_eq!(problem["request_id"], self.response.id(), "{self:?}");
+    }
 }
 
 impl Gate {
