@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use http::Method;
 use serde_json::Value;
 
-use crate::model::api::{Access, ApiFacts, Durability, Methods, Operation};
+use crate::model::api::{Access, ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::id::{ApiName, OperationId};
 use crate::model::template::Template;
 use crate::model::tool::{Argument, BodyForm, Catalogue, Need, PathPart, Place, Schema, Tool};
@@ -21,6 +21,7 @@ pub(super) fn tool(name: &str, path: &[PathPart], arguments: Vec<Argument>) -> T
         scopes: Box::default(),
         body_bytes_max: 1 << 20,
         durability: Durability::Standard,
+        metering: Metering::All,
         shape: None,
         products: Box::default(),
         facts: OnceLock::new(),
@@ -35,7 +36,7 @@ pub(super) fn tool(name: &str, path: &[PathPart], arguments: Vec<Argument>) -> T
         path: path.into(),
         arguments: arguments.into(),
         body: None,
-        input: Schema { value: Value::Bool(true) },
+        input: Schema::new(Value::Bool(true)),
         definition: format!(r#"{{"name":"{name}"}}"#).into(),
         digest: "0".repeat(64).into(),
     }
