@@ -176,6 +176,11 @@ fn any_text() -> impl Strategy<Value = String> {
             "quotas = [{ limit = 1, per = \"day\" }]",
             "concurrency = 1",
             "[limits.anonymous]",
+            "openapi = \"tests/config/openapi/payments.yaml\"",
+            "id = \"refund\"",
+            "tool = { name = \"a\" }",
+            "[mcp]",
+            "endpoint = \"off\"",
         ])
         .prop_map(str::to_owned),
     ];
