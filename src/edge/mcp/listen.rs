@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ahash::AHashMap;
-use pingora::Result;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
 use tokio::time::sleep;
 
 use crate::clock;
@@ -97,11 +97,10 @@ pub async fn serve(
     let mut subscription =
         Subscription { shared, call: &call, bounds, told: listed(shared, &call) };
     match subscription.last(session, (id, wants_tools)).await? {
-        Last::Left => {}
-        Last::Over => stream::end(session, &reply::listened(id)).await?,
+        // As of every stream that its caller leaves.
+        Last::Left => Err(Error::new_down(ErrorType::ConnectionClosed)),
+        Last::Over => stream::end(session, &reply::listened(id)).await,
     }
-    ctx.flight.end_call(&shared.flights);
-    Ok(())
 }
 
 /// How a subscription came to its end.

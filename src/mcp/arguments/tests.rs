@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::*;
 use crate::mcp::testing::{argument, posting, tool};
-use crate::model::tool::{BodyForm, Style};
+use crate::model::tool::{BodyForm, Schema, Style};
 
 mod hostile;
 
@@ -231,10 +231,10 @@ fn what_does_not_fit_is_told() {
     arguments[0].need = Need::Required;
     let form = BodyForm::Json { content_type: "application/json".into() };
     let mut tool = posting(tool("t", &[literal("/x")], arguments), form);
-    tool.input.value = serde_json::json!({
+    tool.input = Schema::new(serde_json::json!({
         "type": "object",
         "properties": { "amount": { "type": "integer" }, "currency": { "type": ["string", "null"] } },
-    });
+    }));
     let check = |given: &str, expected: &str| {
         let told = run(&tool, given).map(|prepared| prepared.body).expect_err("refused");
         assert!(told.contains(expected), "{given}: {told}");
@@ -250,8 +250,8 @@ fn what_does_not_fit_is_told() {
     );
     check(r#"{"amount":1,"amount":2}"#, "`amount` is there more than once");
     check(r#"{"amount":1,"currency":{"a":{"b":1,"b":2}}}"#, "`b` is there more than once");
-    check(r#"{"amount":"1"}"#, "`amount`");
-    check(r#"{"amount":1,"currency":7}"#, "`currency`");
+    check(r#"{"amount":"1"}"#, r#""amount" is not of type "integer""#);
+    check(r#"{"amount":1,"currency":7}"#, r#""currency" is not of types"#);
     check(r#"{"amount":1e999}"#, "cannot be read: number out of range");
     let deep = format!(r#"{{"amount":{}1{}}}"#, "[".repeat(64), "]".repeat(64));
     check(&deep, "a value is nested deeper than 64 levels");
