@@ -179,111 +179,72 @@ fn body(media: &str, schema: Value, more: Value) -> Value {
     json!({ "requestBody": { "content": { media: { "schema": schema } }, "required": true }, "parameters": more })
 }
 
+/// A body of `media` by `schema` beside `parameters` comes to the form and to the arguments, each with the name that
+/// the upstream knows.
+fn check_body(
+    (media, schema, parameters): (&str, Value, Value),
+    form_of: Option<BodyForm>,
+    expected: &[(&str, &str)],
+) {
+    let (form, problems) = form("3.0.3", body(media, schema.clone(), parameters), json!({}));
+    let found = (names(&form), problems.as_slice());
+    assert_eq!(found, (expected.to_vec(), &[][..]), "{media} {schema}");
+    assert_eq!(form.body, form_of, "{media} {schema}");
+}
+
+/// An object of two members, and `more` beside them.
+fn plain_with(more: Value) -> Value {
+    let mut schema = json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "integer" } } });
+    schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    schema
+}
+
+const FLAT: [(&str, &str); 2] = [("a", "a"), ("b", "b")];
+const NESTED: [(&str, &str); 1] = [("body", "body")];
+
 #[test]
 fn bodies_are_flat_where_their_members_tell_them() {
-    let check = |media: &str,
-                 schema: Value,
-                 parameters: Value,
-                 form_of: Option<BodyForm>,
-                 expected: &[(&str, &str)]| {
-        let (form, problems) = form("3.0.3", body(media, schema.clone(), parameters), json!({}));
-        assert_eq!(
-            (names(&form), problems.as_slice()),
-            (expected.to_vec(), &[][..]),
-            "{media} {schema}"
-        );
-        assert_eq!(form.body, form_of, "{media} {schema}");
-    };
     let json_of = |content_type: &str| Some(BodyForm::Json { content_type: content_type.into() });
-    let plain = json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "integer" } } });
-    let with = |more: Value| {
-        let mut schema = plain.clone();
-        schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        schema
-    };
-    let flat = [("a", "a"), ("b", "b")];
-    let nested = [("body", "body")];
     let json = "application/json";
-    check(json, plain.clone(), json!([]), json_of(json), &flat);
-    check(
-        "application/merge-patch+json",
-        plain.clone(),
-        json!([]),
-        json_of("application/merge-patch+json"),
-        &flat,
-    );
-    check("*/*", plain.clone(), json!([]), json_of(json), &flat);
-    check(json, with(json!({ "additionalProperties": true })), json!([]), json_of(json), &flat);
-    check(
-        json,
-        with(json!({ "additionalProperties": { "type": "string" } })),
-        json!([]),
-        json_of(json),
-        &nested,
-    );
-    check(
-        json,
-        with(json!({ "oneOf": [{ "required": ["a"] }] })),
-        json!([]),
-        json_of(json),
-        &nested,
-    );
-    check(
-        json,
-        json!({ "allOf": [plain, { "properties": { "c": {} } }] }),
-        json!([]),
-        json_of(json),
-        &[("a", "a"), ("b", "b"), ("c", "c")],
-    );
-    check(json, json!({ "type": "array", "items": {} }), json!([]), json_of(json), &nested);
-    check(json, json!({ "type": "object" }), json!([]), json_of(json), &nested);
-    check(
-        json,
-        plain.clone(),
-        json!([parameter("a", "query", json!({}))]),
-        json_of(json),
-        &[("a", "a"), ("body", "body")],
-    );
-    check(
-        json,
-        json!([]).clone().as_array().map(|_| json!({ "type": "string" })).unwrap(),
-        json!([parameter("body", "query", json!({}))]),
-        json_of(json),
-        &[("body", "body"), ("body__body", "body")],
-    );
-    let form = Some(BodyForm::Form);
-    check("application/x-www-form-urlencoded", plain.clone(), json!([]), form.clone(), &flat);
-    check(
-        "application/x-www-form-urlencoded",
-        plain.clone(),
-        json!([parameter("a", "query", json!({}))]),
-        form,
-        &[("a", "a"), ("a__body", "a"), ("b", "b")],
-    );
-    let file = with(
-        json!({ "properties": { "f": { "type": "string", "format": "binary" }, "t": { "type": "string" } } }),
-    );
-    check(
-        "multipart/form-data",
-        file,
-        json!([]),
-        Some(BodyForm::Multipart { files: ["f".into()].into() }),
-        &[("f", "f"), ("t", "t")],
-    );
-    check(
-        "text/csv",
-        json!({}),
-        json!([]),
-        Some(BodyForm::Text { content_type: "text/csv".into() }),
-        &nested,
-    );
-    check(
-        "image/*",
-        json!({}),
-        json!([]),
-        Some(BodyForm::Binary { content_type: "application/octet-stream".into() }),
-        &nested,
-    );
+    let check = |schema: Value, parameters: Value, expected: &[(&str, &str)]| {
+        check_body((json, schema, parameters), json_of(json), expected);
+    };
+    let plain = plain_with(json!({}));
+    check(plain.clone(), json!([]), &FLAT);
+    let patch = "application/merge-patch+json";
+    check_body((patch, plain.clone(), json!([])), json_of(patch), &FLAT);
+    check_body(("*/*", plain.clone(), json!([])), json_of(json), &FLAT);
+    check(plain_with(json!({ "additionalProperties": true })), json!([]), &FLAT);
+    let of_texts = json!({ "additionalProperties": { "type": "string" } });
+    check(plain_with(of_texts), json!([]), &NESTED);
+    check(plain_with(json!({ "oneOf": [{ "required": ["a"] }] })), json!([]), &NESTED);
+    let merged = json!({ "allOf": [plain, { "properties": { "c": {} } }] });
+    check(merged, json!([]), &[("a", "a"), ("b", "b"), ("c", "c")]);
+    check(json!({ "type": "array", "items": {} }), json!([]), &NESTED);
+    check(json!({ "type": "object" }), json!([]), &NESTED);
+    let taken = |name: &str| json!([parameter(name, "query", json!({}))]);
+    check(plain, taken("a"), &[("a", "a"), ("body", "body")]);
+    let text = json!({ "type": "string" });
+    check(text, taken("body"), &[("body", "body"), ("body__body", "body")]);
+}
+
+#[test]
+fn other_bodies_are_members_or_one_text() {
+    let form = "application/x-www-form-urlencoded";
+    let plain = plain_with(json!({}));
+    check_body((form, plain.clone(), json!([])), Some(BodyForm::Form), &FLAT);
+    let taken = json!([parameter("a", "query", json!({}))]);
+    let apart = [("a", "a"), ("a__body", "a"), ("b", "b")];
+    check_body((form, plain, taken), Some(BodyForm::Form), &apart);
+    let file = json!({ "f": { "type": "string", "format": "binary" }, "t": { "type": "string" } });
+    let file = plain_with(json!({ "properties": file }));
+    let multipart = BodyForm::Multipart { files: ["f".into()].into() };
+    let parts = [("f", "f"), ("t", "t")];
+    check_body(("multipart/form-data", file, json!([])), Some(multipart), &parts);
+    let text = BodyForm::Text { content_type: "text/csv".into() };
+    check_body(("text/csv", json!({}), json!([])), Some(text), &NESTED);
+    let binary = BodyForm::Binary { content_type: "application/octet-stream".into() };
+    check_body(("image/*", json!({}), json!([])), Some(binary), &NESTED);
 }
 
 #[test]
