@@ -76,14 +76,23 @@ fn head_of(body_bytes: u64) -> String {
     )
 }
 
-/// A JSON object of so many bytes: how it begins, how often `x` follows, how it ends. Of less than one there
-/// is only `x`.
+/// A JSON object of so many bytes, some payments and a long text: how it begins, how often `x` follows, how it
+/// ends. Of less than its frame there is only `x`.
 fn body_of(body_bytes: u64) -> (&'static [u8], u64, &'static [u8]) {
-    const BEGIN: &[u8] = br#"{"x":""#;
-    const END: &[u8] = br#""}"#;
     let frame = (BEGIN.len() + END.len()) as u64;
-    body_bytes.checked_sub(frame).map_or((b"", body_bytes, b""), |filling| (BEGIN, filling, END))
+    let filling = body_bytes.checked_sub(frame);
+    filling.map_or((b"", body_bytes, b""), |filling| (BEGIN.as_bytes(), filling, END.as_bytes()))
 }
+
+const BEGIN: &str = concat!(
+    r#"{"payments":[{"id":"4711","amount_cents":1250,"payee":"acme","status":"settled","#,
+    r#""at":"2026-11-27T09:30:00Z"},{"id":"4712","amount_cents":990,"payee":"globex","#,
+    r#""status":"refunded","at":"2026-11-27T09:31:12Z"},{"id":"4713","amount_cents":420000,"#,
+    r#""payee":"initech","status":"settled","at":"2026-11-27T09:32:40Z"},{"id":"4714","#,
+    r#""amount_cents":1999,"payee":"hooli","status":"settled","at":"2026-11-27T09:35:03Z"}],"#,
+    r#""next":""#,
+);
+const END: &str = r#""}"#;
 
 fn answer_of(body_bytes: u64) -> Vec<u8> {
     let (begin, filling, end) = body_of(body_bytes);

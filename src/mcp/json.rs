@@ -17,33 +17,41 @@ pub(super) fn push_text(out: &mut String, text: &str) {
     out.push_str(&String::from_utf8_lossy(&escaped));
 }
 
-/// The same without the quotes around it, to bytes: there are results of many kilobytes. JSON itself is the
-/// usual text, in which runs between quotation marks are too short to be worth a copy each.
+/// The same without the quotes around it, to bytes: there are results of many kilobytes. Sixteen bytes that stand
+/// for themselves are looked at and copied at once.
 pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
-    let begin = out.len();
-    // No byte becomes more than two.
-    out.resize(begin + 2 * text.len(), 0);
-    let mut room = out.get_mut(begin..).unwrap_or_default().iter_mut();
-    let mut put = |byte: u8| {
-        if let Some(slot) = room.next() {
-            *slot = byte;
+    out.reserve(text.len() + text.len() / 4);
+    let mut rest = text.as_bytes();
+    while let Some((chunk, after)) = rest.split_first_chunk::<16>() {
+        if chunk.iter().fold(true, |all, byte| all & is_plain(*byte)) {
+            out.extend_from_slice(chunk);
+            rest = after;
+        } else {
+            rest = push_each(out, rest, 16);
         }
-    };
-    let mut bytes = text.as_bytes().iter();
-    while let Some(&byte) = bytes.next() {
+    }
+    push_each(out, rest, usize::MAX);
+}
+
+/// Escapes at least so many bytes, as far as there are any; gives what is left.
+fn push_each<'b>(out: &mut Vec<u8>, bytes: &'b [u8], most: usize) -> &'b [u8] {
+    let mut taken = 0;
+    while let Some(&byte) = bytes.get(taken).filter(|_| taken < most) {
+        taken += 1;
         match escape(byte) {
             ODD if byte < 0x80 => {}
             // The two bytes of a control character beyond ASCII; or of something else.
-            ODD if bytes.as_slice().first().is_some_and(|next| *next < 0xa0) => drop(bytes.next()),
-            PLAIN | ODD => put(byte),
-            letter => {
-                put(b'\\');
-                put(letter);
-            }
+            ODD if bytes.get(taken).is_some_and(|next| *next < 0xa0) => taken += 1,
+            PLAIN | ODD => out.push(byte),
+            letter => out.extend_from_slice(&[b'\\', letter]),
         }
     }
-    let unused = room.len();
-    out.truncate(out.len() - unused);
+    bytes.get(taken..).unwrap_or_default()
+}
+
+/// What [`escape`] says of nearly every byte, for many at once.
+const fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\' && byte != 0x7f && byte != 0xc2
 }
 
 /// A byte that stands for itself.

@@ -48,6 +48,7 @@ mod mcp;
 mod mcp_clients;
 mod mcp_conformance;
 mod mcp_denials;
+mod mcp_dispatch;
 mod mcp_hostile;
 mod mcp_limits;
 mod mcp_listen;
