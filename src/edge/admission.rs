@@ -155,12 +155,15 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
     };
     let (snapshot, seen) = (&request.snapshot, &mut request.seen);
     // An inner request is for an api: a message within a message there is not.
-    let endpoint = endpoint::at(snapshot, ask.path).filter(|_| request.proven.is_none());
+    let endpoint = endpoint::at(snapshot, ask.host, ask.path).filter(|_| request.proven.is_none());
     if endpoint.is_some() {
         request.surface = Surface::Mcp;
     }
     let judge = AssertUnwindSafe(|| {
         if let Some(mcp) = endpoint {
+            if let Some(asked) = endpoint::preflight(mcp, &ask, seen) {
+                return Ok(asked.map(Stage::Preflight)?);
+            }
             return Ok(endpoint::enter(snapshot, mcp, &ask, now, seen).map(Stage::Entered)?);
         }
         match policy::preflight(snapshot, &ask, seen) {

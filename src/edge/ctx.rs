@@ -196,6 +196,14 @@ impl Request {
         }
     }
 
+    /// To be called before a caller is told that the call is under way.
+    pub fn note(&mut self) {
+        if let Some(mut slot) = self.slot.take() {
+            slot.note(|out| self.write_opening(out));
+            self.slot = Some(slot);
+        }
+    }
+
     /// Counts it once.
     fn count_unrecorded(&mut self, shared: &Shared) {
         if std::mem::replace(&mut self.tally, Tally::Counted) == Tally::Counted {

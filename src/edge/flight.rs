@@ -94,6 +94,8 @@ pub struct Flight {
     pub habits: Arc<Habits>,
     /// Of an inner request: the flight of the message that it is made for.
     outer: Option<Arc<Self>>,
+    /// Of an inner request: its record has begun.
+    noted: AtomicBool,
     /// The transport, after the exchange that had it was dropped.
     landed: Mutex<Option<Transport>>,
 }
@@ -123,6 +125,22 @@ impl Flight {
     /// A stream of the connection that this flight is.
     pub fn of_stream(&self) -> Self {
         Self { habits: Arc::clone(&self.habits), ..Self::over(self.scheme) }
+    }
+
+    /// Of an inner request that nobody waits for any more. What ended its message ends it too, and says more.
+    pub fn leave(&self) {
+        if self.outer.as_ref().is_none_or(|outer| outer.ended().is_none()) {
+            self.stop(Stop::Left);
+        }
+    }
+
+    /// Whether what is known of the call outlasts a kill, so that an answer may begin.
+    pub fn is_noted(&self) -> bool {
+        self.noted.load(Ordering::Acquire)
+    }
+
+    pub fn note_call(&self) {
+        self.noted.store(true, Ordering::Release);
     }
 
     /// An inner request's, made for a message to this one.
@@ -367,10 +385,16 @@ impl Flight {
             2 if self.body_in_hand.load(Ordering::Acquire) => Stop::SlowUpstream,
             2 => Stop::SlowCaller,
             // The upstream's silence is the caller's doing when the caller does not read.
-            _ if self.write_waits.load(Ordering::Acquire) => Stop::SlowReader,
+            _ if self.reader_is_slow() => Stop::SlowReader,
             _ if self.tail() == Tail::Switched => Stop::Quiet,
             _ => Stop::SlowUpstream,
         }
+    }
+
+    /// Of an inner request it is the message's caller that reads.
+    fn reader_is_slow(&self) -> bool {
+        let waits = |flight: &Self| flight.write_waits.load(Ordering::Acquire);
+        waits(self) || self.outer.as_deref().is_some_and(waits)
     }
 
     fn waits_for_caller(&self) -> bool {

@@ -289,9 +289,10 @@ impl Flights {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(shard) = self.flights.shards.get(self.shard) {
-            lock(shard).try_remove(self.key);
-        }
+        let removed =
+            self.flights.shards.get(self.shard).map(|shard| lock(shard).try_remove(self.key));
+        // Not under the lock: with the last of a flight goes what it carries.
+        drop(removed);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod lists;
 pub mod memory;
 mod mirrors;
+mod pieces;
 mod stream;
 
 use std::sync::{Arc, OnceLock};
@@ -31,15 +32,18 @@ use crate::model::record::McpDetail;
 use crate::model::snapshot::Snapshot;
 use crate::request::endpoint::{self, Entered};
 use crate::request::limit::Admitted;
-use crate::request::listing;
+use crate::request::target::Target;
+use crate::request::{Call as CallOf, listing};
 
 use self::dispatch::InternalDispatch;
 use self::listen::Listeners;
 use self::lists::Lists;
+use self::pieces::Pieces;
 use super::Shared;
-use super::answer::{After, Answer};
+use super::answer::Answer;
 use super::ctx::{Ctx, Request, Stage};
 use super::drain;
+use super::flight::Tail;
 use super::stop::Fault;
 
 /// What messages need besides what every request does.
@@ -71,6 +75,11 @@ pub async fn serve(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Ctx) -
         Ok(body) => body,
         Err(refusal) => return refuse(shared, session, ctx, None, refusal).await,
     };
+    let (snapshot, entered) = match still_enters(shared, ctx, entered, &snapshot) {
+        Ok(entered) => entered,
+        Err(refusal) => return refuse(shared, session, ctx, None, refusal).await,
+    };
+    let Some(mcp) = &snapshot.policy.mcp else { return Ok(()) };
     // Who answers from here on keeps its own time.
     ctx.flight.carries_streams();
     let Some(request) = &mut ctx.request else { return Ok(()) };
@@ -82,6 +91,26 @@ pub async fn serve(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Ctx) -
         Err(fault) => of_fault(shared, session, ctx, mcp, entered, fault).await,
         Ok(message) => of_message(shared, session, ctx, (&snapshot, mcp), entered, message).await,
     }
+}
+
+/// While the message came, its sender may have lost what let it in.
+fn still_enters(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    entered: Entered,
+    snapshot: &Arc<Snapshot>,
+) -> std::result::Result<(Arc<Snapshot>, Entered), Refusal> {
+    let gone = || Refusal::new(Denial::NotFound, "the MCP endpoint is no longer here");
+    let request = ctx.request.as_mut().ok_or_else(gone)?;
+    let changes = shared.snapshot.changes();
+    if changes == request.changes {
+        return Ok((Arc::clone(snapshot), entered));
+    }
+    let running = shared.snapshot.load_full();
+    (request.snapshot, request.changes) = (Arc::clone(&running), changes);
+    let mcp = endpoint::at(&running, &request.host, request.path()).ok_or_else(gone)?;
+    let entered = endpoint::enter_again(&running, mcp, entered, clock::now())?;
+    Ok((running, entered))
 }
 
 async fn of_message(
@@ -122,7 +151,9 @@ async fn of_message(
         Call::Discover => reply::discover(&id).into(),
         Call::Ping => reply::ping(&id).into(),
         Call::ListTools { cursor } => {
-            let page = list(shared, snapshot, mcp, &admitted, cursor.as_deref());
+            let host = ctx.request.as_ref().map(|request| Arc::clone(&request.host));
+            let caller = (&admitted.call(), &*host.unwrap_or_default());
+            let page = list(shared, snapshot, mcp, caller, cursor.as_deref());
             let Some(page) = page else {
                 let kind = FaultKind::InvalidParams(BAD_CURSOR);
                 let fault = MessageFault { id: Some(id), revision, kind };
@@ -145,14 +176,14 @@ fn list(
     shared: &Shared,
     snapshot: &Snapshot,
     mcp: &Mcp,
-    caller: &Admitted,
+    caller: (&CallOf, &str),
     cursor: Option<&str>,
 ) -> Option<reply::Page> {
     let after = match cursor {
         Some(cursor) => reply::after_cursor(&mcp.catalogue, cursor)?,
         None => Default::default(),
     };
-    let tools = listing::tools(snapshot, &mcp.catalogue, &mcp.api, &caller.call(), clock::now());
+    let tools = listing::tools(snapshot, &mcp.catalogue, &mcp.api, caller, clock::now());
     Some(shared.mcp.lists.page(&mcp.catalogue, &tools, after))
 }
 
@@ -250,6 +281,7 @@ async fn write(
     ctx.awaits_body();
     let after = drain::drain(session).await;
     let Some(request) = &mut ctx.request else { return Ok(()) };
+    let answer = answer.dressed(request.dress.as_ref());
     request.status = answer.status;
     request.answer_begins(shared);
     answer.write_to(session, after).await
@@ -271,17 +303,27 @@ async fn read(
         session.as_mut().write_continue_response().await?;
         ctx.flight.note_final();
     }
-    let mut body = Bytes::new();
+    let mut body = Pieces::default();
+    let mut count = 0_u32;
     while let Some(piece) = session.read_request_body().await? {
         ctx.flight.note_moved(piece.len());
         ctx.awaits_body();
         if body.len() + piece.len() > bytes_max {
             return Ok(Err(endpoint::too_large()));
         }
-        body = if body.is_empty() { piece } else { [&body[..], &piece].concat().into() };
+        body.push(piece);
+        count += 1;
+        if count.is_multiple_of(PIECES_AT_ONCE) {
+            // Small ones that came together would keep the thread from everyone else.
+            tokio::task::yield_now().await;
+        }
     }
-    Ok(Ok(body))
+    // What the caller sends now is its next request.
+    ctx.flight.set_tail(Tail::Next);
+    Ok(Ok(body.into_bytes()))
 }
+
+const PIECES_AT_ONCE: u32 = 256;
 
 /// What the record says of a message.
 fn detail_of(message: std::result::Result<&Message<'_>, &MessageFault>) -> McpDetail {
@@ -313,6 +355,11 @@ fn bounded(text: &str) -> Box<str> {
 }
 
 impl Request {
+    /// Canonical, without the query.
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", Target::path)
+    }
+
     /// Whether the head accepts a stream of events.
     fn takes_streams(&self, session: &Session) -> bool {
         let accepts = self.fields.of(session.req_header()).get_all(header::ACCEPT);

@@ -81,10 +81,10 @@ impl Stop {
             let (blame, end) = (Blame::Someone, End::Deadline);
             Meaning { fault, blame, end, reason: Reason::fixed(reason) }
         };
-        let unwanted = |reason| Meaning {
+        let unwanted = |reason, end| Meaning {
             fault: Fault::Failed(Failure::InternalError),
             blame: Blame::Nobody,
-            end: End::ClientAbort,
+            end,
             reason: Reason::fixed(reason),
         };
         match self {
@@ -103,8 +103,8 @@ impl Stop {
             Self::Quiet => failed(Failure::UpstreamTimeout, "both sides were silent for too long"),
             Self::Deadline => failed(Failure::Deadline, "the whole took longer than allowed"),
             Self::Drain | Self::Halt => failed(Failure::Deadline, "the gate stopped"),
-            Self::Left => unwanted("the caller of the tool left"),
-            Self::Enough => unwanted("the tool's result holds no more"),
+            Self::Left => unwanted("the caller of the tool left", End::ClientAbort),
+            Self::Enough => unwanted("the tool's result holds no more", End::Complete),
             // What withdrew it is known to the flight, which says it more exactly.
             Self::Revoked => {
                 denied(Denial::CredentialInvalid, "permission was withdrawn", End::Revoked)

@@ -23,7 +23,14 @@ const CONNECT_GRACE: Duration = Duration::from_secs(1);
 
 /// The request goes on to its upstream. Where that may switch, its end is held: not before, for an answer of ours
 /// would wait for that end.
-pub fn goes_on(session: &mut Session, ctx: &Ctx) -> Result<()> {
+pub fn goes_on(session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+    if let Some(request) = &mut ctx.request
+        && request.proven.is_some()
+    {
+        // Its caller may be told that it is under way.
+        request.note();
+        ctx.flight.note_call();
+    }
     let asks = ctx.flight.asks_upgrade() && session.is_upgrade_req();
     if asks && ctx.request.as_deref().is_some_and(profile::can_switch) {
         tunnel::hold(session, &ctx.flight)?;

@@ -1,14 +1,19 @@
 //! The MCP endpoint as config describes it, and the words of its protocol that others need: revisions
 //! and methods. Nothing here says who may call what.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
 
 use super::api::{
     Access, Api, ApiFacts, BasePath, CredentialLocation, Durability, Metering, Methods, Operation,
     PathIndex,
 };
 use super::id::{ApiName, OperationId};
+use super::shape::Shape;
+use super::shape::cors::{Cors, Credentials, Fields, Origins};
 use super::template::Template;
 use super::tool::Catalogue;
 
@@ -52,7 +57,7 @@ impl Mcp {
             base_path,
             credential: [CredentialLocation::Authorization, CredentialLocation::XApiKey].into(),
             rules: None,
-            shape: None,
+            shape: (!origins.is_empty()).then(|| Box::new(readable_by(&origins, &catalogue))),
             paths: PathIndex::default(),
         };
         Self { path, hosts, origins, api: Arc::new(api), operations, bounds, catalogue }
@@ -69,6 +74,45 @@ impl Mcp {
         &self.operations[method as usize]
     }
 }
+
+/// What pages of these origins may send and read.
+fn readable_by(origins: &[Box<str>], catalogue: &Catalogue) -> Shape {
+    let params = catalogue.tools().iter().flat_map(|tool| &tool.arguments);
+    let params: BTreeSet<String> = params
+        .filter_map(|argument| argument.mirrored.as_ref())
+        .map(|name| format!("mcp-param-{}", name.to_ascii_lowercase()))
+        .collect();
+    let names = SENT_BY_PAGES.into_iter().chain(params.iter().map(String::as_str));
+    let headers: Box<[HeaderName]> =
+        names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
+    let listed: Vec<&str> = headers.iter().map(HeaderName::as_str).collect();
+    let fields = Fields {
+        methods: HeaderValue::from_static("POST"),
+        headers: HeaderValue::try_from(listed.join(", ")).unwrap_or(HeaderValue::from_static("")),
+        expose: Some(HeaderValue::from_static(READ_BY_PAGES)),
+        max_age: HeaderValue::from_static("600"),
+    };
+    let cors = Cors {
+        origins: Origins::Listed(origins.into()),
+        credentials: Credentials::Omitted,
+        methods: ["POST".into()].into(),
+        headers,
+        fields,
+    };
+    Shape { cors: Some(cors), ..Shape::default() }
+}
+
+const SENT_BY_PAGES: [&str; 7] = [
+    "authorization",
+    "x-api-key",
+    "content-type",
+    "accept",
+    "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
+];
+const READ_BY_PAGES: &str =
+    "x-request-id, ratelimit, ratelimit-policy, retry-after, www-authenticate";
 
 fn operation(method: Method, api: &Arc<ApiFacts>, body_bytes_max: usize) -> Operation {
     Operation {

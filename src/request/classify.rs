@@ -37,7 +37,12 @@ pub fn classify(hosts: &HostIndex, ask: &Ask<'_>) -> Result<Found, Refusal> {
 
 /// Whether some api is served under the host.
 pub fn has_host(hosts: &HostIndex, host: &str) -> bool {
-    apis_of(hosts, host).next().is_some()
+    apis_at(hosts, host).next().is_some()
+}
+
+/// Every api under the host.
+pub fn apis_at<'h>(hosts: &'h HostIndex, host: &'h str) -> impl Iterator<Item = &'h Arc<Api>> {
+    apis_of(hosts, host).flatten()
 }
 
 fn apis_of<'h>(hosts: &'h HostIndex, host: &'h str) -> impl Iterator<Item = &'h Vec<Arc<Api>>> {

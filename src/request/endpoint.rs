@@ -6,10 +6,11 @@
 //! is: not both.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use crate::model::api::Operation;
+use crate::model::api::{Api, Operation};
 use crate::model::denial::{Advice, ClientText, Denial, Refusal};
 use crate::model::mcp::{Mcp, Method};
 use crate::model::snapshot::Snapshot;
@@ -44,9 +45,20 @@ impl Entered {
     }
 }
 
-/// The endpoint, where a request is for it, whichever method it has.
-pub fn at<'s>(snapshot: &'s Snapshot, path: &str) -> Option<&'s Mcp> {
-    snapshot.policy.mcp.as_ref().filter(|mcp| *mcp.path == *path)
+/// The endpoint, where a request is for it, whichever method it has. Under other hosts than its own, where it
+/// has some, its path is an api's.
+pub fn at<'s>(snapshot: &'s Snapshot, host: &str, path: &str) -> Option<&'s Mcp> {
+    let mcp = snapshot.policy.mcp.as_ref().filter(|mcp| *mcp.path == *path)?;
+    (mcp.hosts.is_empty() || mcp.hosts.iter().any(|own| **own == *host)).then_some(mcp)
+}
+
+/// What a browser asks before a page of one of the endpoint's origins sends a message. None: no preflight, or of
+/// an endpoint that names no origins.
+pub fn preflight(mcp: &Mcp, ask: &Ask<'_>, seen: &mut Seen) -> Option<Result<Arc<Api>, Refusal>> {
+    if ask.method != "OPTIONS" {
+        return None;
+    }
+    policy::preflight_of(Arc::clone(&mcp.api), ask, seen)
 }
 
 /// Lets a message in, or refuses it before its body is read.
@@ -57,7 +69,10 @@ pub fn enter(
     now: Now,
     seen: &mut Seen,
 ) -> Result<Entered, Refusal> {
-    serves(snapshot, mcp, ask.host)?;
+    if !classify::has_host(&snapshot.policy.hosts, ask.host) && mcp.hosts.is_empty() {
+        let reason = "the MCP endpoint is under the hosts of the apis, and this is none";
+        return Err(Refusal::new(Denial::Misdirected, reason));
+    }
     seen.api = Some(mcp.api.clone());
     comes_from(mcp, ask.host, ask.fields)?;
     let identified = identify::identify(snapshot, &mcp.api, &ask.presented, now, seen);
@@ -113,14 +128,23 @@ fn helped(refusal: Refusal, presented: &Presented<'_>) -> Refusal {
     Refusal { advice: Advice::Detail(ClientText(detail)), ..refusal }
 }
 
-/// Whether a request for a tool comes to the tool's own operation: a value in its path may be the name
-/// of another.
+/// Where a request for a tool would come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Leads {
+    ToItsOperation,
+    /// A value in its path is the name of another.
+    ToAnother,
+    /// The tool's api is not under the host.
+    Nowhere,
+}
+
+/// Finds where a request for a tool leads before it is made.
 pub fn leads_to(
     snapshot: &Snapshot,
     method: &str,
     at: (&str, &str),
     operation: &Operation,
-) -> bool {
+) -> Leads {
     let (host, path) = at;
     let fields = HeaderMap::new();
     let ask = Ask {
@@ -133,8 +157,27 @@ pub fn leads_to(
         source_ip: None,
         fields: &fields,
     };
-    let found = classify::classify(&snapshot.policy.hosts, &ask);
-    found.and_then(|found| found.operation).is_ok_and(|found| found.id == operation.id)
+    match classify::classify(&snapshot.policy.hosts, &ask) {
+        Ok(found) if found.api.name != operation.api.name => Leads::Nowhere,
+        Err(_) => Leads::Nowhere,
+        Ok(found) => match found.operation {
+            Ok(found) if found.id == operation.id => Leads::ToItsOperation,
+            Ok(_) | Err(_) => Leads::ToAnother,
+        },
+    }
+}
+
+/// The same sender under what runs now: while the message came, something may have changed.
+pub fn enter_again(
+    snapshot: &Snapshot,
+    mcp: &Mcp,
+    entered: Entered,
+    now: Now,
+) -> Result<Entered, Refusal> {
+    let (identified, source_ip) = entered.cleared.into_parts();
+    let credential = identified.known().map(|known| known.credential.id);
+    let identified = identify::again(snapshot, &mcp.api, credential, now)?;
+    Ok(Entered { cleared: policy::again(identified, &mcp.api, source_ip)? })
 }
 
 /// A message over the endpoint's bound.
@@ -161,18 +204,6 @@ pub fn admit(
             Err(Refusal::new(Denial::Overloaded, "a method of the protocol waits for a quota"))
         }
     }
-}
-
-/// The endpoint is under its own hosts, or those of the apis.
-fn serves(snapshot: &Snapshot, mcp: &Mcp, host: &str) -> Result<(), Refusal> {
-    let served = if mcp.hosts.is_empty() {
-        classify::has_host(&snapshot.policy.hosts, host)
-    } else {
-        mcp.hosts.iter().any(|own| **own == *host)
-    };
-    served.then_some(()).ok_or_else(|| {
-        Refusal::new(Denial::Misdirected, "the MCP endpoint is not served under this host")
-    })
 }
 
 /// A browser says from which page a message comes; whatever else calls says nothing. A page of this machine may

@@ -120,7 +120,7 @@ pub struct Known {
 
 impl Identified {
     /// For the request that is made on the caller's behalf. None of strangers.
-    pub fn into_proven(self) -> Option<Proven> {
+    pub(super) fn into_proven(self) -> Option<Proven> {
         self.known().map(|known| Proven(known.credential.id))
     }
 
@@ -180,7 +180,7 @@ pub fn identify(
 }
 
 /// Identifies a caller again that had proved its secret when its call began.
-pub fn again(
+pub(super) fn again(
     snapshot: &Snapshot,
     api: &Api,
     credential: Option<CredentialId>,
@@ -196,7 +196,11 @@ pub fn again(
 }
 
 /// The client of a credential whose secret was proved before, wherever that was.
-pub fn proved(snapshot: &Snapshot, id: CredentialId, now: Now) -> Result<Identified, Refusal> {
+pub(super) fn proved(
+    snapshot: &Snapshot,
+    id: CredentialId,
+    now: Now,
+) -> Result<Identified, Refusal> {
     let credential = snapshot.inventory.credentials.get(&id).cloned().ok_or_else(gone)?;
     admissible(snapshot, credential, now)
 }

@@ -11,14 +11,14 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::model::tool::{Catalogue, Tool};
 
-use super::{Call, authorize, identify, policy};
+use super::{Call, authorize, classify, identify, policy};
 
-/// The tools that a caller may call now, in order of their names. Its limits are not asked.
+/// The tools that a caller may call now under this host, in order of their names. Its limits are not asked.
 pub fn tools<'c>(
     snapshot: &Snapshot,
     catalogue: &'c Catalogue,
     mcp: &Api,
-    caller: &Call,
+    (caller, host): (&Call, &str),
     now: Now,
 ) -> Vec<&'c Arc<Tool>> {
     let Ok(identified) = identify::again(snapshot, mcp, caller.credential, now) else {
@@ -27,8 +27,12 @@ pub fn tools<'c>(
     let admits = |api: &&Arc<Api>| policy::admits(api, caller.source_ip).is_ok();
     let apis = snapshot.policy.apis.iter().filter(admits).map(|api| &api.name);
     let apis: AHashSet<&ApiName> = apis.collect();
+    let here = classify::apis_at(&snapshot.policy.hosts, host).map(|api| &api.name);
+    let here: AHashSet<&ApiName> = here.collect();
     let may = |tool: &&Arc<Tool>| {
-        apis.contains(&tool.operation.api.name)
+        let api = &tool.operation.api.name;
+        apis.contains(api)
+            && (tool.host.is_some() || here.contains(api))
             && authorize::may(identified.known(), &tool.operation, now).is_ok()
     };
     catalogue.tools().iter().filter(may).collect()

@@ -174,9 +174,18 @@ pub fn preflight(
     if ask.method != "OPTIONS" {
         return None;
     }
+    let api = classify::classify(&snapshot.policy.hosts, ask).ok()?.api;
+    preflight_of(api, ask, seen)
+}
+
+/// The same of an api that is known.
+pub fn preflight_of(
+    api: Arc<Api>,
+    ask: &Ask<'_>,
+    seen: &mut Seen,
+) -> Option<Result<Arc<Api>, Refusal>> {
     let origin = ask.fields.get(header::ORIGIN)?;
     let method = ask.fields.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
-    let api = classify::classify(&snapshot.policy.hosts, ask).ok()?.api;
     let cors = api.shape.as_ref()?.cors.as_ref()?;
     seen.api = Some(Arc::clone(&api));
     let judged = match &api.rules {

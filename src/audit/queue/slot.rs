@@ -33,6 +33,16 @@ impl Slot {
         }
     }
 
+    /// The same of a call whose status is not known yet, though something of its answer is about to go out.
+    pub fn note(&mut self, encode: impl Fn(&mut Writer<'_>)) {
+        if let Some((queue, place)) = &mut self.held
+            && place.stands() != Stands::Final
+        {
+            queue.store(place, Stands::Draft, encode);
+            queue.wake_if_asleep();
+        }
+    }
+
     /// Has the call's entry written and brought to the medium, and tells when it is. For calls that must not
     /// be made without.
     pub fn write_ahead(

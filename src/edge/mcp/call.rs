@@ -2,10 +2,12 @@
 //! answer becomes the result. Meanwhile the caller is told that the call goes on, where it takes a
 //! stream, and in the modern era a caller that leaves ends the call.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -20,11 +22,13 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::id::RequestId;
 use crate::model::mcp::{Mcp, McpBounds, Method, Revision};
 use crate::model::snapshot::Snapshot;
+use crate::model::time::MonoNs;
 use crate::model::tool::Tool;
-use crate::request::endpoint::{self, Entered};
+use crate::request::endpoint::{self, Entered, Leads};
 
 use super::super::Shared;
 use super::super::ctx::{Ctx, Request};
+use super::super::shape::dress::Dress;
 use super::super::stop::Fault;
 use super::handover::{self, Handover};
 use super::inner::{Inner, Step};
@@ -77,12 +81,13 @@ pub async fn serve(
     if let Some(parent) = to.traceparent {
         request.trace = request.trace.of(parent.as_bytes());
     }
-    let id = request.id;
+    let (id, dress) = (request.id, request.dress.clone());
     let Some(inner) = begin(shared, session, ctx, mcp.bounds, (tool, prepared), entered)? else {
         let gone = Refusal::new(Denial::Overloaded, "the gate is about to end");
         return refuse(shared, session, ctx, Some(to.id), gone).await;
     };
-    let exchange = Exchange { session, inner, bounds: mcp.bounds, id, sent: Sent::Nothing };
+    let told = Told { sent: Sent::Nothing, at: clock::mono(), id, dress };
+    let exchange = Exchange { session, inner, bounds: mcp.bounds, told };
     exchange.run(call, to, streams).await
 }
 
@@ -96,10 +101,12 @@ fn prepare(
     let prepared = arguments::prepare(tool, call.arguments)?;
     let path = prepared.target.split('?').next().unwrap_or_default();
     let host = tool.host.as_deref().unwrap_or(&request.host);
-    if endpoint::leads_to(snapshot, prepared.method.as_str(), (host, path), &tool.operation) {
-        return Ok(prepared);
+    let bad = |text: &str| Err(BadArguments(text.to_owned()));
+    match endpoint::leads_to(snapshot, prepared.method.as_str(), (host, path), &tool.operation) {
+        Leads::ToItsOperation => Ok(prepared),
+        Leads::ToAnother => bad("A value in the path is the name of another operation."),
+        Leads::Nowhere => bad("The tool's API is not served under this host of the endpoint."),
     }
-    Err(BadArguments("a value in the path is the name of another operation".to_owned()))
 }
 
 /// Answers arguments that do not fit: they cost the rate, like every message.
@@ -146,8 +153,14 @@ fn begin(
     let handed = Handover::new(ctx, head, tool, &prepared, proven);
     let flight = Arc::new(ctx.flight.of_inner(handed));
     let place = shared.flights.take_off(&flight);
-    let running = dispatch.call(session.as_ref(), &flight, prepared.body);
-    Ok(running.map(|running| Inner::new(running, flight, place, id, bounds)))
+    let Some(running) = dispatch.call(&flight, prepared.body) else {
+        let handed = flight.live().handed.take();
+        if let Some(handed) = handed {
+            handed.give_back(ctx);
+        }
+        return Ok(None);
+    };
+    Ok(Some(Inner::new(running, flight, place, id, bounds)))
 }
 
 /// A call under way, between its caller and its inner request.
@@ -155,16 +168,33 @@ struct Exchange<'s> {
     session: &'s mut Session,
     inner: Inner,
     bounds: McpBounds,
-    id: RequestId,
-    sent: Sent,
+    told: Told,
 }
 
-/// What the caller has been sent.
+/// What the caller has been told.
+struct Told {
+    sent: Sent,
+    /// When it was told something last.
+    at: MonoNs,
+    id: RequestId,
+    dress: Option<Dress>,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Sent {
     Nothing,
     /// The head of a stream, and so many signs of progress.
     Events(u64),
+    /// It does not listen any more.
+    InVain,
+}
+
+/// Whether a call goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Goes {
+    On,
+    /// Its caller left, and may end it by that.
+    Over,
 }
 
 impl Exchange<'_> {
@@ -175,82 +205,145 @@ impl Exchange<'_> {
             Streams::AtOnce => Duration::ZERO,
         }));
         loop {
-            tokio::select! {
+            let goes = tokio::select! {
                 biased;
-                () = &mut sign => {
-                    self.sign(call).await?;
-                    sign.as_mut().set(sleep(self.bounds.keep_alive));
-                }
                 step = self.inner.next() => match step {
                     Step::Over => break,
-                    Step::Head | Step::Event => self.progress(call).await?,
-                    Step::Piece => {}
+                    Step::Head | Step::Event => self.progress(call).await,
+                    Step::Piece => Ok(()),
                 },
-                // What it says is that the caller is gone: a message has one body.
-                _ = self.session.as_mut().read_body_or_idle(true), if to.revision.is_modern() => {
-                    self.inner.abandon();
-                    return Ok(());
+                () = &mut sign => {
+                    // Nothing goes out of a call whose record a kill would take.
+                    let is_noted = self.inner.is_noted();
+                    let next = if is_noted { self.bounds.keep_alive } else { UNTIL_NOTED };
+                    sign.as_mut().set(sleep(next));
+                    if is_noted { self.sign(call).await } else { Ok(()) }
                 }
+                // What it says is that the caller is gone: a message has one body.
+                left = self.session.as_mut().read_body_or_idle(true), if to.revision.is_modern() => {
+                    left.map(drop)
+                }
+            };
+            if self.goes(goes, to) == Goes::Over {
+                return Ok(());
             }
         }
         self.answer(to).await
     }
 
+    /// In the modern era a caller that leaves ends its call; before, the call goes on without it.
+    fn goes(&mut self, written: Result<()>, to: To<'_>) -> Goes {
+        match written {
+            Ok(()) => Goes::On,
+            Err(_) if to.revision.is_modern() => {
+                self.session.as_mut().set_keepalive(None);
+                Goes::Over
+            }
+            Err(_) => {
+                self.told.sent = Sent::InVain;
+                Goes::On
+            }
+        }
+    }
+
     /// A sign of life, on a stream that begins with the first.
     async fn sign(&mut self, call: &ToolCall<'_>) -> Result<()> {
-        if self.sent == Sent::Nothing {
-            stream::begin(self.session, self.id).await?;
-            self.sent = Sent::Events(0);
+        if self.told.sent == Sent::Nothing {
+            self.told.sent = Sent::Events(0);
+            let Self { session, inner, told, .. } = self;
+            while_watched(inner, stream::begin(session, told.id, told.dress.as_ref())).await?;
         }
         if call.progress_token.is_some() {
-            return self.progress(call).await;
+            return self.tell(call).await;
         }
-        stream::send(self.session, event::KEEP_ALIVE.to_owned()).await
+        self.send(event::KEEP_ALIVE.to_owned()).await
     }
 
-    /// Tells a caller that asked for it that the call goes on.
+    /// Tells a caller that asked for it that the call goes on, unless it was told just now.
     async fn progress(&mut self, call: &ToolCall<'_>) -> Result<()> {
-        let (Some(token), Sent::Events(told)) = (call.progress_token, self.sent) else {
+        let is_due = clock::mono().since(self.told.at) >= PROGRESS_EVERY;
+        match self.told.sent {
+            // The second one tells that the upstream answers.
+            Sent::Events(told) if is_due || told < 2 => self.tell(call).await,
+            Sent::Nothing | Sent::Events(_) | Sent::InVain => Ok(()),
+        }
+    }
+
+    async fn tell(&mut self, call: &ToolCall<'_>) -> Result<()> {
+        let (Some(token), Sent::Events(told)) = (call.progress_token, self.told.sent) else {
             return Ok(());
         };
-        self.sent = Sent::Events(told + 1);
-        let text = match (told, self.inner.fields()) {
+        (self.told.sent, self.told.at) = (Sent::Events(told + 1), clock::mono());
+        let text = match (told, self.inner.has_begun()) {
             (0, _) => "the call was sent",
-            (_, None) => "the upstream works",
-            (_, Some(_)) => "the upstream answers",
+            (_, false) => "the upstream works",
+            (_, true) => "the upstream answers",
         };
-        stream::send(self.session, event::progress(token, told + 1, text)).await
+        self.send(event::progress(token, told + 1, text)).await
     }
 
-    async fn answer(self, to: To<'_>) -> Result<()> {
-        let response = self.inner.into_response();
-        let request_id = self.id.to_text();
-        let body = outcome::of_response(of(to, &request_id), &response);
-        if self.sent != Sent::Nothing {
-            return stream::end(self.session, &body).await;
+    async fn send(&mut self, events: String) -> Result<()> {
+        if self.told.sent == Sent::InVain {
+            return Ok(());
         }
-        let head = head(&response.fields, self.id, body.len())?;
-        self.session.write_response_header(Box::new(head), false).await?;
-        self.session.write_response_body(Some(body.into()), true).await
+        while_watched(&mut self.inner, stream::send(self.session, events)).await
+    }
+
+    async fn answer(mut self, to: To<'_>) -> Result<()> {
+        let response = self.inner.take_response();
+        let Told { sent, id, dress, .. } = self.told;
+        let request_id = id.to_text();
+        let body = outcome::of_response(of(to, &request_id), &response);
+        match sent {
+            Sent::InVain => Ok(()),
+            Sent::Events(_) => stream::end(self.session, &body).await,
+            Sent::Nothing => {
+                let head = head(&response.fields, id, body.len(), dress.as_ref());
+                self.session.write_response_header(Box::new(head), false).await?;
+                self.session.write_response_body(Some(body.into()), true).await
+            }
+        }
     }
 }
 
+/// Writes to a caller that may be slow to read. Meanwhile its inner request may be told to end, and does.
+async fn while_watched(inner: &mut Inner, write: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut write = pin!(write);
+    poll_fn(|cx| {
+        inner.end_if_told(cx);
+        write.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Between two signs of progress, besides the first two.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether a caller may be told something.
+const UNTIL_NOTED: Duration = Duration::from_millis(20);
 const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// The head of a result: how the limits stand is the inner answer's to say.
-fn head(inner: &HeaderMap, id: RequestId, bytes: usize) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(200, Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, JSON)?;
-    head.insert_header(header::CONTENT_LENGTH, bytes)?;
-    head.insert_header(header::CACHE_CONTROL, NO_STORE)?;
-    head.insert_header("x-request-id", id.to_string())?;
+fn head(inner: &HeaderMap, id: RequestId, bytes: usize, dress: Option<&Dress>) -> ResponseHeader {
+    let mut parts = http::Response::new(()).into_parts().0;
+    let fields = &mut parts.headers;
+    // Room for Pingora's two as well.
+    fields.reserve(8);
+    fields.append(header::CONTENT_TYPE, JSON);
+    fields.append(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    fields.append(header::CACHE_CONTROL, NO_STORE);
+    let id = HeaderValue::from_bytes(&id.to_text());
+    fields.append(X_REQUEST_ID, id.unwrap_or(HeaderValue::from_static("")));
     for name in [RATELIMIT, RATELIMIT_POLICY] {
         if let Some(value) = inner.get(&name) {
-            head.insert_header(name, value.clone())?;
+            fields.append(name, value.clone());
         }
     }
-    Ok(head)
+    for (name, value) in dress.into_iter().flat_map(|dress| dress.iter()) {
+        fields.append(name.clone(), value.clone());
+    }
+    parts.into()
 }
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

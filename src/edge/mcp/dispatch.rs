@@ -4,16 +4,18 @@
 //! which shows that the first one hides nothing. Both run every hook; what the request is and on whose
 //! behalf is in its flight.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::Context;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use pingora::protocols::http::subrequest::server::HttpSession as SubSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::proxy::subrequest::{BodyMode, Ctx};
 use pingora::proxy::{HttpProxy, Subrequest};
+use tokio::io::{AsyncWriteExt, duplex};
 use tokio::sync::mpsc::Receiver;
 
 use super::super::exchange;
@@ -45,9 +47,8 @@ impl Way {
 
 /// Makes an inner request run.
 pub trait InternalDispatch: fmt::Debug + Send + Sync {
-    /// Begins an inner request, whose handover its flight has. `outer` lends its connection's addresses.
-    /// None: the gate is about to end.
-    fn call(&self, outer: &ServerSession, flight: &Arc<Flight>, body: Bytes) -> Option<Running>;
+    /// Begins an inner request, whose handover its flight has. None: the gate is about to end.
+    fn call(&self, flight: &Arc<Flight>, body: Bytes) -> Option<Running>;
 }
 
 /// An inner request under way. Dropping it ends the request and completes its record.
@@ -80,9 +81,10 @@ impl Running {
 struct Subrequests(Weak<dyn Subrequest + Send + Sync>);
 
 impl InternalDispatch for Subrequests {
-    fn call(&self, outer: &ServerSession, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
+    fn call(&self, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
         let proxy = self.0.upgrade()?;
-        let (session, handle) = SubSession::new_from_session(outer);
+        let (session, handle) = TEMPLATE
+            .with_borrow(|template| Some(SubSession::new_from_session(template.as_ref()?)))?;
         let mode = if body.is_empty() { BodyMode::NoBody } else { BodyMode::ExpectBody };
         let ctx = Box::new(Ctx::builder().body_mode(mode).build());
         let session = Box::new(ServerSession::new_subrequest(session));
@@ -100,6 +102,27 @@ impl InternalDispatch for Subrequests {
         Some(Running::new(pipeline, answers))
     }
 }
+
+thread_local! {
+    /// What Pingora makes sub-requests from: a session that has read a head. Each gets its own head when it comes
+    /// on board, so the template's is the shortest, and is read once.
+    static TEMPLATE: RefCell<Option<ServerSession>> = RefCell::new(template());
+}
+
+/// None: Pingora does not read its own format, so no tool can be called; tests would tell.
+fn template() -> Option<ServerSession> {
+    let (mut caller, gate) = duplex(TEMPLATE_HEAD.len());
+    let mut session = ServerSession::new_http1(Box::new(gate));
+    let read = async {
+        caller.write_all(TEMPLATE_HEAD).await.ok()?;
+        session.read_request().await.ok()
+    };
+    // All of it is in memory: nothing is waited for.
+    let read = pin!(read).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(read, Poll::Ready(Some(true))).then_some(session)
+}
+
+const TEMPLATE_HEAD: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 impl fmt::Debug for Subrequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

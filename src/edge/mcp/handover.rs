@@ -2,9 +2,10 @@
 //! request that does the same. What was promised to the message (its place in the audit, its id, its
 //! count among the requests in flight) goes with it, so that there is one record and one of each.
 
+use std::mem;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Uri, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{ErrorType::InternalError, OrErr, Result};
@@ -43,27 +44,29 @@ pub fn head(
     tool: &Tool,
     prepared: &mut Prepared,
 ) -> Result<Box<RequestHeader>> {
-    let (method, target) = (prepared.method.clone(), prepared.target.as_bytes());
-    let mut head = RequestHeader::build_no_case(method, target, Some(prepared.fields.len() + 5))?;
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = prepared.method.clone();
+    parts.uri = Uri::try_from(&prepared.target).or_err(InternalError, "a prepared target")?;
+    parts.headers = mem::take(&mut prepared.fields);
     let host = match &tool.host {
         Some(host) => HeaderValue::from_str(host).or_err(InternalError, "a host of the config")?,
         None => request.host_value.clone().unwrap_or(HeaderValue::from_static("")),
     };
-    head.insert_header(header::HOST, host)?;
+    let fields = &mut parts.headers;
+    // What comes on the way upstream finds room too.
+    fields.reserve(16);
+    fields.insert(header::HOST, host);
     // What is compressed could not be told to a model.
-    head.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    for (name, value) in &prepared.fields {
-        head.append_header(name.clone(), value.clone())?;
-    }
+    fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if headers::is_trusted(request.peer_ip, &request.snapshot.policy.trusted_proxies) {
-        let fields = request.fields.of(outer);
+        let outer = request.fields.of(outer);
         for name in OF_PROXIES {
-            for value in fields.get_all(&name) {
-                head.append_header(name.clone(), value.clone())?;
+            for value in outer.get_all(&name) {
+                fields.append(name.clone(), value.clone());
             }
         }
     }
-    Ok(Box::new(head))
+    Ok(Box::new(parts.into()))
 }
 
 impl Handover {
@@ -104,6 +107,11 @@ impl Handover {
         *session.req_header_mut() = *self.head;
         ctx.request = self.guard.request.take();
         ctx.flight.live().id = ctx.request.as_ref().map(|request| request.id);
+    }
+
+    /// Undone: nobody takes it.
+    pub fn give_back(mut self, ctx: &mut Ctx) {
+        ctx.request = self.guard.request.take();
     }
 
     /// As it would be on the wire.

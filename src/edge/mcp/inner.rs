@@ -2,11 +2,12 @@
 //! result can hold it, and it is ended when nobody wants more.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
@@ -21,6 +22,7 @@ use super::super::flight::Flight;
 use super::super::flights::Place;
 use super::super::stop::{Fault, Stop};
 use super::dispatch::Running;
+use super::pieces::Pieces;
 
 /// One inner request, from its beginning to its answer.
 pub struct Inner {
@@ -31,8 +33,9 @@ pub struct Inner {
     id: RequestId,
     bounds: McpBounds,
     head: Option<Box<ResponseHeader>>,
-    first: Bytes,
-    more: BytesMut,
+    body: Pieces,
+    /// Bytes of the body that have come, kept or not.
+    came: u64,
     whole: Whole,
     /// Of an upstream that streams: until then its events are collected.
     until: Option<Pin<Box<Sleep>>>,
@@ -66,8 +69,8 @@ impl Inner {
             id,
             bounds,
             head: None,
-            first: Bytes::new(),
-            more: BytesMut::new(),
+            body: Pieces::default(),
+            came: 0,
             whole: Whole::Broken,
             until: None,
         }
@@ -102,8 +105,9 @@ impl Inner {
                 return Step::Head;
             }
             HttpTask::Body(Some(bytes), _) => return self.add(bytes),
-            HttpTask::Done => self.whole = Whole::Yes,
-            HttpTask::Body(None, _)
+            HttpTask::Done if self.whole == Whole::Broken => self.whole = Whole::Yes,
+            HttpTask::Done
+            | HttpTask::Body(None, _)
             | HttpTask::UpgradedBody(..)
             | HttpTask::Trailer(_)
             | HttpTask::Failed(_) => {}
@@ -119,21 +123,24 @@ impl Inner {
         self.head = Some(head);
     }
 
-    /// Nearly every body comes in one piece, which is kept as it is.
     fn add(&mut self, bytes: Bytes) -> Step {
-        let room = self.bounds.result_bytes_max - self.first.len() - self.more.len();
+        self.came += bytes.len() as u64;
+        let most = self.bounds.result_bytes_max;
+        let room = most.saturating_sub(self.body.len());
         let fits = bytes.len() <= room;
-        let bytes = bytes.slice(..bytes.len().min(room));
-        if self.first.is_empty() {
-            self.first = bytes;
-        } else {
-            self.more.extend_from_slice(&bytes);
-        }
+        self.body.push(if fits { bytes } else { bytes.slice(..room) });
         if fits {
             return if self.until.is_some() { Step::Event } else { Step::Piece };
         }
-        self.whole = Whole::Cut { bytes_max: self.bounds.result_bytes_max };
-        self.enough()
+        self.whole = Whole::Cut { bytes_max: most };
+        if self.rest_is_short() { Step::Piece } else { self.enough() }
+    }
+
+    /// Whether the rest of a body that nobody wants is worth being read away: its connection can go on then.
+    fn rest_is_short(&self) -> bool {
+        let length = self.head.as_ref().and_then(|head| head.headers.get(header::CONTENT_LENGTH));
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        length.is_some_and(|length| length.saturating_sub(self.came) <= READ_AWAY_BYTES_MAX)
     }
 
     /// The result has what it can hold: the upstream need not go on.
@@ -142,35 +149,50 @@ impl Inner {
         self.end()
     }
 
-    /// Nobody waits for the answer any more.
-    pub fn abandon(&mut self) {
-        self.flight.stop(Stop::Left);
-        self.end();
-    }
-
     fn end(&mut self) -> Step {
         // This completes the record of one that was ended.
         self.running = None;
         Step::Over
     }
 
-    pub fn fields(&self) -> Option<&HeaderMap> {
-        self.head.as_ref().map(|head| &head.headers)
+    /// Whether its record outlasts a kill, so that its caller may be told something.
+    pub fn is_noted(&self) -> bool {
+        self.head.is_some() || self.flight.is_noted()
+    }
+
+    /// Lets what was told to end do so, while its caller takes its time to read.
+    pub fn end_if_told(&mut self, cx: &Context<'_>) {
+        if self.flight.poll_ended(cx).is_ready() {
+            self.end();
+        }
+    }
+
+    /// Whether its answer has begun.
+    pub const fn has_begun(&self) -> bool {
+        self.head.is_some()
     }
 
     /// The answer, the gate's own where none had begun.
-    pub fn into_response(self) -> Response {
-        let Some(head) = self.head else {
+    pub fn take_response(&mut self) -> Response {
+        let Some(head) = self.head.take() else {
             let fault = self.flight.ending().map_or(Fault::PANICKED, |ending| ending.fault);
             return Answer::of(&fault, self.id, None).into_collected();
         };
-        let body = if self.more.is_empty() {
-            self.first
-        } else {
-            Bytes::from([&self.first[..], &self.more].concat())
-        };
-        let (status, fields) = (head.status.as_u16(), head.headers.clone());
-        Response { status, fields, body, whole: self.whole }
+        let body = mem::take(&mut self.body).into_bytes();
+        let http::response::Parts { status, headers, .. } = (*head).into();
+        Response { status: status.as_u16(), fields: headers, body, whole: self.whole }
+    }
+}
+
+/// Most bytes of a body that are read though no result holds them.
+const READ_AWAY_BYTES_MAX: u64 = 1 << 20;
+
+/// Whoever drops it waits for it no more.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.flight.leave();
+        }
     }
 }
 

@@ -9,16 +9,20 @@ use std::time::Duration;
 use ahash::AHashMap;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::clock;
 use crate::mcp::envelope::RpcId;
 use crate::mcp::{event, reply};
+use crate::model::client::{Client, Credential};
 use crate::model::denial::{Advice, Denial, Refusal};
 use crate::model::id::ClientId;
 use crate::model::mcp::McpBounds;
+use crate::model::policy::Policy;
+use crate::model::snapshot::Snapshot;
 use crate::request::limit::Admitted;
-use crate::request::{Call, listing};
+use crate::request::{self, Call, listing};
 
 use super::super::ctx::Ctx;
 use super::super::{Shared, admission};
@@ -36,8 +40,11 @@ struct Seat {
 }
 
 impl Listeners {
-    fn seat(self: &Arc<Self>, client: &ClientId, most: u32) -> Option<Seat> {
+    fn seat(self: &Arc<Self>, client: &ClientId, most: u32, most_of_all: usize) -> Option<Seat> {
         let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.values().map(|open| *open as usize).sum::<usize>() >= most_of_all {
+            return None;
+        }
         let open = streams.entry(client.clone()).or_default();
         if *open >= most {
             return None;
@@ -74,7 +81,11 @@ pub async fn serve(
         return Ok(());
     };
     let bounds = mcp.bounds;
-    let Some(_seat) = shared.mcp.listeners.seat(&known.client.id, bounds.listeners_max) else {
+    // Each counts among the requests in flight: they must leave room for others.
+    let most_of_all = request.snapshot.policy.bounds.requests_max / 2;
+    let listeners = &shared.mcp.listeners;
+    let seat = listeners.seat(&known.client.id, bounds.listeners_max, most_of_all);
+    let Some(_seat) = seat else {
         let advice = Advice::Retry { after_seconds: 1, limit: None };
         let reason = "the client has as many subscriptions as it may";
         let refusal = Refusal::advising(Denial::ConcurrencyLimited, advice, reason);
@@ -89,13 +100,15 @@ pub async fn serve(
         request.snapshot = running;
         return refuse(shared, session, ctx, Some(id), refusal).await;
     }
+    // Before the list is looked at: what changes from here on is heard.
+    let bell = shared.flights.bell();
     let call = admitted.call();
+    let host = Arc::clone(&request.host);
     request.status = 200;
     request.answer_begins(shared);
-    stream::begin(session, request.id).await?;
+    let mut subscription = Subscription::new(shared, (&call, &host), bounds, bell);
+    stream::begin(session, request.id, request.dress.as_ref()).await?;
     stream::send(session, event::acknowledged(id, wants_tools)).await?;
-    let mut subscription =
-        Subscription { shared, call: &call, bounds, told: listed(shared, &call) };
     match subscription.last(session, (id, wants_tools)).await? {
         // As of every stream that its caller leaves.
         Last::Left => Err(Error::new_down(ErrorType::ConnectionClosed)),
@@ -114,56 +127,118 @@ enum Last {
 struct Subscription<'a> {
     shared: &'a Shared,
     call: &'a Call,
+    host: &'a str,
     bounds: McpBounds,
+    bell: watch::Receiver<()>,
+    /// What the list was made of when it was looked at last.
+    grounds: Grounds,
     /// The list as the caller knows it.
     told: u64,
 }
 
-impl Subscription<'_> {
+/// What a list is made of, but for the time: while all three are the same, so is the list.
+type Grounds = (Arc<Policy>, Option<Arc<Client>>, Option<Arc<Credential>>);
+
+impl<'a> Subscription<'a> {
+    fn new(
+        shared: &'a Shared,
+        (call, host): (&'a Call, &'a str),
+        bounds: McpBounds,
+        bell: watch::Receiver<()>,
+    ) -> Self {
+        let running = shared.snapshot.load();
+        let (grounds, told) = (grounds(&running, call), listed(&running, call, host));
+        Self { shared, call, host, bounds, bell, grounds, told }
+    }
+
     async fn last(&mut self, session: &mut Session, asked: (&RpcId, bool)) -> Result<Last> {
         let (id, wants_tools) = asked;
-        let mut bell = self.shared.flights.bell();
         let mut keep_alive = Box::pin(sleep(self.bounds.keep_alive));
         let mut over = Box::pin(sleep(self.bounds.listen_for));
-        let mut look = Box::pin(sleep(LOOK_EVERY));
+        let mut look = Box::pin(sleep(look_after()));
         let mut is_rung = false;
-        loop {
+        while !self.shared.flights.is_draining() {
             tokio::select! {
                 biased;
                 _ = session.as_mut().read_body_or_idle(true) => return Ok(Last::Left),
                 () = &mut over => return Ok(Last::Over),
-                rung = bell.changed() => {
-                    if rung.is_err() || self.shared.flights.is_draining() {
-                        return Ok(Last::Over);
-                    }
-                    is_rung = true;
+                rung = self.bell.changed(), if !is_rung => {
+                    is_rung = rung.is_ok();
                 }
                 () = &mut look, if is_rung => {
                     is_rung = false;
-                    look.as_mut().set(sleep(LOOK_EVERY));
-                    if self.is_another_list() && wants_tools {
+                    look.as_mut().set(sleep(look_after()));
+                    if self.stands_on_other_grounds() && self.is_another_list() && wants_tools {
                         stream::send(session, event::tools_changed(id)).await?;
                     }
                 }
                 () = &mut keep_alive => {
                     keep_alive.as_mut().set(sleep(self.bounds.keep_alive));
-                    stream::send(session, event::KEEP_ALIVE.to_owned()).await?;
+                    // Nobody rings when something expires.
+                    if self.has_expired() {
+                        return Ok(Last::Over);
+                    }
+                    let news = if wants_tools && self.is_another_list() {
+                        event::tools_changed(id)
+                    } else {
+                        event::KEEP_ALIVE.to_owned()
+                    };
+                    stream::send(session, news).await?;
                 }
             }
         }
+        Ok(Last::Over)
+    }
+
+    fn has_expired(&self) -> bool {
+        let running = self.shared.snapshot.load();
+        request::still_permitted(&running, self.call, clock::now()).is_err()
+    }
+
+    fn stands_on_other_grounds(&mut self) -> bool {
+        let now = grounds(&self.shared.snapshot.load(), self.call);
+        let (policy, client, credential) = &self.grounds;
+        let is_same = |of: &Grounds| {
+            Arc::ptr_eq(policy, &of.0)
+                && same(client.as_ref(), of.1.as_ref())
+                && same(credential.as_ref(), of.2.as_ref())
+        };
+        let changed = !is_same(&now);
+        self.grounds = now;
+        changed
     }
 
     fn is_another_list(&mut self) -> bool {
-        let now = listed(self.shared, self.call);
+        let now = listed(&self.shared.snapshot.load(), self.call, self.host);
         std::mem::replace(&mut self.told, now) != now
     }
 }
 
+fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn grounds(running: &Snapshot, call: &Call) -> Grounds {
+    let credential = call.credential.and_then(|id| running.inventory.credentials.get(&id)).cloned();
+    let client = credential.as_ref();
+    let client = client.and_then(|of| running.inventory.clients.get(&of.client)).cloned();
+    (Arc::clone(&running.policy), client, credential)
+}
+
+/// Not all at once: thousands may hear the same bell.
+fn look_after() -> Duration {
+    LOOK_EVERY.mul_f64(1.0 + rand::random::<f64>() / 2.0)
+}
+
 /// What of the catalogue the caller may call now, as a mark.
-fn listed(shared: &Shared, call: &Call) -> u64 {
-    let snapshot = shared.snapshot.load();
-    let Some(mcp) = &snapshot.policy.mcp else { return 0 };
-    let tools = listing::tools(&snapshot, &mcp.catalogue, &mcp.api, call, clock::now());
+fn listed(running: &Snapshot, call: &Call, host: &str) -> u64 {
+    let Some(mcp) = &running.policy.mcp else { return 0 };
+    let caller = (call, host);
+    let tools = listing::tools(running, &mcp.catalogue, &mcp.api, caller, clock::now());
     let mut hasher = DefaultHasher::new();
     for tool in tools {
         tool.digest.hash(&mut hasher);

@@ -30,7 +30,7 @@ const PIECES_MAX: usize = 4;
 pub struct InMemory(pub Weak<HttpProxy<Gate>>);
 
 impl InternalDispatch for InMemory {
-    fn call(&self, _: &ServerSession, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
+    fn call(&self, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
         let proxy = self.0.upgrade()?;
         let head = flight.live().handed.as_ref().map(|handed| Box::new(handed.head().clone()))?;
         let (caller, gate) = duplex(PIPE_BYTES);

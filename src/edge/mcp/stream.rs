@@ -1,7 +1,7 @@
 //! An answer as a stream of events: its head, its events one by one, its end.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -9,7 +9,9 @@ use pingora::proxy::Session;
 use crate::mcp::event;
 use crate::model::id::RequestId;
 
+use super::super::answer::After;
 use super::super::drain;
+use super::super::shape::dress::Dress;
 use super::NO_STORE;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -18,9 +20,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO: HeaderValue = HeaderValue::from_static("no");
 
 /// Begins a stream: from here on its status is 200.
-pub async fn begin(session: &mut Session, id: RequestId) -> Result<()> {
-    let after = drain::drain(session).await;
-    if after == super::After::Close {
+pub async fn begin(session: &mut Session, id: RequestId, dress: Option<&Dress>) -> Result<()> {
+    let version = session.req_header().version;
+    if drain::drain(session).await == After::Close || version == Version::HTTP_10 {
         session.as_mut().set_keepalive(None);
     }
     let mut head = ResponseHeader::build_no_case(200, Some(8))?;
@@ -28,7 +30,11 @@ pub async fn begin(session: &mut Session, id: RequestId) -> Result<()> {
     head.insert_header(header::CACHE_CONTROL, NO_STORE)?;
     head.insert_header(X_ACCEL_BUFFERING, NO)?;
     head.insert_header(X_REQUEST_ID, id.to_string())?;
-    if session.req_header().version != http::Version::HTTP_2 {
+    for (name, value) in dress.into_iter().flat_map(|dress| dress.iter()) {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    // A caller of HTTP/1.0 reads until the connection ends.
+    if version == Version::HTTP_11 {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     session.write_response_header(Box::new(head), false).await
