@@ -241,7 +241,7 @@ fn a_tool_call_is_the_rest_call() {
     };
     check("lab_read", ("GET", "/lab/ok/7"));
     check("lab_read", ("GET", "/lab/absent/7"));
-    check("lab_read", ("GET", "/lab/close/7"));
+    check("lab_read", ("GET", "/lab/busy/7"));
     check("lab_erase", ("DELETE", "/lab/ok/7"));
     check("more_secret", ("GET", "/more/ok/secret/7"));
 }
