@@ -13,7 +13,7 @@ use crate::model::api::{BasePath, Methods, Operation};
 use crate::model::hex;
 use crate::model::shape::answer::Answered;
 use crate::model::template::{Segment, Template};
-use crate::model::tool::{Argument, BodyForm, Catalogue, PathPart, Place, Schema, Tool};
+use crate::model::tool::{Argument, BodyForm, Catalogue, Output, PathPart, Place, Schema, Tool};
 use crate::openapi::Form;
 
 mod definition;
@@ -142,7 +142,7 @@ fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
     let path = path(&base_path, &operation.template, &said.arguments)?;
     let definition = definition::definition(&name, &method, &said);
     let digest = hex(&Sha256::digest(definition.as_bytes()), 32);
-    let Said { arguments, body, input, .. } = said;
+    let Said { arguments, body, input, output, .. } = said;
     Some(Tool {
         name,
         operation,
@@ -152,6 +152,7 @@ fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
         arguments: arguments.into_iter().map(|(_, argument)| argument).collect(),
         body,
         input: Schema::new(input),
+        output: if output.is_some() { Output::Told } else { Output::Untold },
         definition: definition.into(),
         digest: digest.into(),
     })

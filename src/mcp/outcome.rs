@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use crate::model::mcp::Revision;
+use crate::model::tool::Output;
 
 use super::arguments::BadArguments;
 use super::envelope::RpcId;
@@ -52,6 +53,8 @@ pub enum Whole {
 pub struct To<'a> {
     pub id: &'a RpcId,
     pub revision: Revision,
+    /// The tool's.
+    pub output: Output,
     /// The record's, which the caller finds its call by.
     pub request_id: &'a str,
 }
@@ -188,7 +191,13 @@ impl<'a> Written<'a> {
     fn close(mut self, rest: Rest<'_>) -> String {
         self.out.push(b']');
         let problem = match rest {
-            Rest::Fine => None,
+            Rest::Fine => {
+                // Conforms whatever is told: output schemas demand nothing.
+                if self.to.output == Output::Told {
+                    self.out.extend_from_slice(br#","structuredContent":{}"#);
+                }
+                None
+            }
             Rest::Structured(json) => {
                 self.out.extend_from_slice(br#","structuredContent":"#);
                 self.out.extend_from_slice(json.as_bytes());

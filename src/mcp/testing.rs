@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::model::api::{Access, ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::id::{ApiName, OperationId};
 use crate::model::template::Template;
-use crate::model::tool::{Argument, BodyForm, Catalogue, Need, PathPart, Place, Schema, Tool};
+use crate::model::tool::{
+    Argument, BodyForm, Catalogue, Need, Output, PathPart, Place, Schema, Tool,
+};
 
 /// A tool that takes what it is given.
 pub(super) fn tool(name: &str, path: &[PathPart], arguments: Vec<Argument>) -> Tool {
@@ -37,6 +39,7 @@ pub(super) fn tool(name: &str, path: &[PathPart], arguments: Vec<Argument>) -> T
         arguments: arguments.into(),
         body: None,
         input: Schema::new(Value::Bool(true)),
+        output: Output::Untold,
         definition: format!(r#"{{"name":"{name}"}}"#).into(),
         digest: "0".repeat(64).into(),
     }

@@ -57,10 +57,20 @@ pub struct Tool {
     pub body: Option<BodyForm>,
     /// The arguments' JSON Schema.
     pub input: Schema,
+    /// Whether the definition says what results look like.
+    pub output: Output,
     /// The entry of `tools/list`, whole: one JSON object without line breaks, the same in every era.
     pub definition: Box<str>,
     /// The SHA-256 of the definition, 64 hex digits.
     pub digest: Box<str>,
+}
+
+/// Whether a tool has an `outputSchema`. Clients then take no result without `structuredContent`, errors
+/// aside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Output {
+    Told,
+    Untold,
 }
 
 /// A piece of the path of a tool's request.

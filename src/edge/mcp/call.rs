@@ -23,7 +23,7 @@ use crate::model::id::RequestId;
 use crate::model::mcp::{Mcp, McpBounds, Method, Revision};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::MonoNs;
-use crate::model::tool::Tool;
+use crate::model::tool::{Output, Tool};
 use crate::request::endpoint::{self, Entered, Leads};
 
 use super::super::Shared;
@@ -87,7 +87,8 @@ pub async fn serve(
         return refuse(shared, session, ctx, Some(to.id), gone).await;
     };
     let told = Told { sent: Sent::Nothing, at: clock::mono(), id, dress };
-    let exchange = Exchange { session, inner, bounds: mcp.bounds, told };
+    let (bounds, output) = (mcp.bounds, tool.output);
+    let exchange = Exchange { session, inner, bounds, output, told };
     exchange.run(call, to, streams).await
 }
 
@@ -127,13 +128,13 @@ async fn unfit(
     let refusal = Refusal::new(Denial::MalformedRequest, "the arguments do not fit the tool");
     request.fail(Fault::Denied(refusal));
     let request_id = request.id.to_text();
-    let body = outcome::of_bad_arguments(of(to, &request_id), bad);
+    let body = outcome::of_bad_arguments(of(to, Output::Untold, &request_id), bad);
     answer(shared, session, ctx, Reply::Json(200, body.into())).await
 }
 
-fn of<'a>(to: To<'a>, request_id: &'a [u8; 36]) -> outcome::To<'a> {
+fn of<'a>(to: To<'a>, output: Output, request_id: &'a [u8; 36]) -> outcome::To<'a> {
     let request_id = std::str::from_utf8(request_id).unwrap_or_default();
-    outcome::To { id: to.id, revision: to.revision, request_id }
+    outcome::To { id: to.id, revision: to.revision, output, request_id }
 }
 
 /// Hands the message's request over to a pipeline of its own. None: there is none any more.
@@ -168,6 +169,7 @@ struct Exchange<'s> {
     session: &'s mut Session,
     inner: Inner,
     bounds: McpBounds,
+    output: Output,
     told: Told,
 }
 
@@ -293,7 +295,7 @@ impl Exchange<'_> {
         let response = self.inner.take_response();
         let Told { sent, id, dress, .. } = self.told;
         let request_id = id.to_text();
-        let body = outcome::of_response(of(to, &request_id), &response);
+        let body = outcome::of_response(of(to, self.output, &request_id), &response);
         match sent {
             Sent::InVain => Ok(()),
             Sent::Events(_) => stream::end(self.session, &body).await,

@@ -35,7 +35,10 @@ pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
     // As it came, since numbers would not survive being read.
     let structured = match member("structuredContent") {
         None => None,
-        Some(structured) if is_object(structured) => Some(slim(structured.get())),
+        Some(structured) if is_object(structured) => {
+            serde_json::from_str::<Value>(structured.get()).ok()?;
+            Some(slim(structured.get()))
+        }
         Some(_) => return None,
     };
     let rest = match (member("isError").map(RawValue::get), &structured) {

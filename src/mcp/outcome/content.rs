@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::media::{Kind, Media};
 use super::{Response, Rest, To, Whole, Written};
@@ -68,7 +68,8 @@ pub(super) const DEPTH_MAX: usize = 100;
 fn json(to: To<'_>, response: &Response) -> String {
     let body = readable(response);
     let body = body.trim_start_matches('\u{feff}');
-    if response.whole != Whole::Yes || serde_json::from_str::<IgnoredAny>(body).is_err() {
+    // Of what stricter parsers than some refuse, numbers beyond all bounds and halves of characters, text only.
+    if response.whole != Whole::Yes || serde_json::from_str::<Value>(body).is_err() {
         return text(to, response, body);
     }
     let (compact, depth) = slim(body);

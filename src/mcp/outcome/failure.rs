@@ -111,14 +111,29 @@ fn of_members(members: &Map<String, Value>, response: &Response) -> Problem {
         Some((*name, shortened(&value.to_string(), DETAIL_BYTES_MAX)))
     });
     let mut problem = Problem { title, detail, code, particulars: particulars.collect() };
+    if response.status >= 500 && !is_ours(members) {
+        let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        problem.title = problem.title.map(first_line);
+        problem.detail = problem.detail.map(first_line);
+        problem.code = problem.code.map(first_line);
+        problem.particulars.clear();
+        return problem;
+    }
     let says_nothing =
         problem.title.is_none() && problem.detail.is_none() && problem.particulars.is_empty();
-    // Of a call's own fault the caller may read all; of the upstream's it would be internals.
+    // Of a call's own fault the caller may read all.
     if says_nothing && response.status < 500 {
         problem.detail =
             Some(shortened(&Value::Object(members.clone()).to_string(), DETAIL_BYTES_MAX));
     }
     problem
+}
+
+/// Whether the gate made a problem. An upstream that says so of its own tells no more than its other bodies
+/// could.
+fn is_ours(members: &Map<String, Value>) -> bool {
+    let kind = members.get("type").and_then(Value::as_str);
+    kind.is_some_and(|kind| kind.starts_with("https://onegate.dev/problems/"))
 }
 
 /// Of the upstream's own fault one line, since more would be a stack trace.

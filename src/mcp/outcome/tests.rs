@@ -15,9 +15,13 @@ fn response(status: u16, content_type: &str, body: &[u8], whole: Whole) -> Respo
     Response { status, fields, body: Bytes::copy_from_slice(body), whole }
 }
 
+const fn of_no_output(id: &RpcId, revision: Revision) -> To<'_> {
+    To { id, revision, output: Output::Untold, request_id: "req-1" }
+}
+
 fn rendered(revision: Revision, response: &Response) -> Value {
     let id = RpcId("7".into());
-    let text = of_response(To { id: &id, revision, request_id: "req-1" }, response);
+    let text = of_response(of_no_output(&id, revision), response);
     assert!(!text.contains(['\n', '\r']), "{text}");
     assert!(!text.contains("internal.example"), "{text}");
     let mut value: Value = serde_json::from_str(&text).expect("JSON");
@@ -69,6 +73,72 @@ fn json_is_text_and_structure() {
     let created = response(201, "application/hal+json", b"{}", Whole::Yes);
     check(&created, both("{}", json!({})));
 }
+
+#[test]
+fn what_strict_parsers_refuse_is_text() {
+    for body in [
+        r#"{"a":1e999}"#,
+        r#"{"a":-1.0E+999}"#,
+        r#"["\ud800"]"#,
+        r#"{"\udc00":1}"#,
+        r#"["\ud800\u0041"]"#,
+        r#"["\ud800x"]"#,
+        "{} {}",
+        "{\"a\":\"\u{1}\"}",
+    ] {
+        let kept: String = body.chars().filter(|c| !c.is_control()).collect();
+        check(&response(200, "application/json", body.as_bytes(), Whole::Yes), text(&kept));
+    }
+    let whole = json!({ "content": [{ "type": "text", "text": r#"["\ud83d\ude00",1e308]"# }],
+        "structuredContent": { "result": ["😀", 1e308] } });
+    let body = br#"["\ud83d\ude00",1e308]"#;
+    check(&response(200, "application/json", body, Whole::Yes), whole);
+}
+
+/// Clients throw where a tool says what its results look like and one has no structure.
+#[test]
+fn a_told_output_always_has_structure() {
+    let kinds: [(u16, &str, &[u8]); 16] = [
+        (204, "", b""),
+        (200, "application/json", b""),
+        (200, "application/json", b"{\"a\":1}"),
+        (200, "application/json", b"[1]"),
+        (200, "application/json", b"{\"a\":"),
+        (200, "application/json", b"{\"a\":1e999}"),
+        (200, "text/plain", b"a"),
+        (200, "text/html", b"<p>"),
+        (200, "text/event-stream", b"data: 1\n\n"),
+        (200, "image/png", b"a"),
+        (206, "audio/wav", b"a"),
+        (200, "application/pdf", b"a"),
+        (200, "", b"\0"),
+        (200, TOOL_RESULT, br#"{"content":[]}"#),
+        (200, TOOL_RESULT, br#"{"content":[],"structuredContent":{"b":1}}"#),
+        (200, TOOL_RESULT, br#"{"content":[],"isError":true}"#),
+    ];
+    let deep = format!("{}{}", "[".repeat(101), "]".repeat(101));
+    let kinds = kinds.into_iter().chain([(200, "application/json", deep.as_bytes())]);
+    let wholes = [Whole::Yes, Whole::Cut { bytes_max: 9 }, Whole::Collected, Whole::Broken];
+    for (status, kind, body) in kinds {
+        for (whole, revision) in wholes.iter().flat_map(|whole| Revision::ALL.map(|r| (*whole, r)))
+        {
+            let response = response(status, kind, body, whole);
+            let id = RpcId("7".into());
+            let to = To { output: Output::Told, ..of_no_output(&id, revision) };
+            let text = of_response(to, &response);
+            let mut told: Value = serde_json::from_str(&text).expect("JSON");
+            let mut result = told["result"].take();
+            let untold = rendered(revision, &response);
+            if result.get("isError").is_none() && untold.get("structuredContent").is_none() {
+                let structured = result.as_object_mut().and_then(|r| r.remove("structuredContent"));
+                assert_eq!(structured, Some(json!({})), "{kind} {whole:?}");
+            }
+            assert_eq!(result, untold, "{kind} {whole:?}");
+        }
+    }
+}
+
+const TOOL_RESULT: &str = "application/vnd.onegate.tool-result+json";
 
 #[test]
 fn what_is_not_whole_says_so() {
@@ -199,6 +269,18 @@ fn of_an_upstreams_error_the_useful_part_is_told() {
         "400 Bad Request\n{\"amount\":[\"is required\"]}",
     );
     shown(500, json, r#"{"host":"db-7"}"#, "500 Internal Server Error");
+    shown(
+        503,
+        json,
+        r#"{"error":{"message":"no database\n  at Db.java:7"},"title":"Down\nat x","errors":["db-7"]}"#,
+        "503 Service Unavailable: Down\nno database",
+    );
+    shown(
+        502,
+        "application/problem+json",
+        r#"{"type":"https://onegate.dev/problems/upstream_unreachable","detail":"one\ntwo","errors":[1]}"#,
+        "502 Bad Gateway\none\ntwo\nerrors: [1]",
+    );
     shown(400, json, "[1]", "400 Bad Request");
     shown(400, json, "{", "400 Bad Request");
     shown(400, "text/plain", "two\u{1b}\nlines", "400 Bad Request\ntwo\nlines");
@@ -217,7 +299,7 @@ fn of_an_upstreams_error_the_useful_part_is_told() {
 #[test]
 fn bad_arguments_are_a_result() {
     let id = RpcId("7".into());
-    let to = To { id: &id, revision: Revision::R2025_11_25, request_id: "req-1" };
+    let to = of_no_output(&id, Revision::R2025_11_25);
     let told: Value =
         serde_json::from_str(&of_bad_arguments(to, &BadArguments("No \"x\".".into())))
             .expect("JSON");
