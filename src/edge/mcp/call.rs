@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
@@ -222,8 +222,8 @@ impl Exchange<'_> {
                     if is_noted { self.sign(call).await } else { Ok(()) }
                 }
                 // What it says is that the caller is gone: a message has one body.
-                left = self.session.as_mut().read_body_or_idle(true), if to.revision.is_modern() => {
-                    left.map(drop)
+                _ = self.session.as_mut().read_body_or_idle(true), if to.revision.is_modern() => {
+                    Err(Error::new_down(ErrorType::ConnectionClosed))
                 }
             };
             if self.goes(goes, to) == Goes::Over {
