@@ -99,6 +99,11 @@ impl Flight {
         Self { habits: Arc::clone(&self.habits), ..Self::over(self.scheme) }
     }
 
+    /// Whether it is of a request that the gate itself makes.
+    pub const fn is_inner(&self) -> bool {
+        self.outer.is_some()
+    }
+
     /// Of an inner request that nobody waits for any more. What ended its message ends it too, and says more.
     pub fn leave(&self) {
         if self.outer.as_ref().is_none_or(|outer| outer.ended().is_none()) {

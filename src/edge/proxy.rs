@@ -51,10 +51,8 @@ impl ProxyHttp for Gate {
 
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        let handed = ctx.flight.live().handed.take();
-        if let Some(handed) = handed {
-            handed.board(session, ctx);
-            return Ok(());
+        if ctx.flight.is_inner() {
+            return mcp::handover::board(session, ctx);
         }
         let (head, client) = (session.req_header(), session.client_addr());
         let arrived = arrival::request(&self.shared, head, client, &ctx.flight);

@@ -25,7 +25,7 @@ const CONNECT_GRACE: Duration = Duration::from_secs(1);
 /// would wait for that end.
 pub fn goes_on(session: &mut Session, ctx: &mut Ctx) -> Result<()> {
     if let Some(request) = &mut ctx.request
-        && request.proven.is_some()
+        && ctx.flight.is_inner()
     {
         // Its caller may be told that it is under way.
         request.note();

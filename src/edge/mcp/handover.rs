@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Uri, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
-use pingora::{ErrorType::InternalError, OrErr, Result};
+use pingora::{ErrorType::InternalError, OkOrErr, OrErr, Result};
 
 use crate::mcp::arguments::Prepared;
 use crate::model::tool::Tool;
@@ -69,6 +69,16 @@ pub fn head(
     Ok(Box::new(parts.into()))
 }
 
+/// An inner request takes the place of what its session and its context began with.
+pub fn board(session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+    let handed = ctx.flight.live().handed.take();
+    let mut handed = handed.or_err(InternalError, "an inner request without a handover")?;
+    *session.req_header_mut() = *handed.head;
+    ctx.request = handed.guard.request.take();
+    ctx.flight.live().id = ctx.request.as_ref().map(|request| request.id);
+    Ok(())
+}
+
 impl Handover {
     /// Takes the message's request out of its context.
     pub fn new(
@@ -100,13 +110,6 @@ impl Handover {
             request
         });
         Box::new(Self { guard, head })
-    }
-
-    /// Takes the place of what the session and its context began with.
-    pub fn board(mut self, session: &mut Session, ctx: &mut Ctx) {
-        *session.req_header_mut() = *self.head;
-        ctx.request = self.guard.request.take();
-        ctx.flight.live().id = ctx.request.as_ref().map(|request| request.id);
     }
 
     /// Undone: nobody takes it.
