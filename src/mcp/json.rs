@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+pub(super) mod inside;
 pub(super) mod object;
+pub(super) mod scan;
 
 /// Appends a text as a JSON string. Control characters other than line breaks and tabs are left out: they
 /// say nothing to a model, and move the cursor of the terminal that someone reads its log in.

@@ -13,7 +13,9 @@ use crate::model::tool::Output;
 
 use super::arguments::BadArguments;
 use super::envelope::RpcId;
+use super::json::inside::push_json;
 use super::json::push_escaped;
+use super::json::scan::Scanned;
 use super::reply::META;
 
 mod blocks;
@@ -148,6 +150,14 @@ impl<'a> Written<'a> {
         push_escaped(&mut self.out, text);
         push_escaped(&mut self.out, after);
         self.out.extend_from_slice(b"\"}");
+    }
+
+    /// A text that is JSON; none where it is not, and then nothing of the result is of use.
+    fn json(&mut self, json: &str) -> Option<Scanned> {
+        self.block(r#"{"type":"text","text":""#);
+        let scanned = push_json(&mut self.out, json)?;
+        self.out.extend_from_slice(b"\"}");
+        Some(scanned)
     }
 
     /// Bytes of a type; `kind` is `image` or `audio`.

@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::mcp::json::is_object;
 use crate::mcp::json::object::values;
+use crate::mcp::json::scan::{Agreed, scan};
 
-use super::content::{DEPTH_MAX, slim};
+use super::content::compact;
 use super::{Rest, To, Written};
 
 /// Most blocks of one result.
@@ -36,18 +37,19 @@ pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
     let structured = match member("structuredContent") {
         None => None,
         Some(structured) if is_object(structured) => {
-            serde_json::from_str::<Value>(structured.get()).ok()?;
-            Some(slim(structured.get()))
+            let scanned = scan(structured.get(), &mut ())?;
+            if scanned.agreed == Agreed::BySome {
+                return None;
+            }
+            Some(compact(structured.get(), scanned))
         }
         Some(_) => return None,
     };
     let rest = match (member("isError").map(RawValue::get), &structured) {
         (Some("true"), _) => Rest::Failed,
         (None | Some("false"), None) => Rest::Fine,
-        (None | Some("false"), Some((json, depth))) if *depth <= DEPTH_MAX => {
-            Rest::Structured(json)
-        }
-        (Some(_) | None, _) => return None,
+        (None | Some("false"), Some(json)) => Rest::Structured(json),
+        (Some(_), _) => return None,
     };
     Some(result.close(rest))
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::Value;
+
+use crate::mcp::json::scan::{Agreed, Scanned};
 
 use super::media::{Kind, Media};
 use super::{Response, Rest, To, Whole, Written};
@@ -62,55 +63,36 @@ fn readable(response: &Response) -> Cow<'_, str> {
     }
 }
 
-/// Deepest value that goes out as `structuredContent`: callers' parsers have a bound too.
-pub(super) const DEPTH_MAX: usize = 100;
-
 fn json(to: To<'_>, response: &Response) -> String {
     let body = readable(response);
     let body = body.trim_start_matches('\u{feff}');
-    // Of what stricter parsers than some refuse, numbers beyond all bounds and halves of characters, text only.
-    if response.whole != Whole::Yes || serde_json::from_str::<Value>(body).is_err() {
+    if response.whole != Whole::Yes {
         return text(to, response, body);
     }
-    let (compact, depth) = slim(body);
-    let mut result = Written::open(to, 2 * compact.len() + compact.len() / 4);
-    result.text(&compact);
-    result.close(match compact.as_bytes().first() {
-        _ if depth > DEPTH_MAX => Rest::Fine,
-        Some(b'{') => Rest::Structured(&compact),
-        Some(_) | None => Rest::Wrapped(&compact),
+    let json = body.trim_matches(|c| matches!(c, ' ' | '\n' | '\r' | '\t'));
+    let mut result = Written::open(to, 3 * json.len() + json.len() / 4);
+    let Some(scanned) = result.json(json) else { return text(to, response, body) };
+    let compact = compact(json, scanned);
+    result.close(match (scanned.agreed, compact.as_bytes().first()) {
+        // Callers' parsers would refuse all of the result.
+        (Agreed::BySome, _) => Rest::Fine,
+        (Agreed::ByAll, Some(b'{')) => Rest::Structured(&compact),
+        (Agreed::ByAll, Some(_) | None) => Rest::Wrapped(&compact),
     })
 }
 
-/// Valid JSON as a result has it, and at least how deep it goes. Blanks go where there are many, which is
-/// where there are line breaks; nothing is looked at twice where that cannot matter.
-pub(super) fn slim(json: &str) -> (Cow<'_, str>, usize) {
-    let json = json.trim_matches(|c| matches!(c, ' ' | '\n' | '\r' | '\t'));
-    let bytes = json.as_bytes();
-    if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
-        let openings = memchr::memchr2_iter(b'{', b'[', bytes).take(DEPTH_MAX + 1).count();
-        if openings <= DEPTH_MAX {
-            return (Cow::Borrowed(json), openings);
-        }
+/// JSON without the blanks between its tokens.
+pub(super) fn compact(json: &str, scanned: Scanned) -> Cow<'_, str> {
+    if scanned.blanks == 0 {
+        return Cow::Borrowed(json);
     }
-    compact(json)
-}
-
-/// Valid JSON without the blanks between its tokens, which a model would pay for, and how deep it goes.
-fn compact(json: &str) -> (Cow<'_, str>, usize) {
     let bytes = json.as_bytes();
-    let mut out = String::new();
-    let (mut depth, mut deepest): (usize, usize) = (0, 0);
+    let mut out = String::with_capacity(json.len());
     // Up to where all was copied; a run ends where blanks begin.
     let (mut at, mut run) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => at = string_end(bytes, at + 1),
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
             b' ' | b'\n' | b'\r' | b'\t' => {
                 out.push_str(json.get(run..at).unwrap_or_default());
                 run = at + 1;
@@ -119,11 +101,8 @@ fn compact(json: &str) -> (Cow<'_, str>, usize) {
         }
         at += 1;
     }
-    if run == 0 {
-        return (Cow::Borrowed(json), deepest);
-    }
     out.push_str(json.get(run..).unwrap_or_default());
-    (Cow::Owned(out), deepest)
+    Cow::Owned(out)
 }
 
 /// Where the quotation mark is that ends a string.
@@ -172,19 +151,22 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use crate::mcp::json::scan::scan;
+
     use super::*;
 
     #[test]
     fn blanks_between_tokens_go() {
-        let check = |json: &str, expected: &str, depth: usize| {
-            assert_eq!(compact(json), (Cow::Borrowed(expected), depth), "{json}");
+        let check = |json: &str, expected: &str| {
+            let scanned = scan(json, &mut ()).expect("JSON");
+            assert_eq!(compact(json, scanned), expected, "{json}");
         };
-        check("7", "7", 0);
-        check(" 7\n", "7", 0);
-        check("{}", "{}", 1);
-        check("{ \"a b\" : [ 1 , { } ] }\r\n", r#"{"a b":[1,{}]}"#, 3);
-        check(r#" "a \" { [ b" "#, r#""a \" { [ b""#, 0);
-        check("[\t\"\\\\\" , \" \"]", r#"["\\"," "]"#, 1);
+        check("7", "7");
+        check(" 7\n", "7");
+        check("{}", "{}");
+        check("{ \"a b\" : [ 1 , { } ] }\r\n", r#"{"a b":[1,{}]}"#);
+        check(r#" "a \" { [ b" "#, r#""a \" { [ b""#);
+        check("[\t\"\\\\\" , \" \"]", r#"["\\"," "]"#);
     }
 
     proptest! {
@@ -192,10 +174,9 @@ mod tests {
         fn compact_json_is_the_same(text in any::<String>(), number in any::<i64>()) {
             let value = serde_json::json!({ "a": [text, number], (text): { "b": [] } });
             let pretty = serde_json::to_string_pretty(&value).expect("valid");
-            let (compact, depth) = compact(&pretty);
+            let compact = compact(&pretty, scan(&pretty, &mut ()).expect("JSON"));
             prop_assert_eq!(&*compact, value.to_string());
             prop_assert_eq!(serde_json::from_str::<Value>(&compact).expect("valid"), value);
-            prop_assert_eq!(depth, 3);
         }
     }
 }

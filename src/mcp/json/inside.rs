@@ -1,0 +1,101 @@
+//! A JSON text as the inside of a string, which results have beside the value: checked and escaped in one pass.
+
+use super::scan::{Scanned, Sink, scan};
+
+/// Appends a JSON text without the blanks between its tokens and without control characters. None, and nothing
+/// appended, where it is no JSON or too deep.
+pub(in crate::mcp) fn push_json(out: &mut Vec<u8>, text: &str) -> Option<Scanned> {
+    let before = out.len();
+    out.resize(before + 2 * text.len() + STEP, 0);
+    let mut inside = Inside { text: text.as_bytes(), copied: 0, out, len: before };
+    let scanned = scan(text, &mut inside);
+    inside.copy(text.len());
+    let len = inside.len;
+    out.truncate(if scanned.is_some() { len } else { before });
+    scanned
+}
+
+/// Bytes that are copied at once, though fewer may be meant.
+const STEP: usize = 16;
+
+struct Inside<'t, 'o> {
+    text: &'t [u8],
+    copied: usize,
+    /// With room for a backslash before each byte.
+    out: &'o mut [u8],
+    len: usize,
+}
+
+impl Inside<'_, '_> {
+    /// Copies what stands for itself: few bytes, mostly.
+    fn copy(&mut self, to: usize) {
+        let count = to.saturating_sub(self.copied);
+        let from = self.text.get(self.copied..).unwrap_or_default();
+        let into = self.out.get_mut(self.len..).unwrap_or_default();
+        match (from.first_chunk::<STEP>(), into.first_chunk_mut::<STEP>()) {
+            (Some(from), Some(into)) if count <= STEP => *into = *from,
+            _ => from.iter().zip(into).take(count).for_each(|(from, into)| *into = *from),
+        }
+        self.copied = to;
+        self.len += count;
+    }
+}
+
+impl Sink for Inside<'_, '_> {
+    fn mark(&mut self, at: usize) {
+        self.copy(at);
+        if let Some(into) = self.out.get_mut(self.len) {
+            *into = b'\\';
+            self.len += 1;
+        }
+    }
+
+    fn nothing(&mut self, at: usize, count: usize) {
+        self.copy(at);
+        self.copied = at + count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use crate::mcp::json::push_escaped;
+
+    use super::*;
+
+    fn written(text: &str) -> Option<String> {
+        let mut out = b"before".to_vec();
+        let scanned = push_json(&mut out, text);
+        let out = String::from_utf8(out).expect("UTF-8");
+        assert!(scanned.is_some() || out == "before", "{out}");
+        scanned.map(|_| out.trim_start_matches("before").to_owned())
+    }
+
+    #[test]
+    fn json_is_escaped_and_compact() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(written(text).as_deref(), expected, "{text}");
+        };
+        check("[1, 2]\n", Some("[1,2]"));
+        check(r#"{"a":"b\n\"\\\u00e9"}"#, Some(r#"{\"a\":\"b\\n\\\"\\\\\\u00e9\"}"#));
+        check("\"\u{7f}\u{85}\u{a0}é😀\u{9f}\"", Some("\\\"\u{a0}é😀\\\""));
+        check(&"\"".repeat(99), None);
+        check("{\"a\":", None);
+        check("", None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_escaping_would_make(keys in proptest::collection::vec(any::<String>(), 0..6), number in any::<f64>()) {
+            let value: Value = keys.iter().map(|key| (key.clone(), serde_json::json!([key, number, null]))).collect();
+            let compact = value.to_string();
+            let mut escaped = Vec::new();
+            push_escaped(&mut escaped, &compact);
+            let escaped = String::from_utf8(escaped).expect("UTF-8");
+            prop_assert_eq!(written(&compact), Some(escaped.clone()));
+            prop_assert_eq!(written(&serde_json::to_string_pretty(&value).expect("valid")), Some(escaped));
+        }
+    }
+}
