@@ -1,8 +1,10 @@
 //! OpenAPI 3.0 and 3.1, pure: from the text of a document to the operations that it describes, each with
 //! flat arguments. It reads no file, follows no remote reference, and knows neither config nor MCP.
 //!
-//! An operation that cannot be used is named with its place and left out; the others stay.
+//! An operation that cannot be used is named with its place and left out; the others stay. Where it is, its
+//! path and method are withheld: another operation that covers them has other scopes.
 
+mod apart;
 mod body;
 mod document;
 mod draft;
@@ -13,11 +15,13 @@ mod names;
 mod node;
 mod output;
 mod parameters;
+mod path;
 mod pointer;
 mod problems;
 mod schema;
 mod security;
 mod text;
+mod withheld;
 mod yaml;
 
 #[cfg(test)]
@@ -28,6 +32,7 @@ use std::ops::Range;
 use http::Method;
 use serde_json::Value;
 
+use crate::model::api::Methods;
 use crate::model::template::Template;
 use crate::model::tool::{Argument, BodyForm};
 
@@ -36,8 +41,33 @@ use crate::model::tool::{Argument, BodyForm};
 pub struct Document {
     /// In the document's order.
     pub operations: Vec<Described>,
+    /// What was left out.
+    pub withheld: Vec<Withheld>,
     /// In the document's order.
     pub problems: Vec<Problem>,
+}
+
+/// Where a document has an operation that cannot be used: whoever serves the others serves nothing there.
+#[derive(Clone, Debug)]
+pub struct Withheld {
+    /// `GET /payments/{id}.json`
+    pub name: Box<str>,
+    /// The operation's, as [`Described::id`].
+    pub id: Option<Box<str>>,
+    /// In bytes of the text.
+    pub at: Range<usize>,
+    pub methods: Methods,
+    pub template: Template,
+    pub reach: Reach,
+}
+
+/// Which paths a withheld template matches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// Those of the document's path.
+    Exact,
+    /// More: that path can be no template.
+    Wider,
 }
 
 /// Something of a document that cannot be used.
@@ -106,5 +136,5 @@ pub fn read(text: &str) -> Document {
     let is_json = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('{');
     let root = if is_json { json::parse(text) } else { yaml::parse(text) };
     let document = root.and_then(|root| document::read(&root));
-    document.unwrap_or_else(|problem| Document { operations: Vec::new(), problems: vec![problem] })
+    document.unwrap_or_else(|problem| Document { problems: vec![problem], ..Document::default() })
 }

@@ -272,6 +272,9 @@ fn describe_api(api: &Api, out: &mut String) {
     }
     for entry in &api.paths.entries {
         let _ = writeln!(out, "  Allow: {}", entry.allow);
+        if entry.withheld != Methods::Listed(Box::default()) {
+            let _ = writeln!(out, "    withheld {:?}", entry.withheld);
+        }
         for operation in &entry.operations {
             let methods = match &operation.methods {
                 Methods::Any => "*".to_owned(),

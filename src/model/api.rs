@@ -155,13 +155,19 @@ impl Methods {
         }
     }
 
-    /// Whether both serve some method: HEAD overlaps with GET.
+    /// Whether they name the method itself.
+    pub fn list(&self, method: &str) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Listed(methods) => methods.iter().any(|m| &**m == method),
+        }
+    }
+
+    /// Whether nobody could say which of both serves some method. HEAD beside GET is HEAD's.
     pub fn overlap(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) | (_, Self::Any) => true,
-            (Self::Listed(mine), Self::Listed(theirs)) => {
-                mine.iter().any(|m| other.contain(m)) || theirs.iter().any(|m| self.contain(m))
-            }
+            (Self::Listed(mine), Self::Listed(_)) => mine.iter().any(|m| other.list(m)),
         }
     }
 }
@@ -179,8 +185,35 @@ pub struct PathIndex {
 #[derive(Debug)]
 pub struct PathEntry {
     pub operations: Vec<Arc<Operation>>,
+    /// Methods that nothing serves here but an operation that names them: a document has an operation for
+    /// them that cannot be used, and no other's scopes are its.
+    pub withheld: Methods,
     /// `Allow` of the path: every method of its operations, HEAD with GET.
     pub allow: Box<str>,
+}
+
+/// What serves a method at a path.
+#[derive(Debug)]
+pub enum Service<'e> {
+    Operation(&'e Arc<Operation>),
+    Withheld,
+    Nothing,
+}
+
+impl PathEntry {
+    /// Who names the method comes first, then what is withheld, then who serves it among others.
+    pub fn service(&self, method: &str) -> Service<'_> {
+        let find = |serves: &dyn Fn(&Methods) -> bool| {
+            self.operations.iter().find(|operation| serves(&operation.methods))
+        };
+        if let Some(operation) = find(&|methods| methods.list(method)) {
+            return Service::Operation(operation);
+        }
+        if self.withheld.contain(method) || self.operations.is_empty() {
+            return Service::Withheld;
+        }
+        find(&|methods| methods.contain(method)).map_or(Service::Nothing, Service::Operation)
+    }
 }
 
 /// Apis by host. Built by config, asked by classify.
@@ -210,7 +243,7 @@ mod tests {
         };
         check(&["GET"], &["POST"], false);
         check(&["GET", "PUT"], &["PUT"], true);
-        check(&["GET"], &["HEAD"], true);
+        check(&["GET"], &["HEAD"], false);
     }
 
     #[test]

@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+/// Longest template in bytes, and most parameters in one, wherever templates come from. The router holds 25.
+pub const TEMPLATE_BYTES_MAX: usize = 1024;
+pub const PARAMETERS_MAX: usize = 16;
+
 /// A parsed path template, below its api's base path. Literal segments are in canonical form.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Template {

@@ -1,26 +1,27 @@
-//! The walk over a document: its version, its paths, and each method of each path. What is broken is named
-//! and left out; only a document that is none is refused.
-
-use std::collections::BTreeMap;
+//! The walk over a document: its version, its paths, and each method of each path. What is broken is named,
+//! left out and withheld. A document is refused that is none, or that does not say what an operation needs.
 
 use http::Method;
 
-use crate::model::template::Template;
+use crate::model::api::Methods;
 
 use super::form::Told;
 use super::names;
 use super::node::{Content, Entry, Map, Node};
 use super::parameters::{self, Parameter};
+use super::path::{Path, Unusable};
 use super::problems::Problems;
 use super::schema::{Patterns, Version};
 use super::security::{self, Hidden};
 use super::text::quoted;
-use super::{Described, Document, Problem, pointer};
+use super::{Described, Document, Problem, Reach, Withheld, pointer};
+use super::{apart, withheld};
 
 /// Bytes of schemas that one document may make, attempts included.
 const WORK_MAX: usize = 256 * 1024 * 1024;
 
-const METHODS: [(&str, Method); 8] = [
+/// TRACE is none: it is never forwarded.
+const METHODS: [(&str, Method); 7] = [
     ("get", Method::GET),
     ("put", Method::PUT),
     ("post", Method::POST),
@@ -28,8 +29,9 @@ const METHODS: [(&str, Method); 8] = [
     ("options", Method::OPTIONS),
     ("head", Method::HEAD),
     ("patch", Method::PATCH),
-    ("trace", Method::TRACE),
 ];
+/// What else a path item may have.
+const OF_ITEMS: [&str; 5] = ["$ref", "parameters", "summary", "description", "servers"];
 
 pub fn read(root: &Node) -> Result<Document, Problem> {
     let mut walk = Walk {
@@ -40,11 +42,15 @@ pub fn read(root: &Node) -> Result<Document, Problem> {
         work_left: WORK_MAX,
         patterns: Patterns::default(),
         found: Vec::new(),
+        withheld: Vec::new(),
     };
+    walk.security();
     walk.paths();
-    walk.name_apart();
-    let operations = walk.found.into_iter().map(|found| found.described).collect();
-    Ok(Document { operations, problems: walk.problems.into_list() })
+    let Walk { mut found, mut withheld, mut problems, .. } = walk;
+    apart::name(&mut found, &mut withheld, &mut problems);
+    withheld::settle(&mut found, &mut withheld, &mut problems);
+    let operations = found.into_iter().map(|found| found.described).collect();
+    Ok(Document { operations, withheld, problems: problems.into_list() })
 }
 
 fn version(root: &Node) -> Result<Version, Problem> {
@@ -66,6 +72,10 @@ fn version(root: &Node) -> Result<Version, Problem> {
     match node.as_text() {
         Some(version) if patch(version, "3.0") => Ok(Version::V30),
         Some(version) if patch(version, "3.1") => Ok(Version::V31),
+        Some(version @ ("3.0" | "3.1")) => {
+            let message = format!("`openapi` is {}, without a patch version", quoted(version));
+            refused(node, message, "write \"3.0.3\" or \"3.1.0\", as it is")
+        }
         Some(version) => {
             let message = format!("OpenAPI {} is not read", quoted(version));
             refused(node, message, "convert the file to 3.1")
@@ -82,22 +92,16 @@ struct Walk<'d> {
     work_left: usize,
     patterns: Patterns,
     found: Vec<Found<'d>>,
+    withheld: Vec<Withheld>,
 }
 
-struct Found<'d> {
-    described: Described,
+#[derive(Debug)]
+pub struct Found<'d> {
+    pub described: Described,
     /// `GET /payments`
-    name: String,
-    operation_id: Option<&'d str>,
-    path: &'d str,
-}
-
-/// A path of the document: what it is below the api's base path.
-struct Path<'d> {
-    text: &'d str,
-    template: Template,
-    /// The parameters' names in the document and in the template.
-    parameters: Vec<(&'d str, String)>,
+    pub name: String,
+    pub operation_id: Option<&'d str>,
+    pub path: &'d str,
 }
 
 impl<'d> Walk<'d> {
@@ -108,29 +112,46 @@ impl<'d> Walk<'d> {
         let Some(map) = paths.as_map() else {
             return self.warn(paths, &format!("`paths` is {}", paths.what()), "write an object");
         };
-        let mut shapes = BTreeMap::new();
         for entry in map.entries().iter().filter(|entry| !entry.key.starts_with("x-")) {
-            let path = match Path::parse(&entry.key) {
-                Ok(path) => path,
-                Err(problem) => {
-                    let message = format!("{}: {problem}", quoted(&entry.key));
-                    let fix = "mend it, or write the operation in the config: it is left out";
-                    self.problems.push(Problem::warning(&entry.key_at, message, fix));
-                    continue;
-                }
-            };
-            if let Some(other) = shapes.insert(path.template.shape(), &entry.key) {
-                let message =
-                    format!("{}: it matches what {} matches", quoted(&entry.key), quoted(other));
-                self.problems.push(Problem::warning(
-                    &entry.key_at,
-                    message,
-                    "keep one: this one is left out",
-                ));
-                shapes.insert(path.template.shape(), other);
-                continue;
+            match Path::parse(&entry.key) {
+                Ok(path) => self.path(&path, &entry.value),
+                Err(unusable) => self.unusable(entry, unusable),
             }
-            self.path(&path, &entry.value);
+        }
+    }
+
+    /// What stands in the document's own `security`, which operations without theirs have.
+    fn security(&mut self) {
+        let Some(security) = self.root.get("security") else { return };
+        match security::needs(security) {
+            None => self.problems.push(unreadable("the document", security)),
+            Some(needs) if needs.differ => self.problems.push(all_needed("the document", security)),
+            Some(_) => {}
+        }
+    }
+
+    /// A path that can be no template: all that it could match is withheld.
+    fn unusable(&mut self, entry: &'d Entry, unusable: Unusable) {
+        let Unusable { problem, cover } = unusable;
+        let message = format!("{}: {problem}", quoted(&entry.key));
+        let fix = "mend it: until then its operations are left out";
+        self.problems.push(Problem::warning(&entry.key_at, message, fix));
+        let Some(template) = cover else { return };
+        let item = pointer::follow(self.root, &entry.value).ok();
+        let members = item.and_then(Node::as_map).map(Map::entries);
+        let own = entry.value.get("$ref").and(entry.value.as_map()).map_or(&[][..], Map::entries);
+        let withheld = |methods, id| {
+            let (name, at) = (named(&methods, &entry.key), entry.key_at.clone());
+            Withheld { name, id, at, methods, template: template.clone(), reach: Reach::Wider }
+        };
+        let Some(members) = members else {
+            return self.withheld.push(withheld(Methods::Any, None));
+        };
+        for member in own.iter().chain(members) {
+            if let Some(method) = method_like(&member.key) {
+                let id = id(&member.value, method.as_str(), &entry.key);
+                self.withheld.push(withheld(listed(method), Some(id)));
+            }
         }
     }
 
@@ -139,7 +160,8 @@ impl<'d> Walk<'d> {
             Ok(target) => target,
             Err(dangling) => {
                 let message = format!("{}: its `$ref` {}", quoted(path.text), dangling.as_str());
-                return self.problems.push(Problem::warning(&item.at, message, dangling.fix()));
+                self.problems.push(Problem::warning(&item.at, message, dangling.fix()));
+                return self.withhold(path, Methods::Any, item, None);
             }
         };
         // What stands beside a `$ref` adds to what it leads to.
@@ -147,15 +169,42 @@ impl<'d> Walk<'d> {
             item.as_map().filter(|_| !std::ptr::eq(item, target)).map_or(&[][..], Map::entries);
         let Some(shared) = target.as_map().map(Map::entries) else {
             let message = format!("{}: it is {}", quoted(path.text), target.what());
-            return self.problems.push(Problem::warning(&item.at, message, "write an object"));
+            self.problems.push(Problem::warning(&item.at, message, "write an object"));
+            return self.withhold(path, Methods::Any, item, None);
         };
         let inherited = item.get("parameters").or_else(|| target.get("parameters"));
         let beside = shared.iter().filter(|entry| !own.iter().any(|known| known.key == entry.key));
         for entry in own.iter().chain(beside) {
-            if let Some((_, method)) = METHODS.iter().find(|(name, _)| *name == &*entry.key) {
-                self.operation(path, method, entry, inherited);
+            match METHODS.iter().find(|(name, _)| *name == &*entry.key) {
+                Some((_, method)) => self.operation(path, method, entry, inherited),
+                None => self.member(path, entry),
             }
         }
+    }
+
+    /// A member of a path item that is no operation.
+    fn member(&mut self, path: &Path<'d>, entry: &'d Entry) {
+        let (key, name) = (&*entry.key, quoted(path.text));
+        let (message, fix) = match key {
+            "servers" => (format!("{name}: {SERVERS}"), SERVERS_FIX),
+            "trace" => (format!("{name}: TRACE is never forwarded"), "take it out"),
+            _ if key.starts_with("x-") || OF_ITEMS.contains(&key) => return,
+            _ => {
+                if let Some(method) = method_like(key) {
+                    let id = Some(id(&entry.value, method.as_str(), path.text));
+                    self.withhold(path, listed(method), &entry.value, id);
+                }
+                let message = format!("{name}: {} is no method that is known", quoted(key));
+                (message, "write a method, in lower case; it is left out")
+            }
+        };
+        self.problems.push(Problem::warning(&entry.key_at, message, fix));
+    }
+
+    fn withhold(&mut self, path: &Path<'d>, methods: Methods, at: &Node, id: Option<Box<str>>) {
+        let name = named(&methods, path.text);
+        let (at, template) = (at.at.clone(), path.template.clone());
+        self.withheld.push(Withheld { name, id, at, methods, template, reach: Reach::Exact });
     }
 
     fn operation(
@@ -167,12 +216,10 @@ impl<'d> Walk<'d> {
     ) {
         let (name, node) = (format!("{method} {}", path.text), &entry.value);
         if !matches!(node.content, Content::Map(_)) {
-            return self.left_out(&name, node, &format!("it is {}", node.what()));
+            self.left_out(&name, node, &format!("it is {}", node.what()));
+            return self.withhold(path, listed(method), node, None);
         }
-        let security = node.get("security").or_else(|| self.root.get("security"));
-        let Some(scopes) = security::scopes(security) else {
-            return self.left_out(&name, security.unwrap_or(node), "its `security` cannot be read");
-        };
+        let scopes = self.scopes(&name, node);
         let mut told_of = Vec::new();
         let lists = [node.get("parameters"), inherited];
         let mut parameters = parameters::collect(self.root, lists, &mut told_of);
@@ -196,7 +243,7 @@ impl<'d> Walk<'d> {
             undeclared: &undeclared,
             hidden: &self.hidden,
             patterns: &self.patterns,
-            takes_body: !matches!(*method, Method::GET | Method::HEAD | Method::TRACE),
+            takes_body: !matches!(*method, Method::GET | Method::HEAD),
         };
         let mut problems = Vec::new();
         let mut form = None;
@@ -206,11 +253,35 @@ impl<'d> Walk<'d> {
         for problem in problems {
             self.problems.push(problem);
         }
+        if let Some(servers) = node.get("servers") {
+            self.warn(servers, &format!("{name}: {SERVERS}"), SERVERS_FIX);
+        }
         let operation_id = node.text("operationId");
-        let id = names::operation(operation_id, method.as_str(), path.text).into();
+        let id = id(node, method.as_str(), path.text);
         let (at, template) = (entry.key_at.clone(), path.template.clone());
         let described = Described { id, at, method: method.clone(), template, scopes, form };
         self.found.push(Found { described, name, operation_id, path: path.text });
+    }
+
+    /// What the operation needs. That it cannot be read is an error: nobody may take it for nothing.
+    fn scopes(&mut self, name: &str, node: &'d Node) -> Vec<Box<str>> {
+        let own = node.get("security");
+        let Some(security) = own.or_else(|| self.root.get("security")) else { return Vec::new() };
+        match security::needs(security) {
+            Some(needs) => {
+                if needs.differ && own.is_some() {
+                    self.problems.push(all_needed(name, security));
+                }
+                needs.scopes
+            }
+            None => {
+                // The document's own is told of once.
+                if own.is_some() {
+                    self.problems.push(unreadable(name, security));
+                }
+                Vec::new()
+            }
+        }
     }
 
     /// Parameters that the template lacks are none; those that nobody declared are told of.
@@ -240,55 +311,6 @@ impl<'d> Walk<'d> {
         }
     }
 
-    /// Operations that come to one name all get a mark of their own.
-    fn name_apart(&mut self) {
-        let mut by_id: BTreeMap<Box<str>, Vec<usize>> = BTreeMap::new();
-        for (at, found) in self.found.iter().enumerate() {
-            by_id.entry(found.described.id.clone()).or_default().push(at);
-        }
-        for (id, alike) in by_id.into_iter().filter(|(_, alike)| alike.len() > 1) {
-            let of = |at: &usize| self.found.get(*at).map(|found| found.name.clone());
-            let names: Vec<String> = alike.iter().filter_map(of).take(5).collect();
-            for found in alike.iter().filter_map(|at| self.found.get(*at)) {
-                let message = format!("{} would all be {id:?}: each gets a mark", names.join(", "));
-                self.problems.push(Problem::warning(
-                    &found.described.at,
-                    message,
-                    "give each an `operationId` of its own",
-                ));
-            }
-            for at in alike {
-                let Some(found) = self.found.get_mut(at) else { continue };
-                let method = found.described.method.as_str();
-                let apart = names::operation_apart(&id, found.operation_id, method, found.path);
-                found.described.id = apart.into();
-            }
-        }
-        self.drop_still_alike();
-    }
-
-    /// A name may still be another's: by a hash that is alike, or by an id that looks like one.
-    fn drop_still_alike(&mut self) {
-        let mut known: BTreeMap<Box<str>, usize> = BTreeMap::new();
-        for found in &self.found {
-            *known.entry(found.described.id.clone()).or_default() += 1;
-        }
-        let problems = &mut self.problems;
-        self.found.retain(|found| {
-            let alone = known.get(&found.described.id) == Some(&1);
-            if !alone {
-                let message =
-                    format!("{}: its name {:?} is another's too", found.name, found.described.id);
-                problems.push(Problem::warning(
-                    &found.described.at,
-                    message,
-                    "give it an `operationId` of its own: it is left out",
-                ));
-            }
-            alone
-        });
-    }
-
     fn left_out(&mut self, name: &str, node: &Node, message: &str) {
         let message = format!("{name}: {message}");
         self.problems.push(Problem::warning(
@@ -303,41 +325,55 @@ impl<'d> Walk<'d> {
     }
 }
 
-impl<'d> Path<'d> {
-    fn parse(text: &'d str) -> Result<Self, String> {
-        if text.len() > 2000 {
-            return Err("the path is longer than 2000 bytes".into());
+impl Found<'_> {
+    /// In its stead.
+    pub fn withheld(&self) -> Withheld {
+        let Described { id, at, method, template, .. } = &self.described;
+        Withheld {
+            name: self.name.as_str().into(),
+            id: Some(id.clone()),
+            at: at.clone(),
+            methods: listed(method),
+            template: template.clone(),
+            reach: Reach::Exact,
         }
-        let Some(rest) = text.strip_prefix('/') else {
-            return Err("a path starts with '/'".into());
-        };
-        let mut parameters = Vec::new();
-        let segments = rest.split('/').map(|segment| {
-            let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
-            match name.filter(|name| !name.is_empty() && !name.contains(['{', '}'])) {
-                Some(wire) => {
-                    let name = names::path_parameter(wire);
-                    parameters.push((wire, name.clone()));
-                    Ok(format!("/{{{name}}}"))
-                }
-                None if segment.contains(['{', '}']) => Err(format!(
-                    "a parameter fills a whole segment, and {} is none",
-                    quoted(segment)
-                )),
-                None => Ok(format!("/{segment}")),
-            }
-        });
-        let text_of_template = segments.collect::<Result<String, String>>()?;
-        let template =
-            Template::parse(&text_of_template).map_err(|error| error.problem.to_string())?;
-        Ok(Self { text, template, parameters })
     }
+}
 
-    fn undeclared<'p>(
-        &'p self,
-        declared: &'p [Parameter<'d>],
-    ) -> impl Iterator<Item = &'p (&'d str, String)> {
-        let is_declared = |wire: &str| declared.iter().any(|p| p.place == "path" && p.name == wire);
-        self.parameters.iter().filter(move |(wire, _)| !is_declared(wire))
+const SERVERS: &str = "its `servers` are not used";
+const SERVERS_FIX: &str =
+    "the api's upstream serves it: take them out, or publish it in another api";
+
+fn listed(method: &Method) -> Methods {
+    Methods::Listed(Box::new([method.as_str().into()]))
+}
+
+/// `GET /payments`
+fn named(methods: &Methods, path: &str) -> Box<str> {
+    match methods {
+        Methods::Any => path.into(),
+        Methods::Listed(methods) => format!("{} {path}", methods.join(", ")).into(),
     }
+}
+
+fn id(node: &Node, method: &str, path: &str) -> Box<str> {
+    names::operation(node.text("operationId"), method, path).into()
+}
+
+/// The method that a key means, were it with another case.
+fn method_like(key: &str) -> Option<&'static Method> {
+    let found = METHODS.iter().find(|(name, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, method)| method)
+}
+
+fn unreadable(name: &str, security: &Node) -> Problem {
+    let message = format!("{name}: its `security` cannot be read, so nobody knows what it needs");
+    Problem::error(security.at.clone(), message, "write a list of objects of lists of scopes")
+}
+
+fn all_needed(name: &str, security: &Node) -> Problem {
+    let message =
+        format!("{name}: alternatives of `security` differ in scopes, and all are needed");
+    let fix = "write scopes = […] for it in an [[api.operation]], if fewer shall do";
+    Problem::warning(&security.at, message, fix)
 }

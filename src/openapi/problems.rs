@@ -28,7 +28,12 @@ pub struct Problems {
 
 impl Problems {
     pub fn push(&mut self, problem: Problem) {
-        if self.kept.len() < KEPT_MAX {
+        // One error is enough to refuse the document, and none may go unseen behind warnings.
+        let most = match problem.severity {
+            Severity::Warning => KEPT_MAX,
+            Severity::Error => 2 * KEPT_MAX,
+        };
+        if self.kept.len() < most {
             self.kept.push(problem);
         } else {
             self.left_out += 1;

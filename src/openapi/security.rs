@@ -124,21 +124,37 @@ fn plain(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// Every scope that any alternative names, in order and once. None when the requirements cannot be read:
-/// then nobody can say what the operation needs.
-pub fn scopes(requirements: Option<&Node>) -> Option<Vec<Box<str>>> {
-    let Some(requirements) = requirements else { return Some(Vec::new()) };
-    let mut scopes: Vec<Box<str>> = Vec::new();
+/// What requirements come to.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Every scope that any alternative names, in order and once.
+    pub scopes: Vec<Box<str>>,
+    /// Whether some alternative asks for fewer scopes than all of them together.
+    pub differ: bool,
+}
+
+/// None when the requirements cannot be read: then nobody can say what the operation needs.
+pub fn needs(requirements: &Node) -> Option<Needs> {
+    let mut needs = Needs::default();
+    let mut fewest = usize::MAX;
     for alternative in requirements.as_list()? {
+        let mut own: Vec<&str> = Vec::new();
         for scheme in alternative.as_map()?.entries() {
             let Content::List(names) = &scheme.value.content else { return None };
             for name in names {
                 let name = name.as_text().filter(|name| Scope::parse(name).is_some())?;
-                if !scopes.iter().any(|scope| **scope == *name) {
-                    scopes.push(name.into());
+                if !own.contains(&name) {
+                    own.push(name);
                 }
             }
         }
+        fewest = fewest.min(own.len());
+        for name in own {
+            if !needs.scopes.iter().any(|scope| **scope == *name) {
+                needs.scopes.push(name.into());
+            }
+        }
     }
-    Some(scopes)
+    needs.differ = fewest < needs.scopes.len();
+    Some(needs)
 }

@@ -59,7 +59,7 @@ fn sound(form: &Form) {
 
 /// The only operation of a document.
 fn only(text: &str) -> (Described, Vec<Problem>) {
-    let Document { mut operations, problems } = document(text);
+    let Document { mut operations, problems, .. } = document(text);
     assert_eq!(operations.len(), 1, "{problems:#?}");
     (operations.remove(0), problems)
 }

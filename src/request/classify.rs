@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::model::api::{Api, HostIndex, Operation, PathIndex};
+use crate::model::api::{Api, HostIndex, Operation, PathIndex, Service};
 use crate::model::denial::{Advice, Denial, Refusal};
 
 use super::Ask;
@@ -65,12 +65,16 @@ pub fn operation_at(
     let unknown = || Refusal::new(Denial::NotFound, "the api has no operation at this path");
     let matched = paths.router.at(below).map_err(|_| unknown())?;
     let entry = paths.entries.get(*matched.value).ok_or_else(unknown)?;
-    let serves = |operation: &&Arc<Operation>| operation.methods.contain(method);
-    entry.operations.iter().find(serves).cloned().ok_or_else(|| {
-        Refusal::advising(
+    match entry.service(method) {
+        Service::Operation(operation) => Ok(Arc::clone(operation)),
+        Service::Withheld => Err(Refusal::new(
+            Denial::NotFound,
+            "the document's operation at this path cannot be used",
+        )),
+        Service::Nothing => Err(Refusal::advising(
             Denial::MethodNotAllowed,
             Advice::Allow(entry.allow.clone()),
             "the path has no operation with this method",
-        )
-    })
+        )),
+    }
 }

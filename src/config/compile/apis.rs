@@ -82,8 +82,8 @@ fn api(
     let body_bytes_max = body_bytes_max.unwrap_or(Bytes::mib(16)).0;
     let rules = shape::rules(&mut section).boxed();
     let shape = shape::of_api(&mut section).boxed();
-    let described = described::described(&mut section, known.referred.sources, known.beside);
-    let document_at = described.at;
+    let mut described = described::described(&mut section, known.referred.sources, known.beside);
+    let (document_at, withheld) = (described.at, described.withheld());
     let to = operations::Surroundings {
         api: name.as_ref(),
         beside: known.beside,
@@ -97,6 +97,9 @@ fn api(
     // An api that does not say its access is refused, after its paths were looked at too.
     let facts = ApiFacts { name: name?, access: access.unwrap_or(Access::Granted) };
     let facts = Arc::new(facts);
+    if access == Some(Access::Public) {
+        tell_unasked(&drafts, document_at, problems);
+    }
     let needs_grant = access == Some(Access::Granted) && !known.partial;
     let mut ungranted = Vec::new();
     let (mut operations, mut tools) = (Vec::new(), Vec::new());
@@ -117,7 +120,7 @@ fn api(
     if let Some(at) = document_at {
         tell_ungranted(at, &ungranted.iter().collect::<Vec<_>>(), problems);
     }
-    let paths = routes::index(&operations, problems);
+    let paths = routes::index(&operations, &withheld, problems);
     let api = Api {
         name: facts.name.clone(),
         access: access?,
@@ -138,23 +141,52 @@ fn tell_ungranted(at: Place, ids: &[&OperationId], problems: &Problems<'_>) {
     let message = match ids {
         [] => return,
         [id] => format!("\"{id}\" is in no product: every call of it is denied"),
-        ids => {
-            let named: Vec<_> =
-                ids.iter().take(UNGRANTED_NAMED_MAX).map(|id| id.as_str()).collect();
-            let more = if ids.len() > named.len() { ", …" } else { "" };
-            format!(
-                "{} operations are in no product, and every call of them is denied: {}{more}",
-                ids.len(),
-                named.join(", ")
-            )
-        }
+        ids => format!(
+            "{} operations are in no product, and every call of them is denied: {}",
+            ids.len(),
+            listed(ids)
+        ),
     };
     let what = if ids.len() > 1 { "them" } else { "it" };
     problems.warning(at, message, format!("list {what} in the operations of a [[product]]"));
 }
 
-/// Most operations that one warning names.
-const UNGRANTED_NAMED_MAX: usize = 3;
+/// Nobody is asked for a scope where anyone may call: whoever wrote scopes thinks otherwise.
+fn tell_unasked(drafts: &[Draft], document_at: Option<Place>, problems: &Problems<'_>) {
+    let tell = |at, ids: &[&OperationId], fix| {
+        let message = match ids {
+            [] => return,
+            [id] => format!("\"{id}\" asks for scopes, which nobody needs in a public api"),
+            ids => format!(
+                "{} operations ask for scopes, which nobody needs in a public api: {}",
+                ids.len(),
+                listed(ids)
+            ),
+        };
+        problems.error(at, message, fix);
+    };
+    let mut described = Vec::new();
+    for draft in drafts {
+        match draft.asks() {
+            Some(Some(at)) => tell(at, &[&draft.id], "write access = \"granted\", or take it out"),
+            Some(None) => described.push(&draft.id),
+            None => {}
+        }
+    }
+    if let Some(at) = document_at {
+        let fix = "write access = \"granted\", or scopes = [] in an [[api.operation]] for each";
+        tell(at, &described, fix);
+    }
+}
+
+fn listed(ids: &[&OperationId]) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED_MAX).map(|id| id.as_str()).collect();
+    let more = if ids.len() > named.len() { ", …" } else { "" };
+    format!("{}{more}", named.join(", "))
+}
+
+/// Most operations that one message names.
+const NAMED_MAX: usize = 3;
 
 fn api_name<'s>(
     section: &mut Section<'s>,

@@ -7,7 +7,7 @@ use super::super::diagnostic::Problems;
 use super::super::section::Section;
 use super::super::source::{Place, Source, Sources};
 use super::beside::Beside;
-use crate::openapi::{self, Described, Severity};
+use crate::openapi::{self, Described, Severity, Withheld};
 
 /// The operations of an api's document, in its order.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub(super) struct Document {
     file: usize,
     operations: Vec<Option<Described>>,
     by_id: BTreeMap<Box<str>, usize>,
+    withheld: Vec<Withheld>,
     /// Whether it describes more than is known here: it could not be read, and that was reported.
     pub(super) partial: bool,
 }
@@ -45,6 +46,12 @@ impl Document {
         operations.filter_map(|(at, slot)| Some((at, slot?))).collect()
     }
 
+    /// What it left out, with places: taken once.
+    pub(super) fn withheld(&mut self) -> Vec<(Withheld, Place)> {
+        let withheld = std::mem::take(&mut self.withheld).into_iter();
+        withheld.map(|withheld| (withheld.clone(), Place::new(self.file, withheld.at))).collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.operations.len()
     }
@@ -66,7 +73,7 @@ pub(super) fn described(
         return unread;
     };
     match read(file, source, section.problems) {
-        Some(operations) => {
+        Some(openapi::Document { operations, withheld, .. }) => {
             if operations.is_empty() {
                 let message = format!("\"{}\" describes no operation", text.text);
                 let fix = "mend the document, or take \"openapi\" out";
@@ -75,22 +82,22 @@ pub(super) fn described(
             let ids = operations.iter().map(|described| described.id.clone());
             let by_id = ids.zip(0..).collect();
             let operations = operations.into_iter().map(Some).collect();
-            Document { at: Some(text.at), file, operations, by_id, partial: false }
+            Document { at: Some(text.at), file, operations, by_id, withheld, partial: false }
         }
         None => unread,
     }
 }
 
 /// None: nothing of it can be used.
-fn read(file: usize, source: &Source, problems: &Problems<'_>) -> Option<Vec<Described>> {
+fn read(file: usize, source: &Source, problems: &Problems<'_>) -> Option<openapi::Document> {
     if let Some(start) = source.bad_utf8_at {
         let at = Place { file, start, end: start + 1 };
         problems.error(at, "the file is not UTF-8 from here on", "save the file as UTF-8");
         return None;
     }
-    let document = openapi::read(&source.text);
+    let mut document = openapi::read(&source.text);
     let mut is_usable = true;
-    for problem in document.problems {
+    for problem in std::mem::take(&mut document.problems) {
         let at = Place::new(file, problem.at);
         match problem.severity {
             Severity::Warning => problems.warning(at, problem.message, problem.fix),
@@ -100,5 +107,5 @@ fn read(file: usize, source: &Source, problems: &Problems<'_>) -> Option<Vec<Des
             }
         }
     }
-    is_usable.then_some(document.operations)
+    is_usable.then_some(document)
 }

@@ -18,15 +18,12 @@ use crate::catalogue::Source;
 use crate::model::api::{ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::id::{ApiName, OperationId, ProductName, Scope, kind};
 use crate::model::shape::OperationShape;
-use crate::model::template::{Segment, Template};
+use crate::model::template::{PARAMETERS_MAX, Segment, TEMPLATE_BYTES_MAX, Template};
 use crate::openapi::Described;
 
 /// Most operations of one api, and scopes of one operation.
 const OPERATIONS_MAX: usize = 10_000;
 const SCOPES_MAX: usize = 32;
-/// Longest path template in bytes, and most parameters in one. The router holds 25.
-const TEMPLATE_BYTES_MAX: usize = 1024;
-const PARAMETERS_MAX: usize = 16;
 /// Of a request body.
 pub(super) const BODY_BYTES: RangeInclusive<Bytes> = Bytes(0)..=Bytes::tib(1);
 /// The methods that `"*"` stands for in an `Allow` header.
@@ -42,6 +39,8 @@ pub(super) struct Draft {
     methods: Methods,
     template: Template,
     scopes: Box<[Scope]>,
+    /// None: they are its document's, or there are none.
+    scopes_at: Option<Place>,
     /// None: the api's.
     body_bytes_max: Option<u64>,
     durability: Durability,
@@ -55,6 +54,11 @@ impl Draft {
     /// Whether a document has it.
     pub(super) const fn is_described(&self) -> bool {
         matches!(self.told.source, Source::Document(_))
+    }
+
+    /// Whether it asks for scopes, and where the config says so.
+    pub(super) fn asks(&self) -> Option<Option<Place>> {
+        (!self.scopes.is_empty()).then_some(self.scopes_at)
     }
 
     pub(super) fn into_operation(
@@ -159,8 +163,9 @@ fn operation(
         None => (methods(&mut section), template(&mut section)),
         Some(described) => refined(&mut section, described),
     };
+    let scopes_at = section.place("scopes");
     let scopes = match &described {
-        Some(described) if section.place("scopes").is_none() => {
+        Some(described) if scopes_at.is_none() => {
             described_scopes(described, document.place(described), section.problems)
         }
         Some(_) | None => scopes(&mut section),
@@ -180,6 +185,7 @@ fn operation(
         methods,
         template,
         scopes,
+        scopes_at,
         body_bytes_max,
         durability,
         shape,
@@ -205,6 +211,7 @@ fn described_draft(
         methods: methods_of(&described),
         template: described.template,
         scopes,
+        scopes_at: None,
         body_bytes_max: None,
         durability: Durability::default(),
         shape: None,

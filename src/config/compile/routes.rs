@@ -10,37 +10,107 @@ use matchit::{InsertError, Router};
 use super::super::diagnostic::Problems;
 use super::super::source::Place;
 use super::operations::METHODS;
-use crate::model::api::{Methods, Operation, PathEntry, PathIndex};
+use crate::model::api::{Methods, Operation, PathEntry, PathIndex, Service};
 use crate::model::template::{Segment, Template};
+use crate::openapi::{Reach, Withheld};
 
-/// The index over an api's operations. Two that answer the same method at the same paths are an
-/// error.
-pub(super) fn index(operations: &[(Arc<Operation>, Place)], problems: &Problems<'_>) -> PathIndex {
-    let mut shapes: BTreeMap<String, usize> = BTreeMap::new();
-    let mut groups: Vec<Vec<(&Arc<Operation>, Place)>> = Vec::new();
-    let mut tree = Node::default();
+/// The index over an api's operations and what is withheld among them. Two that answer the same method at the
+/// same paths are an error.
+pub(super) fn index(
+    operations: &[(Arc<Operation>, Place)],
+    withheld: &[(Withheld, Place)],
+    problems: &Problems<'_>,
+) -> PathIndex {
+    let mut groups = Groups::default();
     for (operation, at) in operations {
-        let entry = *shapes.entry(operation.template.shape()).or_insert(groups.len());
-        if entry == groups.len() {
-            groups.push(Vec::new());
-            tree.add(&operation.template, entry);
-        }
-        let Some(group) = groups.get_mut(entry) else { continue };
+        let Some(group) = groups.at(&operation.template) else { continue };
         let same =
             |(other, _): &&(&Arc<Operation>, Place)| other.methods.overlap(&operation.methods);
-        if let Some((other, first)) = group.iter().find(same) {
+        if let Some((other, first)) = group.operations.iter().find(same) {
             let (id, other, first) = (&operation.id, &other.id, problems.locate(*first));
             let message = format!("\"{id}\" has the paths and a method of \"{other}\" ({first})");
             problems.error(*at, message, "change the path or the methods of one");
         }
-        group.push((operation, *at));
+        group.operations.push((operation, *at));
     }
+    for (withheld, at) in withheld {
+        let Some(group) = groups.at(&withheld.template) else { continue };
+        tell_undecided(withheld, *at, group, problems);
+        group.withhold(&withheld.methods);
+    }
+    let Groups { list, tree, .. } = groups;
     let mut router = Router::new();
     if let Err(error) = tree.write("", None, &mut router) {
         // Our routes fit the router, so this is a fault of ours; the config is refused with it.
         problems.error_in_main(&format!("a path cannot be routed: {error}"), "report this");
     }
-    PathIndex { router, entries: groups.into_iter().map(path_entry).collect() }
+    PathIndex { router, entries: list.into_iter().map(path_entry).collect() }
+}
+
+/// Whoever names path and method of what a document has, and cannot be used, takes its place. Where more is
+/// withheld than the document's path, only who names the operation too can mean that.
+fn tell_undecided(withheld: &Withheld, at: Place, group: &Group<'_>, problems: &Problems<'_>) {
+    let Withheld { name, id, methods, .. } = withheld;
+    if withheld.reach == Reach::Exact {
+        return;
+    }
+    for (operation, own) in &group.operations {
+        let Methods::Listed(listed) = &operation.methods else { continue };
+        let joined = id.as_ref().map(|id| format!("{}.{id}", operation.api.name));
+        let is_it = joined.is_some_and(|id| id == operation.id.as_str());
+        if !is_it && listed.iter().any(|method| methods.contain(method)) {
+            let message = format!(
+                "\"{}\" has the requests of {name} ({}), which cannot be used",
+                operation.id,
+                problems.locate(at),
+            );
+            let fix = "mend the document, or give this the id of that operation";
+            problems.error(*own, message, fix);
+        }
+    }
+}
+
+/// What has one shape.
+struct Group<'t> {
+    operations: Vec<(&'t Arc<Operation>, Place)>,
+    withheld: Methods,
+}
+
+impl Group<'_> {
+    /// But for what an operation here names.
+    fn withhold(&mut self, methods: &Methods) {
+        let is_named = |method: &str| {
+            self.operations.iter().any(|(operation, _)| operation.methods.list(method))
+        };
+        self.withheld = match (&self.withheld, methods) {
+            (Methods::Any, _) | (_, Methods::Any) => Methods::Any,
+            (Methods::Listed(known), Methods::Listed(more)) => {
+                let more = more.iter().filter(|method| !is_named(method));
+                let all: BTreeSet<&Box<str>> = known.iter().chain(more).collect();
+                Methods::Listed(all.into_iter().cloned().collect())
+            }
+        };
+    }
+}
+
+/// By shape, in the order of their first.
+#[derive(Default)]
+struct Groups<'t> {
+    shapes: BTreeMap<String, usize>,
+    list: Vec<Group<'t>>,
+    tree: Node<'t>,
+}
+
+impl<'t> Groups<'t> {
+    fn at(&mut self, template: &'t Template) -> Option<&mut Group<'t>> {
+        let entry = *self.shapes.entry(template.shape()).or_insert(self.list.len());
+        if entry == self.list.len() {
+            let withheld = Methods::Listed(Box::default());
+            self.list.push(Group { operations: Vec::new(), withheld });
+            self.tree.add(template, entry);
+        }
+        self.list.get_mut(entry)
+    }
 }
 
 /// Templates by segment; the numbers are positions of entries.
@@ -105,21 +175,13 @@ impl<'t> Node<'t> {
     }
 }
 
-fn path_entry(group: Vec<(&Arc<Operation>, Place)>) -> PathEntry {
-    let operations: Vec<_> =
-        group.into_iter().map(|(operation, _)| Arc::clone(operation)).collect();
-    let mut allow: BTreeSet<&str> = BTreeSet::new();
-    for operation in &operations {
-        match &operation.methods {
-            Methods::Any => allow.extend(METHODS),
-            Methods::Listed(methods) => allow.extend(methods.iter().map(|method| &**method)),
-        }
-    }
-    if allow.contains("GET") {
-        allow.insert("HEAD");
-    }
-    let allow = allow.into_iter().collect::<Vec<_>>().join(", ").into();
-    PathEntry { operations, allow }
+fn path_entry(group: Group<'_>) -> PathEntry {
+    let operations = group.operations.into_iter().map(|(operation, _)| Arc::clone(operation));
+    let mut entry =
+        PathEntry { operations: operations.collect(), withheld: group.withheld, allow: "".into() };
+    let serves = |method: &&str| matches!(entry.service(method), Service::Operation(_));
+    entry.allow = METHODS.into_iter().filter(serves).collect::<Vec<_>>().join(", ").into();
+    entry
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use std::path::Path;
 use super::super::*;
 use crate::config::kept::Texts;
 use crate::model::api::{Durability, Methods, Operation};
+use crate::model::denial::Denial;
 use crate::model::id::Scope;
 use crate::model::policy::Policy;
+use crate::request::classify::operation_at;
 
 const CONFIG: &str = "tests/config/openapi/main.toml";
 
@@ -77,4 +79,32 @@ fn a_document_is_a_file_of_the_config() {
     let differs = second.policy.catalogue().changes(first.policy.catalogue());
     let changed: Vec<_> = differs.changed.iter().map(|(before, _)| &*before.name).collect();
     assert_eq!((changed, differs.added.len()), (vec!["payments_list"], 0));
+}
+
+#[test]
+fn what_a_document_cannot_tell_is_served_by_nobody() {
+    let loaded = load(Path::new("tests/config/openapi_withheld/main.toml"));
+    let policy = loaded.unwrap_or_else(|problems| panic!("{problems}")).policy;
+    let api = policy.hosts.any.first().expect("it has no hosts");
+    let check = |method: &str, path: &str, expected: Result<&str, Denial>| {
+        let found = operation_at(&api.paths, path, method);
+        let found = found.as_ref().map(|operation| operation.id.as_str());
+        assert_eq!(found.map_err(|refusal| refusal.denial), expected, "{method} {path}");
+    };
+    check("GET", "/payments/1", Ok("payments.get"));
+    check("HEAD", "/payments/1", Err(Denial::NotFound));
+    check("PUT", "/payments/1", Err(Denial::MethodNotAllowed));
+    check("GET", "/payments/export", Err(Denial::NotFound));
+    check("HEAD", "/payments/export", Err(Denial::NotFound));
+    check("POST", "/payments/export", Ok("payments.export"));
+    check("GET", "/every", Err(Denial::NotFound));
+    check("POST", "/every", Ok("payments.every"));
+    check("GET", "/broken", Err(Denial::NotFound));
+    check("PUT", "/broken", Ok("payments.named"));
+    check("GET", "/files/1.json", Ok("payments.file"));
+    check("HEAD", "/files/1.json", Ok("payments.file"));
+    check("GET", "/reports/1.pdf", Err(Denial::NotFound));
+    check("PUT", "/reports/1.pdf", Err(Denial::NotFound));
+    check("GET", "/elsewhere", Ok("payments.rest"));
+    check("TRACE", "/elsewhere", Err(Denial::MethodNotAllowed));
 }

@@ -133,6 +133,7 @@ fn only_openapi_3_is_read() {
     check("openapi: 4.0.0\n", "4.0.0");
     check("openapi: 3.0\n", "a number");
     check("openapi: 3.10.0\n", "3.10.0");
+    check("openapi: '3.1'\n", "patch version");
     check("a: 1\n", "missing");
     check("[]", "a list");
     check("{\"openapi\": \"3.1.0\"", "not JSON");
