@@ -141,7 +141,9 @@ fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
     said.arguments.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
     let path = path(&base_path, &operation.template, &said.arguments)?;
     let definition = definition::definition(&name, &method, &said);
-    let digest = hex(&Sha256::digest(definition.as_bytes()), 32);
+    let mapping = mapping(&method, &operation.template, &base_path, &said);
+    let digest = Sha256::new().chain_update(&definition).chain_update(mapping).finalize();
+    let digest = hex(&digest, 32);
     let Said { arguments, body, input, output, .. } = said;
     Some(Tool {
         name,
@@ -156,6 +158,32 @@ fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
         definition: definition.into(),
         digest: digest.into(),
     })
+}
+
+/// Where a call goes, as text. A client is not shown it, and what it agreed to is another thing with another
+/// one. No name holds a line break.
+fn mapping(method: &Method, template: &Template, base: &BasePath, said: &Said) -> String {
+    let mut text = format!("\n{method} {}{template}", base.as_prefix());
+    for (wire_name, Argument { name, place, mirrored, .. }) in &said.arguments {
+        let place = match place {
+            Place::Path => format!("path {wire_name:?}"),
+            Place::Query { name, style } => format!("query {name:?} {style:?}"),
+            Place::Header { name, style } => format!("header {name} {style:?}"),
+            Place::Member { name } => format!("member {name:?}"),
+            Place::Body => "body".to_owned(),
+            Place::AnyQuery => "any query".to_owned(),
+        };
+        text += &format!("\n{name} {place} {}", mirrored.as_deref().unwrap_or_default());
+    }
+    let body = match &said.body {
+        None => String::new(),
+        Some(BodyForm::Json { content_type }) => format!("json {content_type}"),
+        Some(BodyForm::Form) => "form".to_owned(),
+        Some(BodyForm::Multipart { files }) => format!("multipart {files:?}"),
+        Some(BodyForm::Text { content_type }) => format!("text {content_type}"),
+        Some(BodyForm::Binary { content_type }) => format!("binary {content_type}"),
+    };
+    text + "\n" + &body
 }
 
 fn of_form(form: Form) -> Said {

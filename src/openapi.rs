@@ -8,6 +8,7 @@ mod apart;
 mod body;
 mod document;
 mod draft;
+mod exploded;
 mod form;
 mod json;
 mod media;

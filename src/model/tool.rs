@@ -61,7 +61,7 @@ pub struct Tool {
     pub output: Output,
     /// The entry of `tools/list`, whole: one JSON object without line breaks, the same in every era.
     pub definition: Box<str>,
-    /// The SHA-256 of the definition, 64 hex digits.
+    /// The SHA-256 of the definition and of where a call goes, 64 hex digits.
     pub digest: Box<str>,
 }
 

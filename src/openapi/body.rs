@@ -10,9 +10,8 @@ use super::media;
 use super::names::{self, Tag};
 use super::node::{Content, Map, Node};
 use super::pointer;
-use super::schema::keyword;
 use super::schema::{Translator, any};
-use super::text;
+use super::text::{self, quoted};
 
 /// Members that become arguments.
 const MEMBERS_MAX: usize = 256;
@@ -56,18 +55,15 @@ pub fn read<'d>(
             return Err(Unfit::because(translator, request, &why));
         }
     };
-    let content = request.get("content").and_then(Node::as_map).map_or(&[][..], Map::entries);
-    let Some((media, described)) =
-        content.iter().min_by_key(|entry| rank(&entry.key)).map(|entry| (&entry.key, &entry.value))
-    else {
+    let Some((media, described)) = chosen(request) else {
         return Err(Unfit::because(translator, request, "its body has no content"));
     };
     let required = request.get("required").is_some_and(Node::is_true);
     let need = if required { Need::Required } else { Need::Optional };
     let whole = Whole { request, media, described, need };
     let object = Members::of(translator.root, described.get("schema"));
-    match rank(media) {
-        0..=2 => {
+    match Sort::of(media) {
+        Sort::Json | Sort::OtherJson | Sort::Any | Sort::JsonPatch => {
             let form =
                 BodyForm::Json { content_type: media::content_type(media, "application/json") };
             match object.filter(|members| members.is_apart(translator, taken)) {
@@ -75,24 +71,27 @@ pub fn read<'d>(
                 None => whole.read(translator, form),
             }
         }
-        rank @ (3 | 4) => {
-            let Some(members) = object else {
+        sort @ (Sort::Form | Sort::Multipart) => {
+            if is_memberless(translator.root, described.get("schema")) {
+                return Ok(Body::default());
+            }
+            let Some(mut members) = object else {
                 let why = "its form is no plain object";
                 return Err(Unfit::because(translator, described, why));
             };
-            let files =
-                if rank == 4 { members.files(translator, described) } else { Box::default() };
-            let form = match rank {
-                4 => BodyForm::Multipart { files },
-                _ => BodyForm::Form,
+            members.leave_out(translator, described, sort)?;
+            let form = if sort == Sort::Multipart {
+                BodyForm::Multipart { files: members.files(translator, described) }
+            } else {
+                BodyForm::Form
             };
             members.read(translator, form)
         }
-        5 => {
+        Sort::Text => {
             let content_type = media::content_type(media, "text/plain");
             Ok(whole.text(BodyForm::Text { content_type }, json!({ "type": "string" })))
         }
-        _ => {
+        Sort::Binary => {
             let content_type = media::content_type(media, "application/octet-stream");
             let schema = json!({ "type": "string", "contentEncoding": "base64" });
             Ok(whole.text(BodyForm::Binary { content_type }, schema))
@@ -100,16 +99,61 @@ pub fn read<'d>(
     }
 }
 
-/// Which of several is sent: the least.
-fn rank(media: &str) -> u8 {
-    match media::essence(media).as_str() {
-        "application/json" => 0,
-        "application/x-www-form-urlencoded" => 3,
-        "multipart/form-data" => 4,
-        "*/*" | "application/*" => 2,
-        _ if media::is_json(media) => 1,
-        essence if essence.starts_with("text/") => 5,
-        _ => 6,
+/// Whether a request's body is a form without members, which is none.
+pub fn is_empty(root: &Node, request: &Node) -> bool {
+    let chosen = pointer::follow(root, request).ok().and_then(chosen);
+    chosen.is_some_and(|(media, described)| {
+        matches!(Sort::of(media), Sort::Form | Sort::Multipart)
+            && is_memberless(root, described.get("schema"))
+    })
+}
+
+fn is_memberless(root: &Node, schema: Option<&Node>) -> bool {
+    let Some(schema) = schema else { return true };
+    let Some(map) = pointer::follow(root, schema).ok().and_then(Node::as_map) else { return false };
+    let has_none = map.get("properties").is_none_or(|properties| {
+        properties.as_map().is_none_or(|properties| properties.entries().is_empty())
+    });
+    let is_map = map.get("additionalProperties").is_some_and(|node| node.as_map().is_some());
+    let is_object = map.get("type").is_none_or(|kind| kind.as_text() == Some("object"));
+    has_none && is_object && !is_map && !OF_THE_WHOLE.iter().any(|word| map.get(word).is_some())
+}
+
+/// The media type that is sent, and what is said of it.
+fn chosen(request: &Node) -> Option<(&str, &Node)> {
+    let content = request.get("content").and_then(Node::as_map).map_or(&[][..], Map::entries);
+    let least = content.iter().min_by_key(|entry| Sort::of(&entry.key));
+    least.map(|entry| (&*entry.key, &entry.value))
+}
+
+/// What bodies are by their media types. Of several the least is sent.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Sort {
+    Json,
+    OtherJson,
+    /// A range that JSON is of.
+    Any,
+    /// A list of changes, which is harder to write than what they come to.
+    JsonPatch,
+    Form,
+    Multipart,
+    Text,
+    Binary,
+}
+
+impl Sort {
+    fn of(media: &str) -> Self {
+        match media::essence(media).as_str() {
+            "application/json" => Self::Json,
+            "application/x-www-form-urlencoded" => Self::Form,
+            "multipart/form-data" => Self::Multipart,
+            "*/*" | "application/*" => Self::Any,
+            "application/json-patch+json" => Self::JsonPatch,
+            _ if media::is_json(media) => Self::OtherJson,
+            "application/xml" => Self::Text,
+            essence if essence.starts_with("text/") || essence.ends_with("+xml") => Self::Text,
+            _ => Self::Binary,
+        }
     }
 }
 
@@ -160,13 +204,30 @@ impl<'d> Members<'d> {
     fn of(root: &'d Node, schema: Option<&'d Node>) -> Option<Self> {
         let mut members = Self { schema: schema?, members: Vec::new() };
         members.schema = pointer::follow(root, members.schema).ok()?;
-        members.add(root, members.schema, 0)?;
+        let mut required = Vec::new();
+        members.add(root, members.schema, 0, &mut required)?;
+        let is_merged = members.schema.get("allOf").is_some();
+        for name in required {
+            let member = members.members.iter_mut().find(|(member, ..)| *member == name);
+            match member {
+                Some((.., need)) => *need = Need::Required,
+                // Required, and not told: an argument of its own would be a guess.
+                None if !is_merged => return None,
+                None => {}
+            }
+        }
         let fits = (1..=MEMBERS_MAX).contains(&members.members.len());
         fits.then_some(members)
     }
 
     /// A plain object, or an `allOf` of such.
-    fn add(&mut self, root: &'d Node, schema: &'d Node, depth: usize) -> Option<()> {
+    fn add(
+        &mut self,
+        root: &'d Node,
+        schema: &'d Node,
+        depth: usize,
+        required: &mut Vec<&'d str>,
+    ) -> Option<()> {
         let schema = pointer::follow(root, schema).ok()?;
         let map = schema.as_map().filter(|_| depth < 8)?;
         let composed = |word: &str| word != "allOf" && map.get(word).is_some();
@@ -177,7 +238,7 @@ impl<'d> Members<'d> {
             return None;
         }
         for part in map.get("allOf").map_or(Some(&[][..]), Node::as_list)? {
-            self.add(root, part, depth + 1)?;
+            self.add(root, part, depth + 1, required)?;
         }
         let properties = map.get("properties").and_then(Node::as_map).map_or(&[][..], Map::entries);
         for entry in properties {
@@ -186,16 +247,9 @@ impl<'d> Members<'d> {
             }
             self.members.push((&entry.key, &entry.value, Need::Optional));
         }
-        let required = map.get("required").map(keyword::required).unwrap_or_default();
-        for name in required.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            // Required, and not told: an argument of its own would be a guess.
-            let member = self.members.iter_mut().find(|(member, ..)| *member == name);
-            if let Some((.., need)) = member {
-                *need = Need::Required;
-            } else if map.get("allOf").is_none() && depth == 0 {
-                return None;
-            }
-        }
+        // Of another part's members too: whose they are is asked when all are there.
+        let names = map.get("required").and_then(Node::as_list).unwrap_or_default();
+        required.extend(names.iter().filter_map(Node::as_text));
         Some(())
     }
 
@@ -239,20 +293,64 @@ impl<'d> Members<'d> {
         Ok(Body { form: Some(form), drafts, root })
     }
 
+    /// Takes out what no form can be written of.
+    fn leave_out(
+        &mut self,
+        translator: &mut Translator<'d>,
+        described: &'d Node,
+        sort: Sort,
+    ) -> Result<(), Unfit> {
+        let mut left_out = Vec::new();
+        for (name, node, need) in &self.members {
+            if !translator.goes(node) || is_written(translator.root, described, name, node, sort) {
+                continue;
+            }
+            let why = format!("the member {} of its form cannot be written", quoted(name));
+            if *need == Need::Required {
+                return Err(Unfit::because(translator, node, &why));
+            }
+            left_out.push(*name);
+        }
+        if !left_out.is_empty() {
+            let named: Vec<_> = left_out.iter().take(5).map(|name| quoted(name)).collect();
+            let more = if left_out.len() > named.len() { ", …" } else { "" };
+            let message =
+                format!("members of its form cannot be written: {}{more}", named.join(", "));
+            let fix = "describe them without deepObject, and files one by one; they are left out";
+            translator.warn(described, &message, fix);
+        }
+        self.members.retain(|(name, ..)| !left_out.contains(name));
+        Ok(())
+    }
+
     /// The members that are files: binary, or of a media type that says so.
     fn files(&self, translator: &Translator<'d>, described: &'d Node) -> Box<[Box<str>]> {
         let encoding = |name: &str| described.get("encoding")?.get(name)?.text("contentType");
         let is_file = |name: &str, node: &'d Node| {
             let Ok(node) = pointer::follow(translator.root, node) else { return false };
-            let of_binary = |node: &Node| {
-                node.text("format") == Some("binary")
-                    || node.text("contentEncoding").is_none()
-                        && node.get("contentMediaType").is_some()
-            };
-            let by_encoding = encoding(name).is_some_and(|media| rank(media) == 6);
-            of_binary(node) || by_encoding && node.get("type").is_none()
+            let by_encoding = encoding(name).is_some_and(|media| Sort::of(media) == Sort::Binary);
+            is_binary(node) || by_encoding && node.get("type").is_none()
         };
         let files = self.members.iter().filter(|(name, node, _)| is_file(name, node));
         files.map(|(name, ..)| (*name).into()).collect()
     }
+}
+
+/// Lists and objects of `deepObject` are not written, and no lists of files.
+fn is_written(root: &Node, described: &Node, name: &str, node: &Node, sort: Sort) -> bool {
+    let Ok(node) = pointer::follow(root, node) else { return true };
+    let kind = node.text("type");
+    let encoding = described.get("encoding").and_then(|encodings| encodings.get(name));
+    let style = encoding.and_then(|encoding| encoding.text("style"));
+    let is_scalar = matches!(kind, Some("string" | "number" | "integer" | "boolean"));
+    if style == Some("deepObject") && !is_scalar {
+        return false;
+    }
+    let items = node.get("items").and_then(|items| pointer::follow(root, items).ok());
+    sort != Sort::Multipart || kind != Some("array") || !items.is_some_and(is_binary)
+}
+
+fn is_binary(node: &Node) -> bool {
+    node.text("format") == Some("binary")
+        || node.text("contentEncoding").is_none() && node.get("contentMediaType").is_some()
 }

@@ -12,7 +12,7 @@ use super::parameters::{self, Parameter};
 use super::path::{Path, Unusable};
 use super::problems::Problems;
 use super::schema::{Patterns, Version};
-use super::security::{self, Hidden};
+use super::security::{self, Hidden, Needs};
 use super::text::quoted;
 use super::{Described, Document, Problem, Reach, Withheld, pointer};
 use super::{apart, withheld};
@@ -123,9 +123,14 @@ impl<'d> Walk<'d> {
     /// What stands in the document's own `security`, which operations without theirs have.
     fn security(&mut self) {
         let Some(security) = self.root.get("security") else { return };
-        match security::needs(security) {
-            None => self.problems.push(unreadable("the document", security)),
-            Some(needs) if needs.differ => self.problems.push(all_needed("the document", security)),
+        let needs = security::needs(security);
+        self.tell("the document", security, needs.as_ref());
+    }
+
+    fn tell(&mut self, name: &str, security: &Node, needs: Option<&Needs>) {
+        match needs {
+            None => self.problems.push(unreadable(name, security)),
+            Some(needs) if needs.differ => self.problems.push(all_needed(name, security)),
             Some(_) => {}
         }
     }
@@ -267,21 +272,12 @@ impl<'d> Walk<'d> {
     fn scopes(&mut self, name: &str, node: &'d Node) -> Vec<Box<str>> {
         let own = node.get("security");
         let Some(security) = own.or_else(|| self.root.get("security")) else { return Vec::new() };
-        match security::needs(security) {
-            Some(needs) => {
-                if needs.differ && own.is_some() {
-                    self.problems.push(all_needed(name, security));
-                }
-                needs.scopes
-            }
-            None => {
-                // The document's own is told of once.
-                if own.is_some() {
-                    self.problems.push(unreadable(name, security));
-                }
-                Vec::new()
-            }
+        let needs = security::needs(security);
+        // The document's own is told of once.
+        if own.is_some() {
+            self.tell(name, security, needs.as_ref());
         }
+        needs.unwrap_or_default().scopes
     }
 
     /// Parameters that the template lacks are none; those that nobody declared are told of.

@@ -88,12 +88,15 @@ impl<'d> Draft<'d> {
     }
 }
 
+/// Keywords whose members are names.
+const NAMING: [&str; 4] = ["properties", "$defs", "patternProperties", "dependentSchemas"];
+
 /// Only arguments themselves are mirrored. Members may be called so, keywords may not.
 pub fn drop_nested(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             for (key, value) in members.iter_mut() {
-                let names = matches!(key.as_str(), "properties" | "$defs" | "patternProperties");
+                let names = NAMING.contains(&key.as_str());
                 if let (true, Value::Object(schemas)) = (names, &mut *value) {
                     for schema in schemas.values_mut() {
                         drop_keyword(schema);

@@ -106,6 +106,8 @@ impl Told<'_> {
         if let Some(request) = self.node.get("requestBody") {
             if self.takes_body {
                 body = body::read(translator, request, &taken)?;
+            } else if body::is_empty(self.root, request) {
+                // Some generators write an empty form everywhere.
             } else if request.get("required").is_some_and(Node::is_true) {
                 return Err(Unfit::because(
                     translator,
@@ -156,6 +158,9 @@ impl Told<'_> {
             (Some(words), None) | (None, Some(words)) => words,
             (None, None) => text::clean(self.name, text::WHOLE_CHARS_MAX),
         };
+        let is_deprecated = self.node.get("deprecated").is_some_and(Node::is_true);
+        let description =
+            if is_deprecated { format!("Deprecated. {description}") } else { description };
         (title.map(Into::into), description.into())
     }
 }

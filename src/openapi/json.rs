@@ -69,10 +69,10 @@ fn broken(at: Range<usize>, error: &serde_json::Error) -> Problem {
     Problem::error(at, format!("this is not JSON: {error}"), "mend the syntax")
 }
 
-/// The byte of a line and a column, both from 1 and the latter in bytes.
+/// The byte of a line and a column, both from 1 and the latter in bytes; of the character that it is of.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (before + column.saturating_sub(1)).min(text.len())
+    text.floor_char_boundary(before + column.saturating_sub(1))
 }
 
 struct Items<'t>(Vec<&'t RawValue>);

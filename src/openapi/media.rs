@@ -13,6 +13,11 @@ pub fn is_json(media: &str) -> bool {
         || essence.ends_with("+json")
 }
 
+/// Whether a response of it is read as JSON: the gate's own results of tools are told apart by theirs.
+pub fn is_json_result(media: &str) -> bool {
+    is_json(media) && essence(media) != "application/vnd.onegate.tool-result+json"
+}
+
 /// What is written in `Content-Type`: the media type itself, unless it is a range or no field's value.
 pub fn content_type(media: &str, instead: &str) -> Box<str> {
     let good = |b: u8| (0x20..0x7f).contains(&b);

@@ -11,7 +11,8 @@ use super::schema::{TooLarge, Translator};
 /// Keywords that only say what is or what may be there.
 const KEPT: [&str; 5] = ["title", "description", "type", "examples", "contentEncoding"];
 
-/// The schema of the first successful response in JSON; others with JSON loosen it further.
+/// The schema of the first successful response in JSON; others with JSON loosen it further. None when some
+/// response may be an object or none: nobody could say which of the two a result is told as.
 pub fn read<'d>(
     translator: &mut Translator<'d>,
     responses: &'d Node,
@@ -24,20 +25,58 @@ pub fn read<'d>(
         .map(|entry| (&*entry.key, &entry.value))
         .collect();
     codes.sort_by_key(|(code, _)| *code);
-    let mut output: Option<Value> = None;
+    let mut output: Option<Root> = None;
     for (_, response) in codes {
         let Ok(response) = pointer::follow(translator.root, response) else { continue };
         let content = response.get("content").and_then(Node::as_map).map_or(&[][..], Map::entries);
-        let json = content.iter().filter(|entry| media::is_json(&entry.key));
-        for schema in json.filter_map(|entry| entry.value.get("schema")) {
-            let value = at_root(loose(translator.translate(schema)?));
-            output = Some(match output {
-                Some(first) if first != value => either(first, value),
-                _ => value,
-            });
+        let json = content.iter().filter(|entry| media::is_json_result(&entry.key));
+        for entry in json {
+            let Some(schema) = entry.value.get("schema") else { return Ok(None) };
+            let schema = loose(translator.translate(schema)?);
+            output = match (output, root(schema)) {
+                (None, root) => root,
+                (Some(Root::Object(first)), Some(Root::Object(next))) if first != next => {
+                    Some(Root::Object(either(first, next)))
+                }
+                (Some(Root::Other(first)), Some(Root::Other(next))) if first != next => {
+                    Some(Root::Other(super::schema::any()))
+                }
+                (Some(Root::Object(first)), Some(Root::Object(_))) => Some(Root::Object(first)),
+                (Some(Root::Other(first)), Some(Root::Other(_))) => Some(Root::Other(first)),
+                _ => None,
+            };
+            if output.is_none() {
+                return Ok(None);
+            }
         }
     }
-    Ok(output)
+    Ok(output.map(Root::told))
+}
+
+/// What a response is, null aside.
+enum Root {
+    Object(Value),
+    /// A list or a scalar.
+    Other(Value),
+}
+
+impl Root {
+    /// What is no object is told as the member `result` of one.
+    fn told(self) -> Value {
+        match self {
+            Self::Object(schema) => schema,
+            Self::Other(schema) => {
+                json!({ "type": "object", "properties": { "result": or_null(schema) } })
+            }
+        }
+    }
+}
+
+fn root(schema: Value) -> Option<Root> {
+    if is_object(&schema) {
+        return Some(Root::Object(flat(schema)));
+    }
+    is_other(&schema).then_some(Root::Other(schema))
 }
 
 /// A schema without what could refuse a value. Null is taken everywhere: servers send it undeclared.
@@ -79,20 +118,18 @@ fn or_null(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-/// An object, without a composition at its root: what is none is wrapped.
-fn at_root(schema: Value) -> Value {
-    let mut parts = Vec::new();
-    if !is_object(&schema) {
-        return json!({ "type": "object", "properties": { "result": or_null(schema) } });
-    }
+/// An object without a composition at its root: what its parts tell of members is told by itself.
+fn flat(schema: Value) -> Value {
     let Value::Object(mut root) = schema else { return json!({ "type": "object" }) };
+    let any = super::schema::any();
+    let mut parts = Vec::new();
     for key in ["allOf", "anyOf"] {
         if let Some(Value::Array(of_key)) = root.remove(key) {
             parts.extend(of_key);
         }
     }
     root.insert("type".into(), "object".into());
-    let objects = parts.into_iter().filter(|part| !is_null(part)).map(at_root);
+    let objects = parts.into_iter().filter(|part| !is_null(part) && *part != any).map(flat);
     objects.fold(Value::Object(root), either)
 }
 
@@ -107,6 +144,17 @@ fn is_object(schema: &Value) -> bool {
     });
     let of_all = parts("allOf").is_some_and(|parts| parts.iter().any(is_object));
     of_any || of_all || schema.get("properties").is_some()
+}
+
+/// Whether no value that fits is an object.
+fn is_other(schema: &Value) -> bool {
+    if let Some(kind) = schema.get("type") {
+        let kinds = kind.as_array().map_or(std::slice::from_ref(kind), Vec::as_slice);
+        return !kinds.iter().any(|kind| kind == "object");
+    }
+    let parts = |key| schema.get(key).and_then(Value::as_array);
+    parts("anyOf").is_some_and(|parts| parts.iter().all(is_other))
+        || parts("allOf").is_some_and(|parts| parts.iter().any(is_other))
 }
 
 fn is_null(schema: &Value) -> bool {

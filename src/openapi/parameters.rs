@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::model::tool::{Need, Place, Style};
 
 use super::draft::{Draft, Unfit};
+use super::exploded;
 use super::names::{self, Tag};
 use super::node::{Map, Node};
 use super::pointer;
-use super::schema::{TooLarge, Translator, any};
+use super::schema::{TooLarge, Translator, any, keyword};
 use super::security::Hidden;
 use super::text::{self, quoted};
 
@@ -124,15 +125,22 @@ fn fate<'d>(
     hidden: &Hidden,
 ) -> Result<Fate<'d>, TooLarge> {
     let Parameter { node, name, place } = *parameter;
+    let is_required = node.get("required").is_some_and(Node::is_true);
+    match place {
+        "query" if hidden.has_query(name) => return Ok(Fate::Hidden),
+        "header" if hidden.has_field(name) && is_required && !hidden.is_filled(name) => {
+            return Ok(Fate::Unsupported("is not a model's to set, and nobody else sets it"));
+        }
+        "header" if hidden.has_field(name) => return Ok(Fate::Hidden),
+        _ => {}
+    }
     let style = match style(translator, parameter) {
         Ok(style) => style,
         Err(why) => return Ok(Fate::Unsupported(why)),
     };
     let (tag, place) = match place {
         "path" => (Tag::Path, Place::Path),
-        "query" if hidden.has_query(name) => return Ok(Fate::Hidden),
         "query" => (Tag::Query, Place::Query { name: name.into(), style }),
-        "header" if hidden.has_field(name) => return Ok(Fate::Hidden),
         "header" => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) => (Tag::Header, Place::Header { name, style }),
             Err(_) => return Ok(Fate::Unsupported("has a name that no field may have")),
@@ -144,7 +152,7 @@ fn fate<'d>(
         Some(schema) => translator.translate(schema)?,
         None => any(),
     };
-    if tag == Tag::Query && style == Style::FormExploded && !close(&mut schema, hidden) {
+    if tag == Tag::Query && style == Style::FormExploded && !exploded::close(&mut schema, hidden) {
         return Ok(Fate::Unsupported("is an object whose members are not told, each a parameter"));
     }
     describe(&mut schema, node);
@@ -200,33 +208,11 @@ fn style(translator: &Translator<'_>, parameter: &Parameter<'_>) -> Result<Style
 /// The type that the schema names, or that its keywords show.
 fn kind<'d>(translator: &Translator<'d>, parameter: &Parameter<'d>) -> Option<&'d str> {
     let schema = pointer::follow(translator.root, schema_node(parameter)?).ok()?;
-    let kinds = schema.get("type")?;
-    let listed = || kinds.as_list()?.iter().filter_map(Node::as_text).find(|kind| *kind != "null");
-    let shown = || schema.get("properties").map(|_| "object");
-    kinds.as_text().or_else(listed).or_else(shown)
-}
-
-/// Members of an exploded object are parameters of their own, so none may be one that is hidden, and there
-/// may be none that nobody told. False when that leaves nothing.
-fn close(schema: &mut Value, hidden: &Hidden) -> bool {
-    let is_object = schema.get("type").is_some_and(|kind| kind == "object");
-    let composed = ["allOf", "anyOf", "oneOf", "if"].iter().any(|key| schema.get(key).is_some());
-    if !is_object {
-        // A composition may have an object in it.
-        return !composed || !schema.to_string().contains("\"object\"");
-    }
-    let Some(schema) = schema.as_object_mut().filter(|_| !composed) else { return false };
-    schema.insert("additionalProperties".into(), false.into());
-    schema.remove("patternProperties");
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
-        return false;
+    let Some(kinds) = schema.get("type") else {
+        return schema.get("properties").map(|_| "object");
     };
-    properties.retain(|name, _| !hidden.has_query(name));
-    let names: Vec<String> = properties.keys().cloned().collect();
-    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| names.iter().any(|known| name == known));
-    }
-    !names.is_empty()
+    let listed = || kinds.as_list()?.iter().filter_map(Node::as_text).find(|kind| *kind != "null");
+    kinds.as_text().or_else(listed)
 }
 
 /// The parameter's own words come before its schema's.
@@ -241,7 +227,10 @@ fn describe(schema: &mut Value, node: &Node) {
     if node.get("deprecated").is_some_and(Node::is_true) {
         schema.insert("deprecated".into(), true.into());
     }
-    if let Some(example) = node.get("example").filter(|_| schema.get("examples").is_none()) {
+    let example = node.get("example").filter(|_| schema.get("examples").is_none());
+    if let Some(example) =
+        example.filter(|example| !keyword::is_deep(example, keyword::LITERAL_DEPTH_MAX))
+    {
         let example = text::clean_value(example.to_json());
         if example.to_string().len() <= text::PART_CHARS_MAX {
             schema.insert("examples".into(), json!([example]));

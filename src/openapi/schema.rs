@@ -13,8 +13,8 @@ use super::node::{Content, Map, Node};
 use super::pointer::{self, Dangling};
 use super::text::{self, quoted};
 
-/// Nesting of schemas in a result.
-const DEPTH_MAX: usize = 32;
+/// Nesting of JSON in a result, above literals: hosts read a hundred levels or so, a list of tools included.
+const DEPTH_MAX: usize = 56;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Version {
@@ -162,13 +162,14 @@ impl<'d> Translator<'d> {
                 return self.beside(map, any(), depth);
             }
         };
+        let wrapped = usize::from(map.entries().len() > 1) * 2;
         let recursive = self.within.iter().any(|outer| std::ptr::eq(*outer, target));
         let value = if recursive || self.within.len() >= self.refs_max {
             self.spend(64)?;
             cut(target)
         } else {
             self.within.push(target);
-            let value = self.schema(target, depth);
+            let value = self.schema(target, depth + wrapped);
             self.within.pop();
             value?
         };
@@ -205,7 +206,7 @@ impl<'d> Translator<'d> {
         if self.version == Version::V30 || map.entries().len() == 1 {
             return Ok(value);
         }
-        let Value::Object(beside) = self.keywords(map, depth)? else { return Ok(value) };
+        let Value::Object(beside) = self.keywords(map, depth + 2)? else { return Ok(value) };
         let Value::Object(mut target) = value else { return Ok(value) };
         let words = ["title", "description", "default", "examples", "deprecated", "x-mcp-header"];
         let annotates = |key: &String| words.contains(&key.as_str());
@@ -223,9 +224,18 @@ impl<'d> Translator<'d> {
         let mut schemas = Object::new();
         for entry in map.entries() {
             self.spend(entry.key.len() + 4)?;
-            schemas.insert(entry.key.clone().into(), self.schema(&entry.value, depth + 1)?);
+            schemas
+                .insert(entry.key.clone().into(), self.schema(&entry.value, depth + self.step())?);
         }
         Ok(Some(Value::Object(schemas)))
+    }
+
+    /// Levels from a schema to the ones in it; results get unions with null on their way.
+    const fn step(&self) -> usize {
+        match self.direction {
+            Direction::Request => 2,
+            Direction::Response => 4,
+        }
     }
 }
 

@@ -78,6 +78,24 @@ const FIELD_FAMILIES: [&str; 13] = [
     "x-original-",
     "x-rewrite-",
 ];
+/// Of these, what each request has, or gets on its way.
+const FILLED: [&str; 14] = [
+    "accept",
+    "accept-encoding",
+    "api-key",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "forwarded",
+    "host",
+    "traceparent",
+    "transfer-encoding",
+    "via",
+    "x-api-key",
+    "x-request-id",
+];
+const FILLED_FAMILIES: [&str; 2] = ["x-forwarded-", "x-onegate-"];
 /// RFC 6750, 2.3, and the parameters that some frameworks take for the method.
 const QUERIES: [&str; 3] = ["access-token", "-method", "x-http-method-override"];
 
@@ -111,6 +129,14 @@ impl Hidden {
         let name = plain(name);
         FIELDS.contains(&name.as_str())
             || FIELD_FAMILIES.iter().any(|family| name.starts_with(family))
+            || self.fields.contains(&name)
+    }
+
+    /// Whether somebody else fills a field that is hidden: the gate, or a credential.
+    pub fn is_filled(&self, name: &str) -> bool {
+        let name = plain(name);
+        FILLED.contains(&name.as_str())
+            || FILLED_FAMILIES.iter().any(|family| name.starts_with(family))
             || self.fields.contains(&name)
     }
 

@@ -32,6 +32,14 @@ fn document(text: &str) -> Document {
     document
 }
 
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
+}
+
 fn sound(form: &Form) {
     for schema in [Some(&form.input), form.output.as_ref()].into_iter().flatten() {
         if let Err(error) = jsonschema::meta::validate(schema) {
@@ -41,6 +49,8 @@ fn sound(form: &Form) {
             panic!("{error}: {schema:#}");
         }
         assert_eq!(schema["type"], "object", "{schema:#}");
+        // Four more are around it in a list of tools.
+        assert!(depth(schema) <= 90, "{}", depth(schema));
         for word in ["oneOf", "anyOf", "allOf", "not", "if", "$ref", "enum"] {
             assert!(schema.get(word).is_none(), "{word}: {schema:#}");
         }

@@ -59,7 +59,17 @@ struct Size {
     depth: usize,
 }
 
+/// Of a text, as much as one value takes.
+const COUNTED_BYTES: usize = 64;
+
 const ONE: Size = Size { nodes: 1, depth: 1 };
+
+impl Size {
+    /// Of a scalar: a long one that is repeated takes more than a short one.
+    const fn of(text: &str) -> Self {
+        Self { nodes: 1 + text.len() / COUNTED_BYTES, depth: 1 }
+    }
+}
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
@@ -82,14 +92,14 @@ impl Builder<'_> {
             }
             Event::MappingEnd | Event::SequenceEnd => self.close(at)?,
             Event::Scalar(text, style, anchor, tag) => {
+                let size = Size::of(&text);
                 if self.takes_key(&text, style, &at)? {
-                    self.keep(anchor, || text_node(&text, &at), ONE);
-                    return Ok(());
+                    return self.keep(anchor, || text_node(&text, &at), size, &at);
                 }
                 let content = scalar(&text, style, tag.as_deref(), &at)?;
                 let node = Node { content, at };
-                self.keep(anchor, || node.clone(), ONE);
-                self.place(node, ONE, Counted::Not)?;
+                self.keep(anchor, || node.clone(), size, &node.at)?;
+                self.place(node, size, Counted::Not)?;
             }
             Event::Alias(anchor) => self.alias(anchor, at)?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -122,7 +132,7 @@ impl Builder<'_> {
         // The event stands where the next thing begins.
         let end = end.filter(|end| (start..=at.end).contains(end)).unwrap_or(at.end);
         let node = Node { content, at: start..end.max(start) };
-        self.keep(anchor, || node.clone(), size);
+        self.keep(anchor, || node.clone(), size, &node.at)?;
         self.place(node, size, Counted::Already)
     }
 
@@ -148,10 +158,19 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    fn keep(&mut self, anchor: usize, node: impl FnOnce() -> Node, size: Size) {
+    /// What an anchor names is kept beside the tree, and counts once more.
+    fn keep(
+        &mut self,
+        anchor: usize,
+        node: impl FnOnce() -> Node,
+        size: Size,
+        at: &Range<usize>,
+    ) -> Result<(), Problem> {
         if anchor != 0 {
+            self.bounds.take(size.nodes, size.depth, at)?;
             self.anchors.insert(anchor, Anchored { node: node(), size });
         }
+        Ok(())
     }
 
     fn alias(&mut self, anchor: usize, at: Range<usize>) -> Result<(), Problem> {
@@ -186,6 +205,7 @@ impl Builder<'_> {
             Inside::List(items) => items.push(node),
             Inside::Map(map, key) => {
                 let (key, key_at) = key.take().ok_or_else(|| no_key(node.at.clone()))?;
+                open.size.nodes += key.len() / COUNTED_BYTES;
                 map.insert(Entry { key, key_at, value: node })?;
             }
         }
@@ -228,13 +248,13 @@ fn scalar(
 ) -> Result<Content, Problem> {
     let of_text = || Content::Text(text.into());
     let Some(tag) = tag else {
-        return if style == ScalarStyle::Plain { plain(text, at) } else { Ok(of_text()) };
+        return Ok(if style == ScalarStyle::Plain { plain(text) } else { of_text() });
     };
     let kind = tag.suffix.as_str();
     if tag.is_yaml_core_schema() && kind == "str" || tag.handle.is_empty() && kind == "!" {
         return Ok(of_text());
     }
-    let content = plain(text, at)?;
+    let content = plain(text);
     let fits = match &content {
         Content::Null => kind == "null",
         Content::Bool(_) => kind == "bool",
@@ -244,29 +264,19 @@ fn scalar(
     if tag.is_yaml_core_schema() && fits { Ok(content) } else { Err(bad_tag(tag, at)) }
 }
 
-fn plain(text: &str, at: &Range<usize>) -> Result<Content, Problem> {
-    Ok(match text {
+/// Numbers that JSON has not, such as `.inf` and `7e10000`, are texts: hashes and versions look like them.
+fn plain(text: &str) -> Content {
+    match text {
         "" | "~" | "null" | "Null" | "NULL" => Content::Null,
         "true" | "True" | "TRUE" => Content::Bool(true),
         "false" | "False" | "FALSE" => Content::Bool(false),
         _ => {
             let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-            if is_number(unsigned) || radix(text).is_some() {
-                let Some(number) = number(text) else {
-                    let message = "JSON has no such number";
-                    return Err(Problem::error(at.clone(), message, "write a smaller number"));
-                };
-                Content::Number(number)
-            } else if matches!(unsigned, ".inf" | ".Inf" | ".INF")
-                || matches!(text, ".nan" | ".NaN" | ".NAN")
-            {
-                let message = "JSON has no such number";
-                return Err(Problem::error(at.clone(), message, "quote it, if it is a string"));
-            } else {
-                Content::Text(text.into())
-            }
+            let is_one = is_number(unsigned) || radix(text).is_some();
+            let number = is_one.then(|| number(text)).flatten();
+            number.map_or_else(|| Content::Text(text.into()), Content::Number)
         }
-    })
+    }
 }
 
 fn radix(text: &str) -> Option<(&str, u32)> {

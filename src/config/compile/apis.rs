@@ -10,7 +10,7 @@ use super::super::unit::Bytes;
 use super::beside::Beside;
 use super::files::Files;
 use super::hosts::{self, Host};
-use super::operations::{self, Draft};
+use super::operations::{self, Asks, Draft};
 use super::products::Products;
 use super::tools::Told;
 use super::{described, routes, shape};
@@ -168,9 +168,11 @@ fn tell_unasked(drafts: &[Draft], document_at: Option<Place>, problems: &Problem
     let mut described = Vec::new();
     for draft in drafts {
         match draft.asks() {
-            Some(Some(at)) => tell(at, &[&draft.id], "write access = \"granted\", or take it out"),
-            Some(None) => described.push(&draft.id),
-            None => {}
+            Asks::ByConfig(at) => {
+                tell(at, &[&draft.id], "write access = \"granted\", or take it out");
+            }
+            Asks::ByDocument => described.push(&draft.id),
+            Asks::Nothing => {}
         }
     }
     if let Some(at) = document_at {

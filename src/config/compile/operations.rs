@@ -56,9 +56,12 @@ impl Draft {
         matches!(self.told.source, Source::Document(_))
     }
 
-    /// Whether it asks for scopes, and where the config says so.
-    pub(super) fn asks(&self) -> Option<Option<Place>> {
-        (!self.scopes.is_empty()).then_some(self.scopes_at)
+    pub(super) fn asks(&self) -> Asks {
+        match self.scopes_at {
+            _ if self.scopes.is_empty() => Asks::Nothing,
+            Some(at) => Asks::ByConfig(at),
+            None => Asks::ByDocument,
+        }
     }
 
     pub(super) fn into_operation(
@@ -82,6 +85,14 @@ impl Draft {
         };
         (operation, self.told)
     }
+}
+
+/// Who says which scopes an operation asks for.
+pub(super) enum Asks {
+    Nothing,
+    /// Where.
+    ByConfig(Place),
+    ByDocument,
 }
 
 /// What operations are read for and add to.

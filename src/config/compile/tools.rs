@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::diagnostic::Problems;
 use super::super::section::{Section, Text};
@@ -142,8 +142,12 @@ fn tell_refused(id: &str, why: NoTool, at: Place, problems: &Problems<'_>) {
 /// Takes out of a form's schemas what nothing can be checked against: clients refuse a whole list for one
 /// schema that is not valid. False: the arguments cannot be told at all.
 fn mend(form: &mut Form, id: &str, at: Place, problems: &Problems<'_>) -> bool {
-    let is_usable = |schema: &Value| Schema::new(schema.clone()).fault().is_none();
+    let is_usable =
+        |schema: &Value| !is_doubtful(schema) || Schema::new(schema.clone()).fault().is_none();
     form.output.take_if(|output| !is_usable(output));
+    if !is_doubtful(&form.input) {
+        return true;
+    }
     let input = Schema::new(std::mem::take(&mut form.input));
     let fault = input.fault();
     form.input = input.value;
@@ -163,19 +167,72 @@ fn mend(form: &mut Form, id: &str, at: Place, problems: &Problems<'_>) -> bool {
     is_mended
 }
 
+/// Keywords whose members are names, and those whose values are data.
+const NAMING: [&str; 4] = ["properties", "$defs", "patternProperties", "dependentSchemas"];
+const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
+
 fn drop_patterns(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
-            let is_bad = |key: &str, value: &Value| {
-                let pattern = serde_json::json!({ "pattern": value });
-                key == "pattern" && value.is_string() && Schema::new(pattern).fault().is_some()
-            };
-            members.retain(|key, value| !is_bad(key, value));
-            let data = ["const", "enum", "default", "examples"];
-            let schemas = members.iter_mut().filter(|(key, _)| !data.contains(&key.as_str()));
-            schemas.for_each(|(_, value)| drop_patterns(value));
+            members.retain(|key, value| key != "pattern" || !is_bad_pattern(value.as_str()));
+            for (key, value) in members.iter_mut() {
+                let schemas = value.as_object_mut().filter(|_| NAMING.contains(&key.as_str()));
+                if let Some(schemas) = schemas {
+                    let are_patterns = key == "patternProperties";
+                    schemas.retain(|name, _| !(are_patterns && is_bad_pattern(Some(name))));
+                    schemas.values_mut().for_each(drop_patterns);
+                } else if !DATA.contains(&key.as_str()) {
+                    drop_patterns(value);
+                }
+            }
         }
         Value::Array(entries) => entries.iter_mut().for_each(drop_patterns),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn is_bad_pattern(pattern: Option<&str>) -> bool {
+    let is_bad = |pattern| Schema::new(json!({ "pattern": pattern })).fault().is_some();
+    pattern.is_some_and(is_bad)
+}
+
+/// Whether it holds anything that may not compile. All else comes from the reader, which writes only what is
+/// valid; to compile a thousand schemas takes longer than to read them.
+fn is_doubtful(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.iter().any(|(key, value)| {
+            matches!(key.as_str(), "pattern" | "patternProperties" | "$ref" | "$anchor")
+                || is_doubtful(value)
+        }),
+        Value::Array(entries) => entries.iter().any(is_doubtful),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bad_patterns_are_dropped() {
+        let check = |schema: Value, expected: Value| {
+            let mut mended = schema.clone();
+            drop_patterns(&mut mended);
+            assert_eq!(mended, expected, "{schema}");
+            assert!(Schema::new(mended).fault().is_none(), "{schema}");
+        };
+        let bad = json!({ "type": "string", "pattern": "(?!a)b" });
+        let text = json!({ "type": "string" });
+        let good = json!({ "type": "string", "pattern": "^a+$" });
+        check(bad.clone(), text.clone());
+        check(good.clone(), good);
+        for name in ["default", "enum", "const", "examples", "pattern"] {
+            check(json!({ "properties": { name: bad } }), json!({ "properties": { name: text } }));
+        }
+        check(
+            json!({ "patternProperties": { "(?!a)b": text } }),
+            json!({ "patternProperties": {} }),
+        );
+        check(json!({ "default": bad }), json!({ "default": bad }));
     }
 }

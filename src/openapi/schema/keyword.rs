@@ -10,12 +10,17 @@ use super::{TooLarge, Translator, Version};
 
 pub const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
 
+/// Nesting of a literal: what is deeper is left out.
+pub const LITERAL_DEPTH_MAX: usize = 12;
+
 /// What stays outside when a schema is wrapped.
 const ANNOTATIONS: [&str; 5] = ["title", "description", "default", "examples", "deprecated"];
 
 impl<'d> Translator<'d> {
     pub(super) fn keywords(&mut self, map: &'d Map, depth: usize) -> Result<Value, TooLarge> {
         let mut out = Object::new();
+        let nullable = map.get("nullable").is_some_and(Node::is_true);
+        let depth = depth + usize::from(nullable) * 2;
         for entry in map.entries() {
             if let Some((key, value)) = self.keyword(map, &entry.key, &entry.value, depth)? {
                 self.spend(key.len() + 6)?;
@@ -35,7 +40,6 @@ impl<'d> Translator<'d> {
         }
         self.drop_of_other_direction(&mut out, map);
         types(&mut out, map);
-        let nullable = map.get("nullable").is_some_and(Node::is_true);
         if out.is_empty() {
             return Ok(super::any());
         }
@@ -53,6 +57,11 @@ impl<'d> Translator<'d> {
             "title" => self.words(value, text::TITLE_CHARS_MAX)?,
             "description" => self.words(value, text::PART_CHARS_MAX)?,
             "format" | "contentEncoding" | "contentMediaType" => self.words(value, 100)?,
+            "default" | "const" | "example" | "examples" | "enum"
+                if is_deep(value, LITERAL_DEPTH_MAX) =>
+            {
+                None
+            }
             "default" | "const" => Some(self.literal(value)?),
             "example" if map.get("examples").is_none() => {
                 let example = text::clean_value(self.literal(value)?);
@@ -131,13 +140,13 @@ impl<'d> Translator<'d> {
             | Content::Number(_)
             | Content::Text(_)
             | Content::List(_)
-            | Content::Map(_) => self.schema(value, depth + 1),
+            | Content::Map(_) => self.schema(value, depth + self.step()),
         }
     }
 
     fn list(&mut self, value: &'d Node, depth: usize) -> Result<Option<Value>, TooLarge> {
         let Some(list) = value.as_list().filter(|list| !list.is_empty()) else { return Ok(None) };
-        let schemas = list.iter().map(|schema| self.schema(schema, depth + 1));
+        let schemas = list.iter().map(|schema| self.schema(schema, depth + self.step()));
         schemas.collect::<Result<Value, _>>().map(Some)
     }
 
@@ -201,6 +210,18 @@ fn compiles(pattern: &str) -> bool {
     pattern.bytes().all(plain)
         || pattern.len() <= 1000
             && jsonschema::validator_for(&json!({ "pattern": pattern })).is_ok()
+}
+
+/// Whether lists and objects nest deeper than that.
+pub fn is_deep(value: &Node, depth_max: usize) -> bool {
+    let Some(below) = depth_max.checked_sub(1) else {
+        return matches!(value.content, Content::List(_) | Content::Map(_));
+    };
+    match &value.content {
+        Content::List(items) => items.iter().any(|item| is_deep(item, below)),
+        Content::Map(map) => map.entries().iter().any(|entry| is_deep(&entry.value, below)),
+        Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => false,
+    }
 }
 
 fn is_anchor(name: &str) -> bool {

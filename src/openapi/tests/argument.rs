@@ -50,6 +50,8 @@ fn styles_are_those_of_openapi() {
     check("query", json!({ "schema": object, "style": "deepObject" }), Some(Style::DeepObject));
     check("query", json!({ "schema": object }), Some(Style::FormExploded));
     check("query", json!({ "schema": { "type": "object" } }), None);
+    let shown = json!({ "properties": { "a": { "type": "string" } } });
+    check("query", json!({ "schema": shown, "style": "deepObject" }), Some(Style::DeepObject));
     check(
         "query",
         json!({ "schema": null, "content": { "application/json": {} } }),
@@ -75,6 +77,8 @@ fn what_cannot_be_sent_costs_the_tool_only_where_it_must() {
     check(parameter("p", "query", json!({ "style": "matrix", "required": true })));
     check(parameter("p", "cookie", json!({ "required": true })));
     check(parameter("p q", "header", json!({ "required": true })));
+    check(parameter("X-CSRF-Token", "header", json!({ "required": true })));
+    check(parameter("Mcp-Method", "header", json!({ "required": true, "style": "form" })));
     check(json!({ "$ref": "#/components/parameters/none" }));
     check(json!({ "name": "p" }));
 }
@@ -135,8 +139,13 @@ fn credentials_and_framing_are_never_arguments() {
         "My-Secret",
         "my_secret",
     ];
-    let mut parameters: Vec<Value> =
-        hidden.iter().map(|name| parameter(name, "header", json!({ "required": true }))).collect();
+    // What nobody else fills costs the tool where it is required.
+    let filled = ["Authorization", "Accept", "x_api_key", "X-Forwarded-For", "my_secret"];
+    let hide = |name: &&str| {
+        let more = json!({ "required": filled.contains(name), "style": "form" });
+        parameter(name, "header", more)
+    };
+    let mut parameters: Vec<Value> = hidden.iter().map(hide).collect();
     parameters.push(parameter("key", "query", json!({ "required": true })));
     parameters.push(parameter("access_token", "query", json!({})));
     parameters.push(parameter("seen", "header", json!({})));
@@ -153,6 +162,47 @@ fn credentials_and_framing_are_never_arguments() {
     let members = &form.input["properties"]["members"];
     assert_eq!(members["properties"].as_object().unwrap().len(), 1, "{members}");
     assert_eq!(members["additionalProperties"], false);
+}
+
+#[test]
+fn no_schema_lets_a_model_name_parameters() {
+    let check = |schema: Value, expected: Option<Value>| {
+        let operation = json!({ "parameters": [{ "name": "p", "in": "query", "schema": schema }] });
+        let components = json!({
+            "schemas": { "Open": {}, "Map": { "type": "object" }, "Text": { "type": "string" } },
+            "securitySchemes": { "k": { "type": "apiKey", "in": "query", "name": "key" } },
+        });
+        let (form, _) = form("3.1.0", operation, components);
+        let told = form.input["properties"].get("p");
+        assert_eq!(told.is_some(), expected.is_some(), "{schema} {told:?}");
+        for value in [json!({}), json!({ "key": "1" }), json!({ "other": "1" })] {
+            let given = json!({ "p": value });
+            let is_members = expected == Some(json!({})) && value == json!({});
+            assert_eq!(jsonschema::is_valid(&form.input, &given), is_members, "{told:?} {value}");
+        }
+        if let Some(good) = expected.filter(|value| *value != json!({})) {
+            assert!(jsonschema::is_valid(&form.input, &json!({ "p": good })), "{told:?} {good}");
+        }
+    };
+    let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    check(json!({}), Some(json!("x")));
+    check(json!(true), Some(json!("x")));
+    check(Value::Null, Some(json!("x")));
+    check(reference("None"), Some(json!("x")));
+    check(reference("Open"), Some(json!(1)));
+    check(reference("Map"), None);
+    check(json!({ "description": "d" }), Some(json!(true)));
+    check(json!({ "enum": ["x", 1] }), Some(json!("x")));
+    check(json!({ "enum": ["x", { "key": 1 }] }), None);
+    check(json!({ "allOf": [{ "description": "d" }, {}] }), Some(json!("x")));
+    check(json!({ "allOf": [reference("Text"), {}] }), Some(json!("x")));
+    check(json!({ "anyOf": [{ "minLength": 1 }, { "maxLength": 9 }] }), Some(json!("x")));
+    check(json!({ "oneOf": [{ "type": "string" }, reference("Map")] }), None);
+    check(json!({ "type": ["string", "object"] }), None);
+    check(json!({ "not": { "type": "string" } }), Some(json!(1)));
+    check(json!({ "if": { "type": "object" }, "then": {} }), Some(json!("x")));
+    check(json!({ "properties": { "key": {}, "a": { "type": "string" } } }), Some(json!({})));
+    check(json!({ "properties": { "key": {} } }), None);
 }
 
 #[test]
@@ -220,6 +270,8 @@ fn bodies_are_flat_where_their_members_tell_them() {
     check(plain_with(json!({ "oneOf": [{ "required": ["a"] }] })), json!([]), &NESTED);
     let merged = json!({ "allOf": [plain, { "properties": { "c": {} } }] });
     check(merged, json!([]), &[("a", "a"), ("b", "b"), ("c", "c")]);
+    let parts = json!([{ "required": ["c"] }, { "properties": { "c": {} } }]);
+    check(json!({ "allOf": parts }), json!([]), &[("c", "c")]);
     check(json!({ "type": "array", "items": {} }), json!([]), &NESTED);
     check(json!({ "type": "object" }), json!([]), &NESTED);
     let taken = |name: &str| json!([parameter(name, "query", json!({}))]);
@@ -243,8 +295,53 @@ fn other_bodies_are_members_or_one_text() {
     check_body(("multipart/form-data", file, json!([])), Some(multipart), &parts);
     let text = BodyForm::Text { content_type: "text/csv".into() };
     check_body(("text/csv", json!({}), json!([])), Some(text), &NESTED);
+    let xml = BodyForm::Text { content_type: "application/xml".into() };
+    check_body(("application/xml", json!({ "type": "object" }), json!([])), Some(xml), &NESTED);
+    check_body((form, json!({ "type": "object", "properties": {} }), json!([])), None, &[]);
+    check_body(("multipart/form-data", json!({}), json!([])), None, &[]);
     let binary = BodyForm::Binary { content_type: "application/octet-stream".into() };
     check_body(("image/*", json!({}), json!([])), Some(binary), &NESTED);
+}
+
+#[test]
+fn members_that_no_form_can_hold_are_left_out() {
+    let check = |media: &str, schema: Value, required: Value, left: Option<&[(&str, &str)]>| {
+        let schema = json!({ "type": "object", "required": required,
+            "properties": { "m": schema, "t": { "type": "string" } } });
+        let encoding = json!({ "m": { "style": "deepObject", "explode": true } });
+        let encoding = if media == "multipart/form-data" { json!({}) } else { encoding };
+        let content = json!({ media: { "schema": schema, "encoding": encoding } });
+        let operation = json!({ "requestBody": { "content": content } });
+        let (described, problems) = only(&post("3.0.3", operation, json!({})));
+        let found = described.form.as_ref().map(names);
+        assert_eq!(found.as_deref(), left, "{media} {schema} {problems:?}");
+        let is_whole = left == Some(&[("m", "m"), ("t", "t")]);
+        assert_eq!(problems.len(), usize::from(!is_whole), "{media} {schema} {problems:?}");
+    };
+    let form = "application/x-www-form-urlencoded";
+    let map = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    check(form, map.clone(), json!([]), Some(&[("t", "t")]));
+    check(form, map, json!(["m"]), None);
+    check(form, json!({ "type": "integer" }), json!([]), Some(&[("m", "m"), ("t", "t")]));
+    let file = json!({ "type": "string", "format": "binary" });
+    let files = json!({ "type": "array", "items": file });
+    check("multipart/form-data", files.clone(), json!([]), Some(&[("t", "t")]));
+    check("multipart/form-data", files, json!(["m"]), None);
+    check("multipart/form-data", file, json!(["m"]), Some(&[("m", "m"), ("t", "t")]));
+}
+
+#[test]
+fn of_several_bodies_the_plainest_is_sent() {
+    let check = |medias: &[&str], expected: &str| {
+        let content: Value = medias.iter().map(|media| ((*media).to_owned(), json!({}))).collect();
+        let (form, _) = form("3.0.3", json!({ "requestBody": { "content": content } }), json!({}));
+        let found = format!("{:?}", form.body.unwrap());
+        assert!(found.contains(expected), "{medias:?} {found}");
+    };
+    check(&["application/json-patch+json", "application/merge-patch+json"], "merge-patch");
+    check(&["application/json-patch+json", "application/json"], "application/json\"");
+    check(&["text/xml", "application/json-patch+json"], "json-patch");
+    check(&["application/pdf", "application/soap+xml"], "Text");
 }
 
 #[test]

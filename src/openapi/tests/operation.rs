@@ -111,7 +111,7 @@ fn what_is_left_out_is_withheld() {
     // No request can have these.
     check("  /a//b:\n    get: {}\n", &[]);
     check("  /a/../b:\n    get: {}\n", &[]);
-    let parameters: String = (1..=16).map(|n| format!("/{{p{n}}}")).collect();
+    let parameters = (1..=16).map(|n| format!("/{{p{n}}}")).collect::<Vec<_>>().concat();
     let long = format!("  ? {}\n  : get: {{}}\n", "/{a}".repeat(30));
     check(&long, &[&format!("GET {parameters}/{{rest...}}")]);
     let long = format!("  ? /a/{}/b\n  : get: {{}}\n", "b".repeat(2000));
@@ -139,7 +139,7 @@ fn what_cannot_be_told_apart_is_an_error() {
     check(head, "HEAD /a/{id}: it has the requests");
     check("security: 1\npaths:\n  /a:\n    get: {}\n    put: {}\n", "the document: its `security`");
     check("paths:\n  /a:\n    get: {security: }\n    put: {}\n", "GET /a: its `security`");
-    let warnings: String = (0..1500).map(|n| format!("  /x{n}: 1\n")).collect();
+    let warnings = (0..1500).map(|n| format!("  /x{n}: 1\n")).collect::<Vec<_>>().concat();
     let behind = format!("paths:\n{warnings}  /a:\n    get: {{security: 1}}\n");
     check(&behind, "GET /a: its `security`");
 }
@@ -167,6 +167,16 @@ fn paths_that_match_the_same_are_merged_by_method() {
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn deprecated_operations_say_so() {
+    let operation = json!({ "deprecated": true, "summary": "Does it." });
+    let (form, _) = form("3.0.3", operation, json!({}));
+    assert_eq!(
+        (form.title.as_deref(), &*form.description),
+        (Some("Does it."), "Deprecated. Does it.")
+    );
 }
 
 #[test]

@@ -113,9 +113,61 @@ fn results_take_what_servers_send() {
             "k": { "anyOf": [{ "type": "string" }, { "type": "null" }] } } }),
         &[json!({ "a": 1, "k": "" }), json!({ "a": "1" })],
     );
+    let member = json!({ "a": { "type": "string" } });
     check(
-        json!({}),
-        json!({ "type": "object", "properties": { "result": { "description": "Any JSON value." } } }),
-        &[json!({ "result": 1 })],
+        json!({ "allOf": [{ "type": "object", "properties": member }, { "required": ["a"] }, { "description": "d" }] }),
+        json!({ "type": "object", "description": "d", "properties": { "a": { "anyOf": [{ "type": "string" }, { "type": "null" }] } } }),
+        &[json!({ "a": "" })],
     );
+    check(
+        json!({ "type": "object", "properties": { "a": {} }, "anyOf": [{ "required": ["a"] }, { "required": ["b"] }] }),
+        json!({ "type": "object", "properties": { "a": { "description": "Any JSON value." } } }),
+        &[json!({ "b": 1 })],
+    );
+}
+
+#[test]
+fn results_that_may_be_objects_or_not_are_not_told() {
+    let check = |schemas: &[Value]| {
+        let responses = schemas.iter().enumerate().map(|(at, schema)| {
+            let content = json!({ "application/json": { "schema": schema } });
+            (format!("20{at}"), json!({ "content": content }))
+        });
+        let responses = Value::Object(responses.collect());
+        let (form, _) = form("3.0.3", json!({ "responses": responses }), json!({}));
+        assert_eq!(form.output, None, "{schemas:?}");
+    };
+    let object = json!({ "type": "object", "properties": { "a": {} } });
+    let list = json!({ "type": "array", "items": {} });
+    check(&[json!({})]);
+    check(&[json!({ "oneOf": [object, list] })]);
+    check(&[json!({ "oneOf": [object, {}] })]);
+    check(&[object.clone(), list]);
+    check(&[object, json!({})]);
+    let media = "application/vnd.onegate.tool-result+json";
+    let responses = json!({ "200": { "content": { media: { "schema": { "type": "object" } } } } });
+    assert_eq!(form("3.0.3", json!({ "responses": responses }), json!({})).0.output, None);
+}
+
+#[test]
+fn schemas_nest_as_deeply_as_hosts_read() {
+    let mut schema = json!({ "type": "string" });
+    for _ in 0..28 {
+        schema = json!({ "type": "object", "nullable": true, "properties": { "a": schema } });
+    }
+    let mut literal = json!(1);
+    for _ in 0..40 {
+        literal = json!([literal]);
+    }
+    let deep =
+        json!({ "type": "object", "properties": { "s": schema, "l": { "default": literal } } });
+    let mut operation =
+        json!({ "requestBody": { "content": { "application/json": { "schema": deep } } } });
+    operation["responses"] =
+        json!({ "200": { "content": { "application/json": { "schema": schema } } } });
+    // The depth is held against its bound as that of all forms is.
+    let (form, _) = form("3.0.3", operation, json!({}));
+    assert!(form.input.to_string().contains("nested too deeply"));
+    assert!(form.input["properties"]["l"].get("default").is_none());
+    assert!(form.output.is_some());
 }

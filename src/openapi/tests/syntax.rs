@@ -41,6 +41,7 @@ fn json_is_strict() {
     check(r#"{"a": 1, "\u0061": 2}"#, 9);
     check(r#"{"a": "\ud800"}"#, 6);
     check(r#"{"a": 1e999}"#, 6);
+    check("{\"é", 2);
     check("\u{feff}{\n  \"a\": nul}", 15);
     check(&format!("{{\"a\": {}1{}}}", "[".repeat(200), "]".repeat(200)), 133);
     assert_eq!(json::parse(r#"{"a": "\ud83d\ude00"}"#).unwrap().text("a"), Some("\u{1f600}"));
@@ -59,6 +60,7 @@ fn yaml_follows_the_core_schema() {
         "[1, +1, -1, 0o17, 0x1F, 1.5, .5, 5., 1e2, 1_000, 0b1, 1:30, 3.0.0, 007]",
         json!([1, 1, -1, 15, 31, 1.5, 0.5, 5.0, 100.0, "1_000", "0b1", "1:30", "3.0.0", 7]),
     );
+    check("[7e10000, .inf, -.INF, .nan]", json!(["7e10000", ".inf", "-.INF", ".nan"]));
     check("200: a\n1.0: b\nnull: c\n", json!({"200": "a", "1.0": "b", "null": "c"}));
     check("a: |\n  x\n  y\nb: >\n  x\n  y\n", json!({"a": "x\ny\n", "b": "x y\n"}));
     check("a: !!str 1\nb: !!int 2\nc: ! 3\n", json!({"a": "1", "b": 2, "c": "3"}));
@@ -81,7 +83,7 @@ fn yaml_has_one_document_without_surprises() {
     check("a: &x [*x]\n", 7, "inside of what it names");
     check("? [a]\n: 1\n", 2, "scalar");
     check("? {a: 1}\n: 1\n", 2, "scalar");
-    check("a: .inf\n", 3, "no such number");
+    check("a: !!float .inf\n", 3, "tag");
     check("a: !!set {b}\n", 3, "tag");
     check("a: !mine 1\n", 3, "tag");
     check("", 0, "empty");
@@ -101,6 +103,15 @@ fn aliases_cannot_blow_a_document_up() {
         text += &format!("a{level}: &a{level} [{below}]\n");
     }
     let problem = yaml::parse(&text).unwrap_err();
+    assert!(problem.message.contains("aliases"), "{problem:?}");
+    // One long text, again and again.
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
+    let problem = yaml::parse(&long).unwrap_err();
+    assert!(problem.message.contains("aliases"), "{problem:?}");
+    // Each anchor names all that is within.
+    let anchors = (0..100).map(|level| format!("&a{level} [")).collect::<Vec<_>>().concat();
+    let nested = format!("{anchors}{}{}", "x, ".repeat(30_000), "]".repeat(100));
+    let problem = yaml::parse(&nested).unwrap_err();
     assert!(problem.message.contains("aliases"), "{problem:?}");
 }
 
