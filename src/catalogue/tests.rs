@@ -173,6 +173,33 @@ fn form() -> Form {
 }
 
 #[test]
+fn a_digest_is_of_where_calls_go_too() {
+    let described = |path: &str, form: Form| {
+        let offer =
+            Offer { source: Source::Document(Some(form)), ..offer("payments.get", &["GET"], path) };
+        only(offer)
+    };
+    let before = described("/payments/{id}", form());
+    let check = |path: &str, change: fn(&mut Form)| {
+        let mut form = form();
+        change(&mut form);
+        let after = described(path, form);
+        assert_eq!(after.definition, before.definition, "{path}");
+        assert_ne!(after.digest, before.digest, "{path}");
+    };
+    check("/admin/{id}", |_| {});
+    check("/payments/{id}", |form| {
+        let place = Place::Query { name: "admin".into(), style: Style::FormExploded };
+        form.arguments[1].argument.place = place;
+    });
+    check("/payments/{id}", |form| {
+        let place = Place::Query { name: "filter[x]".into(), style: Style::Form };
+        form.arguments[1].argument.place = place;
+    });
+    check("/payments/{id}", |form| form.body = Some(BodyForm::Form));
+}
+
+#[test]
 fn a_document_tells_more() {
     let offer = || Offer {
         source: Source::Document(Some(form())),
