@@ -13,6 +13,8 @@ pub const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object"
 /// Nesting of a literal: what is deeper is left out.
 pub const LITERAL_DEPTH_MAX: usize = 12;
 
+const LITERALS: [&str; 5] = ["default", "const", "enum", "example", "examples"];
+
 /// What stays outside when a schema is wrapped.
 const ANNOTATIONS: [&str; 5] = ["title", "description", "default", "examples", "deprecated"];
 
@@ -53,15 +55,13 @@ impl<'d> Translator<'d> {
         value: &'d Node,
         depth: usize,
     ) -> Result<Option<(&'d str, Value)>, TooLarge> {
+        if LITERALS.contains(&key) && is_deep(value, LITERAL_DEPTH_MAX) {
+            return Ok(None);
+        }
         let value = match key {
             "title" => self.words(value, text::TITLE_CHARS_MAX)?,
             "description" => self.words(value, text::PART_CHARS_MAX)?,
             "format" | "contentEncoding" | "contentMediaType" => self.words(value, 100)?,
-            "default" | "const" | "example" | "examples" | "enum"
-                if is_deep(value, LITERAL_DEPTH_MAX) =>
-            {
-                None
-            }
             "default" | "const" => Some(self.literal(value)?),
             "example" if map.get("examples").is_none() => {
                 let example = text::clean_value(self.literal(value)?);
@@ -108,14 +108,16 @@ impl<'d> Translator<'d> {
             "properties" | "dependentSchemas" => self.schemas(value, depth)?,
             "patternProperties" => self.pattern_properties(value, depth)?,
             "$anchor" => self.anchor(value),
-            "$dynamicRef" | "$recursiveRef" => {
-                self.warn(value, "a dynamic reference is not followed", "use `$ref`");
-                None
-            }
+            "$dynamicRef" | "$recursiveRef" => self.dynamic(value),
             "x-mcp-header" => value.as_text().map(Value::from),
             _ => None,
         };
         Ok(value.map(|value| (key, value)))
+    }
+
+    fn dynamic(&mut self, value: &Node) -> Option<Value> {
+        self.warn(value, "a dynamic reference is not followed", "use `$ref`");
+        None
     }
 
     fn words(&mut self, value: &Node, chars_max: usize) -> Result<Option<Value>, TooLarge> {
