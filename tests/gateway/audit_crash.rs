@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::harness::bench::Bench;
 use super::harness::faults::Faults;
 use super::harness::http::{Request, Response};
+use super::harness::mcp::{Era, initialize, legacy, modern, post_bytes};
 use super::harness::setup::{LAB, Setup};
 use super::harness::upstream::Upstream;
 
@@ -85,7 +86,8 @@ const OWN: [&str; 9] = [
 ];
 
 /// What some call must have, so that it is compared.
-const COMPARED: [&str; 22] = [
+const COMPARED: [&str; 24] = [
+    "agent",
     "api",
     "client",
     "credential",
@@ -96,6 +98,7 @@ const COMPARED: [&str; 22] = [
     "holder",
     "host",
     "limit",
+    "mcp",
     "method",
     "operation",
     "parent_request_id",
@@ -109,9 +112,6 @@ const COMPARED: [&str; 22] = [
     "source_ip",
     "upstream",
 ];
-
-/// The same, where a call came as a message to the MCP endpoint.
-const COMPARED_OF_MESSAGES: [&str; 2] = ["agent", "mcp"];
 
 /// One call of each kind; what its record says is done when its answer begins.
 fn kinds(bench: &Bench, keys: &[String; 4]) -> Vec<Request> {
@@ -178,6 +178,56 @@ fn kinds(bench: &Bench, keys: &[String; 4]) -> Vec<Request> {
     ]
 }
 
+/// The same as messages.
+fn messages(bench: &Bench, keys: &[String; 4]) -> Vec<Request> {
+    let [held_by, watching, once, suspended] = keys;
+    let key = Some(bench.key.text.as_str());
+    let list = modern("tools/list", json!({}));
+    let note = post_bytes(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    let erase = json!({ "behaviour": "ok", "n": "1" });
+    let mut messages = vec![
+        initialize("2025-11-25").request(key),
+        modern("server/discover", json!({})).request(key),
+        legacy("ping", json!({})).request(key),
+        note.request(key),
+        list.request(None),
+        list.request(Some("nothing")),
+        list.request(Some(suspended)),
+        list.request(Some(&bench.five.text)),
+        list.clone().field("Origin", "https://other.example.com").request(key),
+        modern("tools/list", json!({ "cursor": "nonsense" })).request(key),
+        modern("no/such", json!({})).request(key),
+        post_bytes("nonsense").request(key),
+        post_bytes(vec![b' '; 2 << 20]).request(key),
+        Request::get("/mcp").key(&bench.key.text),
+    ];
+    for era in Era::BOTH {
+        let dead = era.call("dead_get", &json!({ "n": "1" }));
+        let lab = |behaviour: &str| era.lab(behaviour, "1").request(key);
+        messages.extend([
+            era.message("tools/list", json!({})).request(key),
+            lab("ok"),
+            era.lab("ok", "2").set("/id", json!("of \"the\" model")).request(key),
+            era.lab("ok", "1").request(Some(held_by)).field("X-Forwarded-For", "203.0.113.7"),
+            era.lab("ok", "1").request(Some(watching)),
+            era.lab("ok", "1").request(Some(once)),
+            era.lab("ok", "1").request(Some(&bench.five.text)),
+            era.lab("ok", "1").request(Some(&bench.other.text)),
+            era.call("lab_erase", &erase).request(Some(&bench.reader.text)),
+            lab("absent"),
+            lab("busy"),
+            lab("close"),
+            lab("garbage"),
+            lab("hold"),
+            era.lab("ok", "3").progress(json!("token")).request(key),
+            dead.request(key),
+            era.call("local_said", &json!({})).request(key),
+            era.call("no_such_tool", &json!({})).request(key),
+        ]);
+    }
+    messages
+}
+
 fn facts(record: &Value) -> Map<String, Value> {
     let mut facts = record.as_object().expect("a record is an object").clone();
     facts.retain(|member, _| !OWN.contains(&member.as_str()));
@@ -210,13 +260,20 @@ fn a_killed_gates_record_says_the_same_as_any() {
     for key in [&keys[1], &keys[2], &bench.five.text] {
         assert_eq!(bench.gate.call(&Request::get("/lab/ok/1").key(key)).status, 200);
     }
-    let kinds = kinds(&bench, &keys);
+    let kinds = [kinds(&bench, &keys), messages(&bench, &keys)].concat();
     let all = |bench: &Bench| -> Vec<Response> {
         kinds.iter().map(|request| bench.gate.call(request)).collect()
     };
     let ordinary = all(&bench);
+    let record_of = |bench: &Bench, response: &Response| {
+        let record = bench.gate.record_of_id(response.id());
+        // A tool's failure is a good answer.
+        let is_message = record["surface"] == "mcp";
+        assert!(is_message || record["status"] == response.status, "{record}");
+        record
+    };
     let ordinary: Vec<Value> =
-        ordinary.iter().map(|response| bench.gate.record_of(response)).collect();
+        ordinary.iter().map(|response| record_of(&bench, response)).collect();
     faults.are("write ENOSPC");
     let killed = all(&bench);
     bench.gate.kill9();
@@ -224,14 +281,12 @@ fn a_killed_gates_record_says_the_same_as_any() {
     bench.gate.run();
     let mut compared = BTreeSet::new();
     for (response, ordinary) in killed.iter().zip(&ordinary) {
-        let record = bench.gate.record_of(response);
+        let record = record_of(&bench, response);
         assert_eq!(record["end"], "crash", "{record}");
         assert_eq!(facts(&record), facts(ordinary), "\n{record}\n{ordinary}");
         compared.extend(facts(&record).into_iter().map(|(member, _)| member));
     }
-    let has_messages = ordinary.iter().any(|record| record["surface"] == "mcp");
-    let of_messages = COMPARED_OF_MESSAGES.iter().filter(|_| has_messages);
-    for member in COMPARED.iter().chain(of_messages) {
+    for member in &COMPARED {
         assert!(compared.contains(*member), "no call has {member}");
     }
 }

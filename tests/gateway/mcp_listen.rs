@@ -1,63 +1,13 @@
 //! `subscriptions/listen`: a stream that says when the list of tools changes, within its bounds, and no
 //! longer than its client may.
 
-use std::fs;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::harness::events::Events;
 use super::harness::folder::Folder;
-use super::harness::gate::{Gate, Key};
-use super::harness::mcp::{Message, modern};
-use super::harness::setup::Setup;
-use super::harness::toolbox::{FULL, Toolbox, fixture};
-
-const ID: &str = "/params/_meta/io.modelcontextprotocol~1subscriptionId";
-
-fn listen(id: &Value) -> Message {
-    let asked =
-        json!({ "notifications": { "toolsListChanged": true, "promptsListChanged": true } });
-    modern("subscriptions/listen", asked).set("/id", id.clone())
-}
-
-/// A stream whose first word was right.
-fn open(gate: &Gate, key: &Key, id: &Value) -> Events {
-    let mut events = Events::open(gate, &key.text, &listen(id));
-    let first = events.next().expect("an acknowledgement");
-    assert_eq!(first["method"], "notifications/subscriptions/acknowledged", "{first}");
-    assert_eq!(first.pointer(ID), Some(id), "{first}");
-    // Of what was asked, what there is.
-    assert_eq!(first["params"]["notifications"], json!({ "toolsListChanged": true }), "{first}");
-    assert_eq!(events.head.field("x-accel-buffering"), Some("no"), "{:?}", events.head);
-    events
-}
-
-/// The last word, and then the end.
-fn expect_last(events: Events, id: &Value) {
-    let rest = events.rest();
-    let [last] = &rest[..] else { panic!("not one message: {rest:?}") };
-    assert_eq!(&last["id"], id, "{last}");
-    assert_eq!(last["result"]["resultType"], "complete", "{last}");
-    let of = &last["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
-    assert_eq!(of, id, "{last}");
-}
-
-/// A toolbox whose document is the test's own, and its path.
-fn with_own_document(folder: &Folder) -> (Toolbox, String) {
-    let path = folder.at("tools.yaml");
-    fs::copy(fixture("tools.yaml"), &path).expect("the folder is ours");
-    let toolbox = Toolbox::start_with(|setup| {
-        let apis = setup.apis.replace(&fixture("tools.yaml"), &path);
-        Setup { apis, ..setup }
-    });
-    (toolbox, path)
-}
-
-fn rewrite(path: &str, from: &str, to: &str) {
-    let text = fs::read_to_string(path).expect("the folder is ours");
-    assert!(text.contains(from), "{from}");
-    fs::write(path, text.replace(from, to)).expect("the folder is ours");
-}
+use super::harness::listening::{ID, expect_last, listen, open, rewrite, with_own_document};
+use super::harness::mcp::modern;
+use super::harness::toolbox::{FULL, Toolbox};
 
 #[test]
 fn a_reload_that_changes_a_tool_is_told() {

@@ -32,6 +32,13 @@ impl Gate {
         record
     }
 
+    /// The one record of an id.
+    pub fn record_of_id(&self, id: &str) -> Value {
+        let mut records = self.records(&["--id", id], |records| !records.is_empty());
+        assert_eq!(records.len(), 1, "{records:?}");
+        records.remove(0)
+    }
+
     /// The one record of a path that only one request had.
     pub fn record_of_path(&self, path: &str) -> Value {
         let mut records = self.records(&["--path", path], |records| !records.is_empty());

@@ -57,6 +57,12 @@ impl Request {
         request
     }
 
+    /// In the version before.
+    pub fn http_1_0(mut self) -> Self {
+        self.head = self.head.replacen(" HTTP/1.1\r\n", " HTTP/1.0\r\n", 1);
+        self
+    }
+
     pub fn head_bytes(&self) -> Vec<u8> {
         format!("{}\r\n", self.head).into_bytes()
     }

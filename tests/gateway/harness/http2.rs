@@ -32,7 +32,7 @@ pub struct Sent {
 
 /// A response whose head has come.
 pub struct Begun {
-    head: http::response::Parts,
+    pub head: http::response::Parts,
     pub body: RecvStream,
     witness: Witness,
 }

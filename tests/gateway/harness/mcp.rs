@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::gate::Gate;
 use super::http::{Request, Response};
+use super::http2;
 
 pub const MODERN: &str = "2026-07-28";
 pub const LEGACY: &str = "2025-11-25";
@@ -33,6 +34,11 @@ impl Era {
     /// `tools/call`.
     pub fn call(self, tool: &str, arguments: &Value) -> Message {
         self.message("tools/call", json!({ "name": tool, "arguments": arguments }))
+    }
+
+    /// A call of the lab's `read`, which behaves as it is told.
+    pub fn lab(self, behaviour: &str, n: &str) -> Message {
+        self.call("lab_read", &json!({ "behaviour": behaviour, "n": n }))
     }
 
     pub fn revision(self) -> &'static str {
@@ -148,6 +154,13 @@ impl Message {
         (object.unwrap_or_else(|| panic!("nothing holds {pointer}")), member)
     }
 
+    /// As one whose sender wants to be told how it goes on.
+    pub fn progress(mut self, token: Value) -> Self {
+        let Body::Json(body) = &mut self.body else { panic!("these are bytes") };
+        body["params"]["_meta"]["progressToken"] = token;
+        self
+    }
+
     /// Its JSON-RPC id.
     pub fn id(&self) -> Value {
         match &self.body {
@@ -165,9 +178,33 @@ impl Message {
         if let Some(key) = key {
             request = request.key(key);
         }
+        request.body(&self.body_bytes())
+    }
+
+    /// The same with a body in chunks of so many bytes.
+    pub fn chunked(&self, key: &str, chunk_bytes: usize) -> Request {
+        let mut request = Request::under(&self.host, "POST", "/mcp").key(key);
+        for (name, value) in &self.fields {
+            request = request.field(name, value);
+        }
+        let body = self.body_bytes();
+        request.chunks(&body.chunks(chunk_bytes).collect::<Vec<_>>())
+    }
+
+    /// The same for HTTP/2, whose body goes apart.
+    pub fn over_http2(&self, key: &str) -> (http::Request<()>, Vec<u8>) {
+        let mut request = http2::request("POST", "/mcp", key);
+        for (name, value) in &self.fields {
+            let name: http::HeaderName = name.parse().expect("a name");
+            request.headers_mut().append(name, value.parse().expect("a value"));
+        }
+        (request, self.body_bytes())
+    }
+
+    pub fn body_bytes(&self) -> Vec<u8> {
         match &self.body {
-            Body::Json(body) => request.body(body.to_string().as_bytes()),
-            Body::Bytes(bytes) => request.body(bytes),
+            Body::Json(body) => body.to_string().into_bytes(),
+            Body::Bytes(bytes) => bytes.clone(),
         }
     }
 }
