@@ -33,7 +33,7 @@ fn start(upstream: &Upstream, mcp: &str) -> Bench {
 
 /// Good, with a marker, and recorded as the upstream's answer that it is.
 fn expect_cut(bench: &Bench, answer: &Answer, marker: &str) -> Value {
-    assert_eq!(answer.result()["isError"].as_bool().unwrap_or(false), false, "{answer:?}");
+    assert!(!answer.is_error(), "{answer:?}");
     assert!(answer.text().contains(marker), "{answer:?}");
     assert!(answer.result()["structuredContent"].is_null(), "it is not whole: {answer:?}");
     let record = bench.gate.record_of_answer(answer);

@@ -166,7 +166,7 @@ fn addresses_that_an_api_refuses_are_refused_its_tools() {
         "access = \"granted\"\nip = { deny = [\"203.0.113.0/24\"] }",
     );
     let server = "trusted_proxies = [\"127.0.0.0/8\"]";
-    let bench = Bench::start(&Setup { apis, server, ..Setup::before(&upstream) });
+    let bench = Bench::start(&Setup { server, apis, ..Setup::before(&upstream) });
     for era in Era::BOTH {
         let ask = |message: super::harness::mcp::Message, ip: &str| {
             bench.gate.mcp(&bench.key.text, &message.field("X-Forwarded-For", ip))
