@@ -19,8 +19,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use pingora::Result;
 use pingora::proxy::Session;
+use pingora::{Error, Result};
 
 use crate::clock;
 use crate::mcp::envelope::{self, Asked, Call, Message, RpcId};
@@ -305,7 +305,8 @@ async fn read(
     }
     let mut body = Pieces::default();
     let mut count = 0_u32;
-    while let Some(piece) = session.read_request_body().await? {
+    // What goes wrong here is the caller's doing.
+    while let Some(piece) = session.read_request_body().await.map_err(Error::into_down)? {
         ctx.flight.note_moved(piece.len());
         ctx.awaits_body();
         if body.len() + piece.len() > bytes_max {

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::harness::bench::Bench;
 use super::harness::events::Events;
-use super::harness::mcp::{Era, Message};
+use super::harness::faults::Faults;
+use super::harness::mcp::{Answer, Era, Message};
 use super::harness::setup::Setup;
 use super::harness::upstream::Upstream;
 
@@ -112,4 +113,24 @@ fn a_subscription_outlasts_kill_9() {
     assert_eq!(record["end"], "crash", "{record}");
     assert_eq!(record["operation"], "mcp.subscriptions/listen", "{record}");
     assert_eq!((&record["surface"], &record["client"]), (&json!("mcp"), &json!("full")));
+}
+
+/// What a killed gate's journal says of a call that never became a request: it was an error, as its record says.
+#[test]
+fn arguments_that_do_not_fit_are_an_error_in_the_journal_too() {
+    let upstream = Upstream::start();
+    let faults = Faults::none();
+    let mut bench = Bench::start_with(&Setup::before(&upstream), &faults.environment());
+    let bad = Era::Modern.call("lab_read", &json!({ "n": 7 }));
+    let ask = |bench: &Bench| -> Answer { bench.gate.mcp(&bench.key.text, &bad) };
+    let ordinary = ask(&bench);
+    assert_eq!(bench.gate.record_of_answer(&ordinary)["mcp"]["is_error"], true);
+    faults.are("write ENOSPC");
+    let killed = ask(&bench);
+    bench.gate.kill9();
+    faults.are("");
+    bench.gate.run();
+    let record = bench.gate.record_of_answer(&killed);
+    assert_eq!(record["end"], "crash", "{record}");
+    assert_eq!(record["mcp"]["is_error"], true, "{record}");
 }

@@ -1,6 +1,8 @@
 //! Messages as connections carry them: in the smallest pieces, before another request, slower than a revocation, in
 //! HTTP/1.0, from clients that take no stream.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -11,7 +13,7 @@ use super::harness::http::{Body, Request};
 use super::harness::mcp::{Answer, Era, Message, legacy, modern};
 use super::harness::setup::Setup;
 use super::harness::toolbox::Toolbox;
-use super::harness::upstream::Upstream;
+use super::harness::upstream::{OK_BODY, Upstream};
 
 /// A message as long as it is said.
 fn long(era: Era, bytes: usize) -> Message {
@@ -203,4 +205,32 @@ fn http_1_0_is_answered_whole() {
     assert_eq!(answer.messages.len(), 2, "{answer:?}");
     assert_eq!(answer.result()["resultType"], "complete", "{answer:?}");
     assert_eq!(bench.gate.record_of(&answer.response)["end"], "complete");
+}
+
+/// Regression: a caller that left within its message was a failure of the gate, answered with 500. Over REST it is one
+/// that left.
+#[test]
+fn half_a_message_is_a_caller_that_left() {
+    let upstream = Upstream::start();
+    let bench = Bench::start(&Setup::before(&upstream));
+    let half = |request: &Request, cut: usize| {
+        let bytes = request.bytes();
+        let mut stream = TcpStream::connect(bench.gate.address).expect("the gate listens");
+        stream.write_all(&bytes[..bytes.len() - cut]).expect("it reads");
+    };
+    let key = &bench.key.text;
+    half(&Request::new("POST", "/lab/echo/1").key(key).body(&[b'x'; 300]), 50);
+    assert_eq!(bench.gate.record_of_path("/lab/echo/1")["end"], "client_abort");
+    for cut in [1, 2, 50] {
+        half(&Era::Modern.lab("ok", "1").request(Some(key)), cut);
+    }
+    half(&Era::Legacy.lab("ok", "1").chunked(key, 1), 6);
+    let left = bench.gate.records(&["--path", "/mcp"], |records| records.len() >= 4);
+    for record in left {
+        assert_eq!(record["end"], "client_abort", "{record}");
+        assert!(record["failure"].is_null(), "{record}");
+    }
+    assert!(upstream.received_at("/lab/ok/1").is_empty());
+    let answer = bench.gate.mcp(key, &Era::Modern.lab("ok", "1"));
+    assert_eq!(answer.text().as_bytes(), OK_BODY);
 }

@@ -26,7 +26,10 @@ pub(super) fn write(line: &mut Object<'_>, opening: &Opening<'_>, ending: Ending
     let is_error = match ending {
         Ending::Of(record) => record.mcp.as_ref().and_then(|mcp| mcp.is_error),
         Ending::Open => None,
-        Ending::Crash => (!texts.tool.is_empty()).then(|| McpDetail::is_error_of(opening.status)),
+        Ending::Crash => (!texts.tool.is_empty()).then(|| {
+            let went_well = opening.denial.is_empty() && opening.failure.is_empty();
+            !went_well || McpDetail::is_error_of(opening.status)
+        }),
     };
     line.object("mcp", |mcp| {
         mcp.text_unless_empty("tool", texts.tool);
@@ -64,7 +67,8 @@ pub(super) fn push_rest(out: &mut Vec<u8>, line: &[u8], rest: &[u8]) {
     });
     match (of_tool, rest.strip_suffix(b"}}")) {
         (Some(line), Some(rest)) => {
-            let is_error = McpDetail::is_error_of(line.status.unwrap_or_default());
+            let went_well = line.denial.is_none() && line.failure.is_none();
+            let is_error = !went_well || McpDetail::is_error_of(line.status.unwrap_or_default());
             out.extend_from_slice(rest);
             out.extend_from_slice(format!(r#","is_error":{}}}}}"#, word(is_error)).as_bytes());
         }
