@@ -2,7 +2,8 @@
  *
  * LAYER_FROM is the directory that the gate writes, LAYER_TO its image on the medium. fsync and fdatasync copy the
  * whole file there, atomically, and return. In directories named `audit` a new file's name is on the medium only once its
- * directory was synced; until then its bytes stand under a name that nobody looks for. */
+ * directory was synced; until then its bytes stand under a name that nobody looks for. A draft, `NAME.new`, has the name
+ * that it was given once the directory was synced. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -32,8 +33,26 @@ static int copy(int from, const char *to) {
     return count < 0 ? -1 : rename(temporary, to);
 }
 
+/* Drafts that have another name by now. */
+static void name_drafts(const char *from, const char *to) {
+    DIR *image = opendir(to);
+    struct dirent *entry;
+    while (image && (entry = readdir(image))) {
+        size_t length = strlen(entry->d_name);
+        if (length <= 4 || strcmp(entry->d_name + length - 4, ".new") != 0) continue;
+        char draft[PATH_MAX * 2], named[PATH_MAX * 2], still[PATH_MAX * 2];
+        snprintf(still, sizeof still, "%s/%s", from, entry->d_name);
+        if (access(still, F_OK) == 0) continue;
+        snprintf(draft, sizeof draft, "%s/%s", to, entry->d_name);
+        snprintf(named, sizeof named, "%s/%.*s", to, (int)(length - 4), entry->d_name);
+        rename(draft, named);
+    }
+    if (image) closedir(image);
+}
+
 /* The names in a directory are on the medium. */
 static void name_all(const char *from, const char *to) {
+    name_drafts(from, to);
     DIR *directory = opendir(from);
     struct dirent *entry;
     while (directory && (entry = readdir(directory))) {

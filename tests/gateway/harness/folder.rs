@@ -1,6 +1,7 @@
 //! A test's own folder: removed with the test, kept for a look when the test failed.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,10 +12,16 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("onegate-test-{}-{count}", process::id()));
-        fs::create_dir_all(&path).expect("a folder for the test");
-        Self(path)
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("onegate-test-{}-{count}", process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // Kept for a look by a test that failed when this process number was another's.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("no folder for the test: {error}"),
+            }
+        }
     }
 
     pub fn path(&self) -> &Path {
