@@ -36,7 +36,9 @@ enum Held {
 /// Decides; awaits the ledger where a quota has no unit at hand.
 pub async fn decide(session: &mut Session, ctx: &mut Ctx) -> Result<Stage, Fault> {
     let Some(request) = &mut ctx.request else { return Err(Fault::PANICKED) };
-    let started = request.started;
+    // A message may have taken its time to come: its call is judged by the time of now, or limits would take it for
+    // one out of the past.
+    let started = if ctx.flight.is_inner() { clock::now() } else { request.started };
     if request.slot.is_none() && !may_go_unrecorded(&ctx.shared, request) {
         let refusal = Refusal::new(Denial::AuditUnavailable, "the audit queue is full");
         return Err(Fault::Denied(refusal));
