@@ -274,9 +274,9 @@ fn add_number(text: &mut Writer<'_>, number: u64) {
 const RATELIMIT_BYTES: usize = 256;
 /// More than the limits that a plan can have.
 const RATELIMIT_BYTES_MAX: usize = 16 * 1024;
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// An error that stops Pingora's pipeline; the fault itself is in the context.

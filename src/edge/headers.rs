@@ -19,12 +19,11 @@ use crate::model::record::Surface;
 use crate::request::identify::{Known, Presented};
 use crate::request::limit::Admitted;
 
-use super::answer;
+use super::answer::{self, X_REQUEST_ID};
 use super::ctx::Request;
 use super::habits::Habits;
 use super::shape::edits;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

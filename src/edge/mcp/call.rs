@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -27,6 +27,7 @@ use crate::model::tool::{Output, Tool};
 use crate::request::endpoint::{self, Entered, Leads};
 
 use super::super::Shared;
+use super::super::answer::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use super::super::ctx::{Ctx, Request};
 use super::super::shape::dress::Dress;
 use super::super::stop::Fault;
@@ -212,14 +213,12 @@ impl Exchange<'_> {
                 step = self.inner.next() => match step {
                     Step::Over => break,
                     Step::Head | Step::Event => self.progress(call).await,
-                    Step::Piece => Ok(()),
+                    Step::Noted | Step::Piece => Ok(()),
                 },
-                () = &mut sign => {
-                    // Nothing goes out of a call whose record a kill would take.
-                    let is_noted = self.inner.is_noted();
-                    let next = if is_noted { self.bounds.keep_alive } else { UNTIL_NOTED };
-                    sign.as_mut().set(sleep(next));
-                    if is_noted { self.sign(call).await } else { Ok(()) }
+                // Nothing goes out of a call whose record a kill would take.
+                () = &mut sign, if self.inner.is_noted() => {
+                    sign.as_mut().set(sleep(self.bounds.keep_alive));
+                    self.sign(call).await
                 }
                 // What it says is that the caller is gone: a message has one body.
                 _ = self.session.as_mut().read_body_or_idle(true), if to.revision.is_modern() => {
@@ -320,8 +319,6 @@ async fn while_watched(inner: &mut Inner, write: impl Future<Output = Result<()>
 
 /// Between two signs of progress, besides the first two.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-/// How soon it is looked again whether a caller may be told something.
-const UNTIL_NOTED: Duration = Duration::from_millis(20);
 const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// The head of a result: how the limits stand is the inner answer's to say.
@@ -345,7 +342,3 @@ fn head(inner: &HeaderMap, id: RequestId, bytes: usize, dress: Option<&Dress>) -
     }
     parts.into()
 }
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -39,11 +39,15 @@ pub struct Inner {
     whole: Whole,
     /// Of an upstream that streams: until then its events are collected.
     until: Option<Pin<Box<Sleep>>>,
+    /// Whether it was said that its record has begun.
+    noted: bool,
 }
 
 /// What an inner request did.
 #[derive(Debug)]
 pub enum Step {
+    /// Its record outlasts a kill from now on: its caller may be told something.
+    Noted,
     /// The head of its answer came, or something like it.
     Head,
     /// A piece of its body.
@@ -73,6 +77,7 @@ impl Inner {
             came: 0,
             whole: Whole::Broken,
             until: None,
+            noted: false,
         }
     }
 
@@ -92,6 +97,10 @@ impl Inner {
         if self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
             self.whole = Whole::Collected;
             return Poll::Ready(self.enough());
+        }
+        if !self.noted && self.is_noted() {
+            self.noted = true;
+            return Poll::Ready(Step::Noted);
         }
         Poll::Pending
     }

@@ -9,14 +9,13 @@ use pingora::proxy::Session;
 use crate::mcp::event;
 use crate::model::id::RequestId;
 
-use super::super::answer::After;
+use super::super::answer::{After, X_REQUEST_ID};
 use super::super::drain;
 use super::super::shape::dress::Dress;
 use super::NO_STORE;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO: HeaderValue = HeaderValue::from_static("no");
 
 /// Begins a stream: from here on its status is 200.
