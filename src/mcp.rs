@@ -8,7 +8,7 @@ pub mod arguments;
 pub mod envelope;
 pub mod event;
 pub mod fault;
-mod json;
+pub mod json;
 pub mod outcome;
 pub mod reply;
 #[cfg(test)]

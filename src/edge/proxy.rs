@@ -52,7 +52,7 @@ impl ProxyHttp for Gate {
     /// Takes the facts of the head. From here on there will be a record.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
         if ctx.flight.is_inner() {
-            return mcp::handover::board(session, ctx);
+            return mcp::handover::board(ctx);
         }
         let (head, client) = (session.req_header(), session.client_addr());
         let arrived = arrival::request(&self.shared, head, client, &ctx.flight);

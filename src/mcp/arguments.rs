@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use crate::mcp::json::read::Raw;
 use crate::model::tool::{Argument, Need, PathPart, Place, Tool};
 use crate::request::target::{TARGET_BYTES_MAX, Target};
 
@@ -25,7 +25,7 @@ use given::Given;
 pub struct Prepared {
     pub method: Method,
     /// The canonical path and, after a `?`, the query.
-    pub target: String,
+    pub target: Target,
     /// `Content-Type`, `Content-Length`, `Accept`, and the fields that are arguments.
     pub fields: HeaderMap,
     pub body: Bytes,
@@ -37,14 +37,16 @@ pub struct BadArguments(pub String);
 
 /// What a result is made of best; anything else is taken too.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
+/// Room for the fields of a head, those that come on the way upstream too.
+const FIELDS_ROOM: usize = 20;
 /// Longest value of a field.
 const FIELD_BYTES_MAX: usize = 4_096;
 
 /// Prepares the request.
-pub fn prepare(tool: &Tool, arguments: Option<&RawValue>) -> Result<Prepared, BadArguments> {
+pub fn prepare(tool: &Tool, arguments: Option<Raw<'_>>) -> Result<Prepared, BadArguments> {
     let given = Given::read(tool, arguments)?;
     let target = target(tool, &given)?;
-    let mut fields = HeaderMap::with_capacity(8);
+    let mut fields = HeaderMap::with_capacity(FIELDS_ROOM);
     fields.insert(header::ACCEPT, ACCEPT);
     for (argument, value) in given.all() {
         if let Place::Header { name, style } = &argument.place {
@@ -69,7 +71,7 @@ pub fn prepare(tool: &Tool, arguments: Option<&RawValue>) -> Result<Prepared, Ba
 
 /// Path and query. That the path is canonical as it was written is asked of the one who would otherwise
 /// rewrite or refuse it later.
-fn target(tool: &Tool, given: &Given<'_>) -> Result<String, BadArguments> {
+fn target(tool: &Tool, given: &Given<'_>) -> Result<Target, BadArguments> {
     let mut target = String::with_capacity(128);
     for part in &tool.path {
         match part {
@@ -93,7 +95,7 @@ fn target(tool: &Tool, given: &Given<'_>) -> Result<String, BadArguments> {
         return Err(bad("The arguments make a URL that is too long. Send shorter ones."));
     }
     match Target::parse(target.as_bytes(), TARGET_BYTES_MAX) {
-        Ok(parsed) if target.get(..path_len) == Some(parsed.path()) => Ok(target),
+        Ok(parsed) if target.get(..path_len) == Some(parsed.path()) => Ok(parsed),
         Ok(_) | Err(_) => Err(bad("The arguments make a URL that is not taken.")),
     }
 }

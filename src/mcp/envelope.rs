@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::model::mcp::Revision;
 use crate::model::tool::Catalogue;
 
 use super::fault::{Fault, FaultKind};
-use super::json::text_of;
+use super::json::read::Raw;
 
 mod era;
 mod mirror;
@@ -86,9 +84,9 @@ pub enum Call<'b> {
 pub struct ToolCall<'b> {
     pub name: Cow<'b, str>,
     /// A JSON object.
-    pub arguments: Option<&'b RawValue>,
+    pub arguments: Option<Raw<'b>>,
     /// A JSON string or number.
-    pub progress_token: Option<&'b RawValue>,
+    pub progress_token: Option<Raw<'b>>,
 }
 
 /// Longest JSON text of an id: it comes back on every answer and notification.
@@ -106,18 +104,17 @@ pub fn read<'b>(
         return Err(fault(None, FaultKind::ContentType));
     }
     let text = str::from_utf8(body).map_err(|_| fault(None, FaultKind::ParseError))?;
-    let mut wire = wire::read(text).map_err(|misread| {
+    let wire = wire::read(text).map_err(|misread| {
         let (id, kind) = misread_as(&misread);
         fault(id, kind)
     })?;
     let id = wire.id.and_then(rpc_id);
     let method = check_frame(&wire)
         .map_err(|problem| fault(id.clone(), FaultKind::InvalidRequest(problem)))?;
-    let params = wire.params.take().unwrap_or_default();
     let Some(id) = id else {
-        return Ok(notification(version.nearest(), &params));
+        return Ok(notification(version.nearest(), &wire.params));
     };
-    Reader { id, version, mirrors, catalogue }.request(&method, &params)
+    Reader { id, version, mirrors, catalogue }.request(&method, &wire.params)
 }
 
 /// `application/json`, in UTF-8 where it says so.
@@ -153,12 +150,12 @@ fn misread_as(misread: &Misread<'_>) -> (Option<RpcId>, FaultKind) {
 }
 
 /// A string or an integer, of a length that can be repeated.
-fn rpc_id(raw: &RawValue) -> Option<RpcId> {
+fn rpc_id(raw: Raw<'_>) -> Option<RpcId> {
     let text = raw.get();
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_id = if text.starts_with('"') {
         // Escapes that are no text would come back as they are.
-        text_of(raw).is_some()
+        raw.text().is_some()
     } else {
         digits.bytes().all(|byte| byte.is_ascii_digit())
     };
@@ -167,16 +164,16 @@ fn rpc_id(raw: &RawValue) -> Option<RpcId> {
 
 /// What every message must be. Gives its method.
 fn check_frame<'b>(wire: &Wire<'b>) -> Result<Cow<'b, str>, &'static str> {
-    if wire.jsonrpc.and_then(text_of).as_deref() != Some("2.0") {
+    if wire.jsonrpc.and_then(Raw::text).as_deref() != Some("2.0") {
         return Err("jsonrpc must be \"2.0\"");
     }
-    if wire.says_twice() {
+    if wire.twice {
         return Err("a member of the message, of params or of _meta is there more than once");
     }
     if wire.answer.is_some() {
         return Err("responses are not taken, nothing was asked of the caller");
     }
-    let Some(method) = wire.method.and_then(text_of) else {
+    let Some(method) = wire.method.and_then(Raw::text) else {
         return Err("method must be a string");
     };
     match wire.id {
@@ -192,7 +189,7 @@ fn check_frame<'b>(wire: &Wire<'b>) -> Result<Cow<'b, str>, &'static str> {
 
 /// Nothing of a notification is acted on, so nothing of it is asked for.
 fn notification<'b>(revision: Revision, params: &Params<'b>) -> Message<'b> {
-    let body = params.meta.as_ref().and_then(|meta| meta.protocol_version).and_then(text_of);
+    let body = params.meta.as_ref().and_then(|meta| meta.protocol_version).and_then(Raw::text);
     let revision = body.and_then(|body| Revision::parse(&body)).unwrap_or(revision);
     Message { revision, asked: Asked::Notification, agent: None, traceparent: None }
 }

@@ -1,46 +1,48 @@
 //! Server-sent events of the endpoint: messages, comments that keep a stream alive, notifications.
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 
 use super::envelope::RpcId;
 use super::json::push_text;
+use super::json::read::Raw;
 
 /// A line that says nothing, and keeps proxies from closing the stream.
-pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
+pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// One event that holds a message of one line.
-pub fn message(json: &str) -> String {
-    format!("event: message\ndata: {json}\n\n")
+pub fn message(json: &[u8]) -> Bytes {
+    [b"event: message\ndata: ", json, b"\n\n"].concat().into()
 }
 
 /// `notifications/progress`; `progress` grows with each.
-pub fn progress(token: &RawValue, progress: u64, text: &str) -> String {
+pub fn progress(token: Raw<'_>, progress: u64, text: &str) -> Bytes {
     let mut json = format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{progress},"message":"#,
         token.get()
     );
     push_text(&mut json, text);
     json.push_str("}}");
-    message(&json)
+    message(json.as_bytes())
 }
 
 /// `notifications/subscriptions/acknowledged`, with what of the wish is honoured.
-pub fn acknowledged(subscription: &RpcId, tools: bool) -> String {
+pub fn acknowledged(subscription: &RpcId, tools: bool) -> Bytes {
     let honoured = if tools { r#"{"toolsListChanged":true}"# } else { "{}" };
     let rest = format!(r#","notifications":{honoured}"#);
     notification("notifications/subscriptions/acknowledged", subscription, &rest)
 }
 
 /// `notifications/tools/list_changed`.
-pub fn tools_changed(subscription: &RpcId) -> String {
+pub fn tools_changed(subscription: &RpcId) -> Bytes {
     notification("notifications/tools/list_changed", subscription, "")
 }
 
-fn notification(method: &str, subscription: &RpcId, rest: &str) -> String {
+fn notification(method: &str, subscription: &RpcId, rest: &str) -> Bytes {
     let id = &subscription.0;
-    message(&format!(
+    let json = format!(
         r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}{rest}}}}}"#
-    ))
+    );
+    message(json.as_bytes())
 }
 
 #[cfg(test)]
@@ -49,7 +51,8 @@ mod tests {
 
     use super::*;
 
-    fn check(event: &str, expected: Value) {
+    fn check(event: &[u8], expected: Value) {
+        let event = str::from_utf8(event).expect("a text");
         let data =
             event.strip_prefix("event: message\ndata: ").and_then(|e| e.strip_suffix("\n\n"));
         let data = data.expect("one event");
@@ -77,7 +80,7 @@ mod tests {
             json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed",
                 "params": { "_meta": meta } }),
         );
-        let token: &RawValue = serde_json::from_str(r#""t\n""#).expect("JSON");
+        let token = Raw::parse(r#""t\n""#).expect("JSON");
         check(
             &progress(token, 3, "half\n\"done\"\u{7}"),
             json!({ "jsonrpc": "2.0", "method": "notifications/progress",

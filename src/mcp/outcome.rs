@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use crate::model::mcp::Revision;
+use crate::model::record::McpDetail;
 use crate::model::tool::Output;
 
 use super::arguments::BadArguments;
@@ -62,9 +63,12 @@ pub struct To<'a> {
 }
 
 /// The JSON-RPC response to a call that was made: `response` is the upstream's answer or the gate's own
-/// denial or failure (`application/problem+json`).
-pub fn of_response(to: To<'_>, response: &Response) -> String {
-    if !(200..300).contains(&response.status) {
+/// denial or failure (`application/problem+json`). Bytes of a text.
+///
+/// It is an error where the record says so; and where an upstream that makes its results itself says so of one, of
+/// which the record knows nothing.
+pub fn of_response(to: To<'_>, response: &Response) -> Vec<u8> {
+    if McpDetail::is_error_of(response.status) {
         return failure::of_response(to, response);
     }
     let media = Media::of(&response.fields);
@@ -83,16 +87,10 @@ pub fn of_response(to: To<'_>, response: &Response) -> String {
 }
 
 /// To a call that was not made: a result with `isError`.
-pub fn of_bad_arguments(to: To<'_>, bad: &BadArguments) -> String {
+pub fn of_bad_arguments(to: To<'_>, bad: &BadArguments) -> Vec<u8> {
     let mut result = Written::open(to, bad.0.len());
     result.text(&format!("The call was not made. {}\nRequest id: {}", bad.0, to.request_id));
     result.close(Rest::Failed)
-}
-
-/// Whether a result is an error, which is a word of the record too: what [`of_response`] makes of the status
-/// and of a body that broke off. Results that upstreams make themselves aside.
-pub const fn is_error(status: u16, whole: Whole) -> bool {
-    !matches!(status, 200..300) || matches!(whole, Whole::Broken)
 }
 
 /// `404 Not Found`.
@@ -198,7 +196,7 @@ impl<'a> Written<'a> {
         self.out.extend_from_slice(opening.as_bytes());
     }
 
-    fn close(mut self, rest: Rest<'_>) -> String {
+    fn close(mut self, rest: Rest<'_>) -> Vec<u8> {
         self.out.push(b']');
         let problem = match rest {
             Rest::Fine => {
@@ -230,8 +228,7 @@ impl<'a> Written<'a> {
         };
         self.close_meta(problem);
         self.out.extend_from_slice(b"}}");
-        // It was made of texts.
-        String::from_utf8(self.out).unwrap_or_default()
+        self.out
     }
 
     /// `_meta`: of the modern revision, the server; of a failure, what became of the call.

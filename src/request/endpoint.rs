@@ -21,7 +21,7 @@ use super::limit::{self, Admitted};
 use super::policy::{self, Cleared};
 use super::{Ask, Seen, Unadmitted, authorize, classify};
 
-/// Proof that a client stands behind a message. Only [`enter`] makes one:
+/// Proof that a client stands behind a message. Only this file makes one:
 /// ```compile_fail,E0451
 /// use onegate::request::endpoint::Entered;
 /// fn forge(entered: Entered) -> Entered {
@@ -69,14 +69,38 @@ pub fn enter(
     now: Now,
     seen: &mut Seen,
 ) -> Result<Entered, Refusal> {
+    comes_here(snapshot, mcp, ask)?;
+    seen.api = Some(mcp.api.clone());
+    comes_from(mcp, ask.host, ask.fields)?;
+    let identified = identify::identify(snapshot, &mcp.api, &ask.presented, now, seen);
+    let_in(mcp, ask, identified.map_err(|refusal| helped(refusal, &ask.presented)))
+}
+
+/// The same of a client whose word is taken for it, for who explains.
+pub(super) fn assume_entered(
+    snapshot: &Snapshot,
+    mcp: &Mcp,
+    ask: &Ask<'_>,
+    assumed: Result<Identified, Refusal>,
+) -> Result<Entered, Refusal> {
+    comes_here(snapshot, mcp, ask)?;
+    comes_from(mcp, ask.host, ask.fields)?;
+    let_in(mcp, ask, assumed)
+}
+
+fn comes_here(snapshot: &Snapshot, mcp: &Mcp, ask: &Ask<'_>) -> Result<(), Refusal> {
     if !classify::has_host(&snapshot.policy.hosts, ask.host) && mcp.hosts.is_empty() {
         let reason = "the MCP endpoint is under the hosts of the apis, and this is none";
         return Err(Refusal::new(Denial::Misdirected, reason));
     }
-    seen.api = Some(mcp.api.clone());
-    comes_from(mcp, ask.host, ask.fields)?;
-    let identified = identify::identify(snapshot, &mcp.api, &ask.presented, now, seen);
-    let identified = identified.map_err(|refusal| helped(refusal, &ask.presented));
+    Ok(())
+}
+
+fn let_in(
+    mcp: &Mcp,
+    ask: &Ask<'_>,
+    identified: Result<Identified, Refusal>,
+) -> Result<Entered, Refusal> {
     let cleared = policy::clear(identified, &mcp.api, ask)?;
     if ask.method != "POST" {
         let advice = Advice::Allow("POST".into());

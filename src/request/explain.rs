@@ -3,7 +3,8 @@
 
 use crate::model::api::{Api, Operation};
 use crate::model::denial::Refusal;
-use crate::model::id::{ClientId, ProductName, Scope};
+use crate::model::id::{ClientId, PlanName, ProductName, Scope};
+use crate::model::mcp::Mcp;
 use crate::model::plan::Plan;
 use crate::model::shape::rules::Rules;
 use crate::model::snapshot::Snapshot;
@@ -12,7 +13,7 @@ use crate::model::time::Now;
 use super::authorize::Permit;
 use super::identify::Identified;
 use super::limit::{self, usage};
-use super::{Ask, Seen, authorize, classify, fits, identify, policy};
+use super::{Ask, Seen, authorize, classify, endpoint, fits, identify, policy};
 
 /// One stage and what it found.
 #[derive(Debug, Eq, PartialEq)]
@@ -43,10 +44,12 @@ fn tell(
     now: Now,
     teller: &mut Teller,
 ) -> Result<(), Refusal> {
+    if let Some(mcp) = endpoint::at(snapshot, ask.host, ask.path) {
+        return tell_of_endpoint(snapshot, mcp, (client, profile), ask, now, teller);
+    }
     if let Some(asked) = policy::preflight(snapshot, ask, &mut Seen::default()) {
         let api = asked?;
-        let by = format!("a preflight: the cors of api {} answers it, whoever calls", api.name);
-        teller.tell("policy", by);
+        teller.preflight(&api);
         return Ok(());
     }
 
@@ -85,6 +88,34 @@ fn tell(
     Ok(())
 }
 
+/// The same of a message to the MCP endpoint, of which the head is known.
+fn tell_of_endpoint(
+    snapshot: &Snapshot,
+    mcp: &Mcp,
+    (client, profile): (&ClientId, &str),
+    ask: &Ask<'_>,
+    now: Now,
+    teller: &mut Teller,
+) -> Result<(), Refusal> {
+    if let Some(asked) = endpoint::preflight(mcp, ask, &mut Seen::default()) {
+        let api = asked?;
+        teller.preflight(&api);
+        return Ok(());
+    }
+    teller.tell("classify", format!("the MCP endpoint at {}, of the gate itself", mcp.path));
+
+    let identified = identify::assumed(snapshot, client, profile, now);
+    if let Ok(identified) = &identified {
+        teller.assumed(identified);
+    }
+    let entered = endpoint::assume_entered(snapshot, mcp, ask, identified)?;
+
+    teller.own(entered.known().and_then(|known| known.profile.plan.as_ref()), snapshot)?;
+    let inner = "a tools/call is the REST request of its operation: explain that one for its grants and quotas";
+    teller.tell("answer", inner.to_owned());
+    Ok(())
+}
+
 /// Puts what stages find into words.
 #[derive(Debug, Default)]
 pub struct Teller {
@@ -113,6 +144,33 @@ impl Teller {
 
     pub(super) fn operation(&mut self, operation: &Operation) {
         self.tell("classify", format!("operation {} at {}", operation.id, operation.template));
+    }
+
+    fn preflight(&mut self, api: &Api) {
+        let by = format!("a preflight: the cors of api {} answers it, whoever calls", api.name);
+        self.tell("policy", by);
+    }
+
+    /// What the gate asks of its own: no grant, and of the plan's limits the rates.
+    pub(super) fn own(
+        &mut self,
+        plan: Option<&PlanName>,
+        snapshot: &Snapshot,
+    ) -> Result<(), Refusal> {
+        self.tell(
+            "authorize",
+            "no grant is needed: any client may ask this of the gate".to_owned(),
+        );
+        self.enter("limit");
+        match plan {
+            None => self.tell_here("no plan: not limited".to_owned()),
+            Some(name) => {
+                let plan = snapshot.policy.plans.get(name).ok_or_else(limit::without_plan)?;
+                let name = &plan.name;
+                self.tell_here(format!("plan {name}: its rates hold here too, its quotas do not"));
+            }
+        }
+        Ok(())
     }
 
     /// A caller whose word was taken for it.

@@ -20,7 +20,7 @@ impl Target {
     /// Parses a raw target in origin form.
     pub fn parse(raw: &[u8], bytes_max: usize) -> Result<Self, Refusal> {
         if raw.len() > bytes_max {
-            return Err(Refusal::new(Denial::UriTooLong, "the target is over its bound"));
+            return Err(too_long());
         }
         if raw.first() != Some(&b'/') {
             return Err(malformed("The request target must be a path that starts with '/'."));
@@ -42,6 +42,16 @@ impl Target {
             push_query(&mut text, query)?;
         }
         Ok(Self { text: text.into(), path_len })
+    }
+
+    /// The same, if a tighter bound takes it too.
+    pub fn within(self, bytes_max: usize) -> Result<Self, Refusal> {
+        if self.text.len() > bytes_max { Err(too_long()) } else { Ok(self) }
+    }
+
+    /// Canonical: the path and, after a `?`, the query.
+    pub const fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Canonical, without the query.
@@ -259,6 +269,10 @@ fn push_encoded(text: &mut String, byte: u8) {
         _ => char::from(b'A' + nibble - 10),
     };
     text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+}
+
+const fn too_long() -> Refusal {
+    Refusal::new(Denial::UriTooLong, "the target is over its bound")
 }
 
 const fn malformed(detail: &'static str) -> Refusal {

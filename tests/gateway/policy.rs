@@ -178,6 +178,25 @@ fn explain_tells_of_preflights() {
     check("PUT", "denied: policy_refused (403): the api's cors does not list the method");
 }
 
+/// Regression: it said `not_found`, though the gate answers there.
+#[test]
+fn explain_tells_of_the_mcp_endpoint() {
+    let upstream = Upstream::start();
+    let bench = Bench::start(&Setup::before(&upstream));
+    let check = |more: &[&str], expected: &str| {
+        let said = bench.gate.cli(&[&["explain", "--client", "full"], more].concat());
+        let text = [said.stdout, said.stderr].concat();
+        assert!(text.contains(expected), "{more:?}: {text}");
+    };
+    let url = "http://gate.test/mcp";
+    check(&["POST", url], "classify   the MCP endpoint at /mcp, of the gate itself");
+    check(&["POST", url], "a tools/call is the REST request of its operation");
+    check(&["POST", url], "\nallowed");
+    check(&["GET", url], "denied: method_not_allowed (405)");
+    let origin = ["-H", "Origin: https://evil.example"];
+    check(&[&origin[..], &["POST", url]].concat(), "denied: policy_refused (403): the Origin");
+}
+
 /// Regression: a byte that is no ASCII, or a hop that is no address, made the caller the proxy.
 #[test]
 fn addresses_cannot_be_hidden_behind_a_proxy() {

@@ -3,37 +3,39 @@
 //! stream, and in the modern era a caller that leaves ends the call.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use crate::clock;
 use crate::mcp::arguments::{self, BadArguments, Prepared};
 use crate::mcp::envelope::{RpcId, ToolCall};
+use crate::mcp::json::read::Raw;
 use crate::mcp::{event, outcome};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::RequestId;
-use crate::model::mcp::{Mcp, McpBounds, Method, Revision};
+use crate::model::mcp::{McpBounds, Method, Revision};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::MonoNs;
 use crate::model::tool::{Output, Tool};
 use crate::request::endpoint::{self, Entered, Leads};
 
-use super::super::Shared;
 use super::super::answer::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
-use super::super::ctx::{Ctx, Request};
+use super::super::ctx::Request;
 use super::super::shape::dress::Dress;
 use super::super::stop::Fault;
 use super::handover::{self, Handover};
 use super::inner::{Inner, Step};
-use super::{JSON, NO_STORE, Reply, answer, refuse, stream};
+use super::serving::{JSON, NO_STORE, Reply, Serving, Under};
+use super::stream;
 
 /// Whom the result is for.
 #[derive(Clone, Copy, Debug)]
@@ -53,25 +55,22 @@ enum Streams {
 }
 
 pub async fn serve(
-    shared: &Arc<Shared>,
-    session: &mut Session,
-    ctx: &mut Ctx,
-    (snapshot, mcp): (&Arc<Snapshot>, &Mcp),
+    mut serving: Serving<'_>,
+    under: Under<'_>,
     entered: Entered,
     (call, to): (&ToolCall<'_>, To<'_>),
 ) -> Result<()> {
+    let Serving { shared, session, ctx } = &mut serving;
     let Some(request) = &mut ctx.request else { return Ok(()) };
-    let Some(tool) = mcp.catalogue.get(&call.name) else { return Ok(()) };
+    let Some(tool) = under.mcp.catalogue.get(&call.name) else { return Ok(()) };
     if let Some(detail) = &mut request.mcp {
         detail.tool_digest = Some(tool.digest.clone());
-        let arguments = call.arguments.map_or("", RawValue::get);
+        let arguments = call.arguments.map_or("", Raw::get);
         detail.args_digest = Some(shared.args_key.digest(arguments.as_bytes()));
     }
-    let prepared = match prepare(snapshot, request, tool, call) {
+    let prepared = match prepare(under.snapshot, request, tool, call) {
         Ok(prepared) => prepared,
-        Err(bad) => {
-            return unfit(shared, session, ctx, (snapshot, mcp), entered, (to, &bad)).await;
-        }
+        Err(bad) => return unfit(serving, under, entered, (to, &bad)).await,
     };
     let takes_streams = request.takes_streams(session);
     let streams = match (takes_streams, call.progress_token) {
@@ -83,12 +82,13 @@ pub async fn serve(
         request.trace = request.trace.of(parent.as_bytes());
     }
     let (id, dress) = (request.id, request.dress.clone());
-    let Some(inner) = begin(shared, session, ctx, mcp.bounds, (tool, prepared), entered)? else {
+    let bounds = under.mcp.bounds;
+    let Some(inner) = begin(&mut serving, bounds, (tool, prepared), entered)? else {
         let gone = Refusal::new(Denial::Overloaded, "the gate is about to end");
-        return refuse(shared, session, ctx, Some(to.id), gone).await;
+        return serving.refuse(Some(to.id), gone).await;
     };
     let told = Told { sent: Sent::Nothing, at: clock::mono(), id, dress };
-    let (bounds, output) = (mcp.bounds, tool.output);
+    let (session, output) = (serving.session, tool.output);
     let exchange = Exchange { session, inner, bounds, output, told };
     exchange.run(call, to, streams).await
 }
@@ -101,7 +101,7 @@ fn prepare(
     call: &ToolCall<'_>,
 ) -> std::result::Result<Prepared, BadArguments> {
     let prepared = arguments::prepare(tool, call.arguments)?;
-    let path = prepared.target.split('?').next().unwrap_or_default();
+    let path = prepared.target.path();
     let host = tool.host.as_deref().unwrap_or(&request.host);
     let bad = |text: &str| Err(BadArguments(text.to_owned()));
     match endpoint::leads_to(snapshot, prepared.method.as_str(), (host, path), &tool.operation) {
@@ -113,24 +113,20 @@ fn prepare(
 
 /// Answers arguments that do not fit: they cost the rate, like every message.
 async fn unfit(
-    shared: &Shared,
-    session: &mut Session,
-    ctx: &mut Ctx,
-    (snapshot, mcp): (&Snapshot, &Mcp),
+    mut serving: Serving<'_>,
+    under: Under<'_>,
     entered: Entered,
     (to, bad): (To<'_>, &BadArguments),
 ) -> Result<()> {
-    let Some(request) = &mut ctx.request else { return Ok(()) };
-    let seen = &mut request.seen;
-    let admitted = endpoint::admit(snapshot, mcp, entered, Method::CallTool, clock::now(), seen);
-    if let Err(refusal) = admitted {
-        return refuse(shared, session, ctx, Some(to.id), refusal).await;
+    if let Err(refusal) = serving.admit(under, entered, Method::CallTool) {
+        return serving.refuse(Some(to.id), refusal).await;
     }
+    let Some(request) = &mut serving.ctx.request else { return Ok(()) };
     let refusal = Refusal::new(Denial::MalformedRequest, "the arguments do not fit the tool");
     request.fail(Fault::Denied(refusal));
     let request_id = request.id.to_text();
     let body = outcome::of_bad_arguments(of(to, Output::Untold, &request_id), bad);
-    answer(shared, session, ctx, Reply::Json(200, body.into())).await
+    serving.answer(Reply::Json(200, body.into())).await
 }
 
 fn of<'a>(to: To<'a>, output: Output, request_id: &'a [u8; 36]) -> outcome::To<'a> {
@@ -140,9 +136,7 @@ fn of<'a>(to: To<'a>, output: Output, request_id: &'a [u8; 36]) -> outcome::To<'
 
 /// Hands the message's request over to a pipeline of its own. None: there is none any more.
 fn begin(
-    shared: &Arc<Shared>,
-    session: &Session,
-    ctx: &mut Ctx,
+    Serving { shared, session, ctx }: &mut Serving<'_>,
     bounds: McpBounds,
     (tool, mut prepared): (&Tool, Prepared),
     entered: Entered,
@@ -152,10 +146,11 @@ fn begin(
     let Some(proven) = entered.into_proven() else { return Ok(None) };
     let head = handover::head(request, session.req_header(), tool, &mut prepared)?;
     let id = request.id;
-    let handed = Handover::new(ctx, head, tool, &prepared, proven);
+    let body = mem::take(&mut prepared.body);
+    let handed = Handover::new(ctx, head, tool, prepared, proven);
     let flight = Arc::new(ctx.flight.of_inner(handed));
     let place = shared.flights.take_off(&flight);
-    let Some(running) = dispatch.call(&flight, prepared.body) else {
+    let Some(running) = dispatch.call(&flight, body) else {
         let handed = flight.live().handed.take();
         if let Some(handed) = handed {
             handed.give_back(ctx);
@@ -257,7 +252,7 @@ impl Exchange<'_> {
         if call.progress_token.is_some() {
             return self.tell(call).await;
         }
-        self.send(event::KEEP_ALIVE.to_owned()).await
+        self.send(event::KEEP_ALIVE).await
     }
 
     /// Tells a caller that asked for it that the call goes on, unless it was told just now.
@@ -283,7 +278,7 @@ impl Exchange<'_> {
         self.send(event::progress(token, told + 1, text)).await
     }
 
-    async fn send(&mut self, events: String) -> Result<()> {
+    async fn send(&mut self, events: Bytes) -> Result<()> {
         if self.told.sent == Sent::InVain {
             return Ok(());
         }

@@ -4,24 +4,21 @@
 //! which shows that the first one hides nothing. Both run every hook; what the request is and on whose
 //! behalf is in its flight.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use pingora::protocols::http::subrequest::server::HttpSession as SubSession;
-use pingora::protocols::http::{HttpTask, ServerSession};
-use pingora::proxy::subrequest::{BodyMode, Ctx};
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::subrequest::Ctx;
 use pingora::proxy::{HttpProxy, Subrequest};
-use tokio::io::{AsyncWriteExt, duplex};
-use tokio::sync::mpsc::Receiver;
 
 use super::super::exchange;
 use super::super::flight::Flight;
 use super::super::proxy::Gate;
 use super::memory::InMemory;
+use super::session::{InnerSession, Part, Parts};
 
 /// Which way inner requests take.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,24 +52,36 @@ pub trait InternalDispatch: fmt::Debug + Send + Sync {
 pub struct Running {
     /// None once it has ended.
     pipeline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// What it answers; closed when it has ended.
-    pub answers: Receiver<HttpTask>,
+    answer: Arc<Parts>,
+}
+
+/// What an inner request has come to.
+#[derive(Debug)]
+pub enum Came {
+    Part(Part),
+    /// It has ended, and all it answered was taken.
+    ToItsEnd,
 }
 
 impl Running {
-    pub fn new(
-        pipeline: impl Future<Output = ()> + Send + 'static,
-        answers: Receiver<HttpTask>,
-    ) -> Self {
-        Self { pipeline: Some(Box::pin(pipeline)), answers }
+    pub fn new(pipeline: impl Future<Output = ()> + Send + 'static, answer: Arc<Parts>) -> Self {
+        Self { pipeline: Some(Box::pin(pipeline)), answer }
     }
 
-    /// Lets it go on.
-    pub fn poll(&mut self, cx: &mut Context<'_>) {
+    /// Lets it go on, as long as nothing of its answer waits.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
+        if let Some(part) = self.answer.take() {
+            return Poll::Ready(Came::Part(part));
+        }
         if let Some(pipeline) = &mut self.pipeline
             && pipeline.as_mut().poll(cx).is_ready()
         {
             self.pipeline = None;
+        }
+        match (self.answer.take(), &self.pipeline) {
+            (Some(part), _) => Poll::Ready(Came::Part(part)),
+            (None, Some(_)) => Poll::Pending,
+            (None, None) => Poll::Ready(Came::ToItsEnd),
         }
     }
 }
@@ -83,46 +92,15 @@ struct Subrequests(Weak<dyn Subrequest + Send + Sync>);
 impl InternalDispatch for Subrequests {
     fn call(&self, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
         let proxy = self.0.upgrade()?;
-        let (session, handle) = TEMPLATE
-            .with_borrow(|template| Some(SubSession::new_from_session(template.as_ref()?)))?;
-        let mode = if body.is_empty() { BodyMode::NoBody } else { BodyMode::ExpectBody };
-        let ctx = Box::new(Ctx::builder().body_mode(mode).build());
-        let session = Box::new(ServerSession::new_subrequest(session));
-        let pipeline = exchange::guarded(flight, proxy.process_subrequest(session, ctx));
-        let (body_to, answers) = (handle.tx, handle.rx);
-        let pipeline = async move {
-            if !body.is_empty() {
-                // There is room for it: it is the first. It may be that nobody reads it.
-                body_to.send(HttpTask::Body(Some(body), true)).await.ok();
-            }
-            pipeline.await;
-            // Not before: without it the pipeline would take its caller for gone.
-            drop(body_to);
-        };
-        Some(Running::new(pipeline, answers))
+        let head = flight.live().handed.as_mut()?.take_head()?;
+        let answer = Arc::new(Parts::default());
+        let session = InnerSession::new(head, body, Arc::clone(&answer));
+        let session = Box::new(ServerSession::new_custom(Box::new(session)));
+        let context = Box::new(Ctx::builder().build());
+        let pipeline = exchange::guarded(flight, proxy.process_subrequest(session, context));
+        Some(Running::new(pipeline, answer))
     }
 }
-
-thread_local! {
-    /// What Pingora makes sub-requests from: a session that has read a head. Each gets its own head when it comes
-    /// on board, so the template's is the shortest, and is read once.
-    static TEMPLATE: RefCell<Option<ServerSession>> = RefCell::new(template());
-}
-
-/// None: Pingora does not read its own format, so no tool can be called; tests would tell.
-fn template() -> Option<ServerSession> {
-    let (mut caller, gate) = duplex(TEMPLATE_HEAD.len());
-    let mut session = ServerSession::new_http1(Box::new(gate));
-    let read = async {
-        caller.write_all(TEMPLATE_HEAD).await.ok()?;
-        session.read_request().await.ok()
-    };
-    // All of it is in memory: nothing is waited for.
-    let read = pin!(read).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(read, Poll::Ready(Some(true))).then_some(session)
-}
-
-const TEMPLATE_HEAD: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 impl fmt::Debug for Subrequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,14 +7,12 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri, header};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 use pingora::{ErrorType::InternalError, OkOrErr, OrErr, Result};
 
 use crate::mcp::arguments::Prepared;
 use crate::model::tool::Tool;
 use crate::request::Seen;
 use crate::request::identify::Proven;
-use crate::request::target::Target;
 
 use super::super::ctx::{Ctx, Request, Stage};
 use super::super::headers;
@@ -26,7 +24,8 @@ use super::super::stop::Fault;
 pub struct Handover {
     /// The message's context with its request, so that there is a record whatever happens.
     guard: Ctx,
-    head: Box<RequestHeader>,
+    /// None once whoever plays the caller has it.
+    head: Option<Box<RequestHeader>>,
 }
 
 /// What a trusted proxy before the gate says of the caller.
@@ -46,15 +45,14 @@ pub fn head(
 ) -> Result<Box<RequestHeader>> {
     let mut parts = http::Request::new(()).into_parts().0;
     parts.method = prepared.method.clone();
-    parts.uri = Uri::try_from(&prepared.target).or_err(InternalError, "a prepared target")?;
+    parts.uri =
+        Uri::try_from(prepared.target.as_str()).or_err(InternalError, "a prepared target")?;
     parts.headers = mem::take(&mut prepared.fields);
     let host = match &tool.host {
         Some(host) => HeaderValue::from_str(host).or_err(InternalError, "a host of the config")?,
         None => request.host_value.clone().unwrap_or(HeaderValue::from_static("")),
     };
     let fields = &mut parts.headers;
-    // What comes on the way upstream finds room too.
-    fields.reserve(16);
     fields.insert(header::HOST, host);
     // What is compressed could not be told to a model.
     fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -69,11 +67,10 @@ pub fn head(
     Ok(Box::new(parts.into()))
 }
 
-/// An inner request takes the place of what its session and its context began with.
-pub fn board(session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+/// An inner request takes the place of what its context began with.
+pub fn board(ctx: &mut Ctx) -> Result<()> {
     let handed = ctx.flight.live().handed.take();
     let mut handed = handed.or_err(InternalError, "an inner request without a handover")?;
-    *session.req_header_mut() = *handed.head;
     ctx.request = handed.guard.request.take();
     ctx.flight.live().id = ctx.request.as_ref().map(|request| request.id);
     Ok(())
@@ -85,7 +82,7 @@ impl Handover {
         ctx: &mut Ctx,
         head: Box<RequestHeader>,
         tool: &Tool,
-        prepared: &Prepared,
+        prepared: Prepared,
         proven: Proven,
     ) -> Box<Self> {
         let mut guard = Ctx::new(Arc::clone(&ctx.shared), Arc::clone(&ctx.flight));
@@ -95,21 +92,21 @@ impl Handover {
             }
             request.host_value = head.headers.get(header::HOST).cloned();
             let bytes_max = request.snapshot.policy.bounds.uri_bytes_max;
-            match Target::parse(prepared.target.as_bytes(), bytes_max) {
+            match prepared.target.within(bytes_max) {
                 Ok(target) => request.target = Some(target),
                 Err(refusal) => {
                     request.target = None;
                     request.fault = Some(Fault::Denied(refusal));
                 }
             }
-            request.method = Some(prepared.method.clone());
+            request.method = Some(prepared.method);
             request.fields = Fields::Session;
             request.stage = Stage::Fresh;
             request.seen = Seen::default();
             request.proven = Some(proven);
             request
         });
-        Box::new(Self { guard, head })
+        Box::new(Self { guard, head: Some(head) })
     }
 
     /// Undone: nobody takes it.
@@ -117,8 +114,8 @@ impl Handover {
         ctx.request = self.guard.request.take();
     }
 
-    /// As it would be on the wire.
-    pub fn head(&self) -> &RequestHeader {
-        &self.head
+    /// The head, for whoever brings it into the pipeline.
+    pub const fn take_head(&mut self) -> Option<Box<RequestHeader>> {
+        self.head.take()
     }
 }

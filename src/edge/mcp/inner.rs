@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
-use pingora::protocols::http::HttpTask;
 use tokio::time::{Sleep, sleep};
 
 use crate::mcp::outcome::{Response, Whole};
@@ -21,8 +20,9 @@ use super::super::answer::Answer;
 use super::super::flight::Flight;
 use super::super::flights::Place;
 use super::super::stop::{Fault, Stop};
-use super::dispatch::Running;
+use super::dispatch::{Came, Running};
 use super::pieces::Pieces;
+use super::session::Part;
 
 /// One inner request, from its beginning to its answer.
 pub struct Inner {
@@ -32,7 +32,7 @@ pub struct Inner {
     _place: Place,
     id: RequestId,
     bounds: McpBounds,
-    head: Option<Box<ResponseHeader>>,
+    head: Option<Arc<ResponseHeader>>,
     body: Pieces,
     /// Bytes of the body that have come, kept or not.
     came: u64,
@@ -88,10 +88,9 @@ impl Inner {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(running) = &mut self.running else { return Poll::Ready(Step::Over) };
-        running.poll(cx);
-        match running.answers.poll_recv(cx) {
-            Poll::Ready(Some(task)) => return Poll::Ready(self.take(task)),
-            Poll::Ready(None) => return Poll::Ready(self.end()),
+        match running.poll(cx) {
+            Poll::Ready(Came::Part(part)) => return Poll::Ready(self.take(part)),
+            Poll::Ready(Came::ToItsEnd) => return Poll::Ready(self.end()),
             Poll::Pending => {}
         }
         if self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
@@ -105,26 +104,25 @@ impl Inner {
         Poll::Pending
     }
 
-    fn take(&mut self, task: HttpTask) -> Step {
-        match task {
-            HttpTask::Header(head, _) => {
+    fn take(&mut self, part: Part) -> Step {
+        match part {
+            Part::Head(head) => {
                 if !head.status.is_informational() {
                     self.begin(head);
                 }
-                return Step::Head;
+                Step::Head
             }
-            HttpTask::Body(Some(bytes), _) => return self.add(bytes),
-            HttpTask::Done if self.whole == Whole::Broken => self.whole = Whole::Yes,
-            HttpTask::Done
-            | HttpTask::Body(None, _)
-            | HttpTask::UpgradedBody(..)
-            | HttpTask::Trailer(_)
-            | HttpTask::Failed(_) => {}
+            Part::Piece(bytes) => self.add(bytes),
+            Part::End => {
+                if self.whole == Whole::Broken {
+                    self.whole = Whole::Yes;
+                }
+                Step::Piece
+            }
         }
-        Step::Piece
     }
 
-    fn begin(&mut self, head: Box<ResponseHeader>) {
+    fn begin(&mut self, head: Arc<ResponseHeader>) {
         self.flight.note_answered();
         if is_event_stream(&head.headers) {
             self.until = Some(Box::pin(sleep(self.bounds.collect_for)));
@@ -188,7 +186,7 @@ impl Inner {
             return Answer::of(&fault, self.id, None).into_collected();
         };
         let body = mem::take(&mut self.body).into_bytes();
-        let http::response::Parts { status, headers, .. } = (*head).into();
+        let http::response::Parts { status, headers, .. } = Arc::unwrap_or_clone(head).into();
         Response { status: status.as_u16(), fields: headers, body, whole: self.whole }
     }
 }

@@ -24,9 +24,9 @@ use crate::model::snapshot::Snapshot;
 use crate::request::limit::Admitted;
 use crate::request::{self, Call, listing};
 
-use super::super::ctx::Ctx;
 use super::super::{Shared, admission};
-use super::{refuse, stream};
+use super::serving::Serving;
+use super::stream;
 
 /// How many streams each client has.
 #[derive(Debug, Default)]
@@ -70,12 +70,11 @@ impl Drop for Seat {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub async fn serve(
-    shared: &Arc<Shared>,
-    session: &mut Session,
-    ctx: &mut Ctx,
+    mut serving: Serving<'_>,
     admitted: Admitted,
     (id, wants_tools): (&RpcId, bool),
 ) -> Result<()> {
+    let Serving { shared, session, ctx } = &mut serving;
     let Some(request) = &mut ctx.request else { return Ok(()) };
     let (Some(known), Some(mcp)) = (admitted.known(), &request.snapshot.policy.mcp) else {
         return Ok(());
@@ -89,7 +88,7 @@ pub async fn serve(
         let advice = Advice::Retry { after_seconds: 1, limit: None };
         let reason = "the client has as many subscriptions as it may";
         let refusal = Refusal::advising(Denial::ConcurrencyLimited, advice, reason);
-        return refuse(shared, session, ctx, Some(id), refusal).await;
+        return serving.refuse(Some(id), refusal).await;
     };
     // Registered first, judged second, as every call that lasts.
     ctx.flight.live().call = Some(admitted.call());
@@ -98,7 +97,7 @@ pub async fn serve(
         && let Err((refusal, running)) = admission::again(shared, &admitted)
     {
         request.snapshot = running;
-        return refuse(shared, session, ctx, Some(id), refusal).await;
+        return serving.refuse(Some(id), refusal).await;
     }
     // Before the list is looked at: what changes from here on is heard.
     let bell = shared.flights.bell();
@@ -112,7 +111,7 @@ pub async fn serve(
     match subscription.last(session, (id, wants_tools)).await? {
         // As of every stream that its caller leaves.
         Last::Left => Err(Error::new_down(ErrorType::ConnectionClosed)),
-        Last::Over => stream::end(session, &reply::listened(id)).await,
+        Last::Over => stream::end(session, reply::listened(id).as_bytes()).await,
     }
 }
 
@@ -181,7 +180,7 @@ impl<'a> Subscription<'a> {
                     let news = if wants_tools && self.is_another_list() {
                         event::tools_changed(id)
                     } else {
-                        event::KEEP_ALIVE.to_owned()
+                        event::KEEP_ALIVE
                     };
                     stream::send(session, news).await?;
                 }

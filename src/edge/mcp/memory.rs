@@ -10,21 +10,20 @@ use http::header;
 use pingora::Result;
 use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::proxy::HttpProxy;
 use tokio::io::{DuplexStream, duplex};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::super::exchange;
 use super::super::flight::Flight;
 use super::super::proxy::Gate;
 use super::dispatch::{InternalDispatch, Running};
+use super::session::{Part, Parts};
 
 /// What either side may write before the other reads.
 const PIPE_BYTES: usize = 64 * 1024;
-/// Pieces of an answer that wait to be taken.
-const PIECES_MAX: usize = 4;
 
 /// Connections in memory.
 pub struct InMemory(pub Weak<HttpProxy<Gate>>);
@@ -32,23 +31,24 @@ pub struct InMemory(pub Weak<HttpProxy<Gate>>);
 impl InternalDispatch for InMemory {
     fn call(&self, flight: &Arc<Flight>, body: Bytes) -> Option<Running> {
         let proxy = self.0.upgrade()?;
-        let head = flight.live().handed.as_ref().map(|handed| Box::new(handed.head().clone()))?;
+        let head = flight.live().handed.as_mut()?.take_head()?;
         let (caller, gate) = duplex(PIPE_BYTES);
         let mut session = ServerSession::new_http1(Box::new(gate));
         session.set_keepalive(None);
-        let (answer_to, answers) = mpsc::channel(PIECES_MAX);
+        let answer = Arc::new(Parts::default());
+        let answer_to = Arc::clone(&answer);
         let flight = Arc::clone(flight);
         let pipeline = async move {
             let (_ends, shutdown) = watch::channel(false);
             let pipeline = exchange::guarded(&flight, proxy.process_new_http(session, &shutdown));
             let call = async {
-                if let Err(error) = call(caller, head, body, answer_to).await {
+                if let Err(error) = call(caller, head, body, &answer_to).await {
                     log::debug!("a connection in memory broke: {error}");
                 }
             };
             tokio::join!(pipeline, call);
         };
-        Some(Running::new(pipeline, answers))
+        Some(Running::new(pipeline, answer))
     }
 }
 
@@ -57,7 +57,7 @@ async fn call(
     stream: DuplexStream,
     mut head: Box<RequestHeader>,
     body: Bytes,
-    answers: mpsc::Sender<HttpTask>,
+    answer_to: &Parts,
 ) -> Result<()> {
     if !body.is_empty() {
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -70,17 +70,17 @@ async fn call(
     session.finish_body().await?;
     loop {
         session.read_response().await?;
-        let Some(answer) = session.resp_header().cloned() else { return Ok(()) };
-        let is_last = !answer.status.is_informational();
-        answers.send(HttpTask::Header(Box::new(answer), false)).await.ok();
+        let Some(head) = session.resp_header().cloned() else { return Ok(()) };
+        let is_last = !head.status.is_informational();
+        answer_to.send(Part::Head(Arc::new(head))).await;
         if is_last {
             break;
         }
     }
     while let Some(piece) = session.read_body_bytes().await? {
-        answers.send(HttpTask::Body(Some(piece), false)).await.ok();
+        answer_to.send(Part::Piece(piece)).await;
     }
-    answers.send(HttpTask::Done).await.ok();
+    answer_to.send(Part::End).await;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::model::id::RequestId;
 use super::super::answer::{After, X_REQUEST_ID};
 use super::super::drain;
 use super::super::shape::dress::Dress;
-use super::NO_STORE;
+use super::serving::NO_STORE;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -40,12 +40,12 @@ pub async fn begin(session: &mut Session, id: RequestId, dress: Option<&Dress>) 
 }
 
 /// Sends what is one or more events already.
-pub async fn send(session: &mut Session, events: String) -> Result<()> {
-    session.write_response_body(Some(Bytes::from(events)), false).await
+pub async fn send(session: &mut Session, events: Bytes) -> Result<()> {
+    session.write_response_body(Some(events), false).await
 }
 
 /// Sends the response, the last event, and ends the stream.
-pub async fn end(session: &mut Session, response: &str) -> Result<()> {
-    session.write_response_body(Some(Bytes::from(event::message(response))), false).await?;
+pub async fn end(session: &mut Session, response: &[u8]) -> Result<()> {
+    session.write_response_body(Some(event::message(response)), false).await?;
     session.write_response_body(None, true).await
 }

@@ -3,11 +3,10 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::mcp::json::object::values;
-use crate::mcp::json::{is_object, push_text, text_of};
+use crate::mcp::json::push_text;
+use crate::mcp::json::read::Raw;
 use crate::model::hex;
 use crate::model::tool::{Argument, BodyForm, Place, Style};
 
@@ -36,13 +35,13 @@ pub(super) fn build(form: &BodyForm, given: &Given<'_>) -> Result<Built, BadArgu
 }
 
 /// The argument that is the body.
-fn whole<'a>(given: &Given<'a>) -> Option<(&'a Argument, Option<&'a RawValue>)> {
+fn whole<'a>(given: &Given<'a>) -> Option<(&'a Argument, Option<Raw<'a>>)> {
     let argument = given.tool().arguments.iter().find(|argument| argument.place == Place::Body)?;
     Some((argument, given.raw(argument)))
 }
 
 /// A member of the body: the argument that it is of, its name for the upstream, its value.
-type Member<'a> = (&'a Argument, String, &'a RawValue);
+type Member<'a> = (&'a Argument, String, Raw<'a>);
 
 /// The members of the body: arguments of their own, or the members of the argument that is the body. None
 /// where there is no body.
@@ -50,8 +49,8 @@ fn members<'a>(given: &Given<'a>) -> Result<Option<Vec<Member<'a>>>, BadArgument
     if let Some((argument, raw)) = whole(given) {
         return match raw {
             None => Ok(None),
-            Some(raw) if is_object(raw) => {
-                let members = values(raw).into_iter();
+            Some(raw) if raw.is_object() => {
+                let members = raw.members().unwrap_or_default().into_iter();
                 Ok(Some(members.map(|(name, raw)| (argument, name.into(), raw)).collect()))
             }
             Some(_) => Err(bad(format!("The argument `{}` must be an object.", argument.name))),
@@ -90,16 +89,16 @@ fn urlencoded(given: &Given<'_>) -> Result<Option<Vec<u8>>, BadArguments> {
     let Some(members) = members(given)? else { return Ok(None) };
     let mut out = String::new();
     let mut pairs = Query::form(&mut out);
-    for (argument, name, raw) in members.iter().filter(|(.., raw)| raw.get() != "null") {
-        let style = if is_object(raw) { Style::Json } else { Style::FormExploded };
-        pairs.push(argument, name, style, raw)?;
+    for (argument, name, raw) in members.into_iter().filter(|(.., raw)| !raw.is_null()) {
+        let style = if raw.is_object() { Style::Json } else { Style::FormExploded };
+        pairs.push(argument, &name, style, raw)?;
     }
     Ok(Some(out.into()))
 }
 
 fn text(given: &Given<'_>) -> Result<Option<Vec<u8>>, BadArguments> {
     let Some((argument, Some(raw))) = whole(given) else { return Ok(None) };
-    let text = text_of(raw);
+    let text = raw.text();
     let text =
         text.ok_or_else(|| bad(format!("The argument `{}` must be a string.", argument.name)))?;
     Ok(Some(text.into_owned().into()))
@@ -110,8 +109,8 @@ fn binary(given: &Given<'_>) -> Result<Option<Vec<u8>>, BadArguments> {
     file(argument, raw).map(Some)
 }
 
-fn file(argument: &Argument, raw: &RawValue) -> Result<Vec<u8>, BadArguments> {
-    let bytes = text_of(raw).and_then(|text| BASE64_STANDARD.decode(text.as_bytes()).ok());
+fn file(argument: &Argument, raw: Raw<'_>) -> Result<Vec<u8>, BadArguments> {
+    let bytes = raw.text().and_then(|text| BASE64_STANDARD.decode(text.as_bytes()).ok());
     bytes.ok_or_else(|| {
         let name = &argument.name;
         bad(format!("The argument `{name}` must be a string of base64, padded and in one line."))
@@ -121,13 +120,13 @@ fn file(argument: &Argument, raw: &RawValue) -> Result<Vec<u8>, BadArguments> {
 fn multipart(files: &[Box<str>], given: &Given<'_>) -> Result<Built, BadArguments> {
     let Some(members) = members(given)? else { return Ok(Built::default()) };
     let mut parts = Vec::new();
-    for (argument, name, raw) in members.iter().filter(|(.., raw)| raw.get() != "null") {
+    for (argument, name, raw) in members.into_iter().filter(|(.., raw)| !raw.is_null()) {
         let mut head = String::from("Content-Disposition: form-data; name=\"");
-        push_quoted(&mut head, name);
+        push_quoted(&mut head, &name);
         head.push('"');
-        let content = if files.iter().any(|file| **file == **name) {
+        let content = if files.iter().any(|file| **file == *name) {
             head.push_str("; filename=\"");
-            push_quoted(&mut head, name);
+            push_quoted(&mut head, &name);
             head.push_str("\"\r\nContent-Type: application/octet-stream");
             file(argument, raw)?
         } else if raw.get().starts_with(['{', '[']) {

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::mcp::json::object::values;
 use crate::mcp::json::plain_word;
+use crate::mcp::json::read::Raw;
 use crate::model::tool::{Argument, Tool};
 
 use super::{BadArguments, bad, is_required};
@@ -18,7 +17,7 @@ use super::{BadArguments, bad, is_required};
 #[derive(Debug)]
 pub(super) struct Given<'a> {
     tool: &'a Tool,
-    values: Vec<(Cow<'a, str>, &'a RawValue)>,
+    values: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
 
 /// Longest part of a name that is repeated.
@@ -29,10 +28,10 @@ const LISTED_MAX: usize = 20;
 const DEPTH_MAX: u32 = 64;
 
 impl<'a> Given<'a> {
-    pub fn read(tool: &'a Tool, arguments: Option<&'a RawValue>) -> Result<Self, BadArguments> {
+    pub fn read(tool: &'a Tool, arguments: Option<Raw<'a>>) -> Result<Self, BadArguments> {
         let (value, values) = match arguments {
             None => (Value::Object(Map::new()), Vec::new()),
-            Some(raw) => (strict(raw)?, values(raw)),
+            Some(raw) => (strict(raw)?, raw.members().unwrap_or_default()),
         };
         if !value.is_object() {
             return Err(bad("The arguments must be a JSON object."));
@@ -54,16 +53,16 @@ impl<'a> Given<'a> {
     }
 
     /// What is there, in order of the tool's arguments. `null` is nothing, but in a body.
-    pub fn all(&self) -> impl Iterator<Item = (&'a Argument, &'a RawValue)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'a Argument, Raw<'a>)> {
         self.tool.arguments.iter().filter_map(|argument| Some((argument, self.get(argument)?)))
     }
 
-    pub fn get(&self, argument: &Argument) -> Option<&'a RawValue> {
-        self.raw(argument).filter(|raw| raw.get() != "null")
+    pub fn get(&self, argument: &Argument) -> Option<Raw<'a>> {
+        self.raw(argument).filter(|raw| !raw.is_null())
     }
 
     /// The same with `null`.
-    pub fn raw(&self, argument: &Argument) -> Option<&'a RawValue> {
+    pub fn raw(&self, argument: &Argument) -> Option<Raw<'a>> {
         self.values.iter().find(|(name, _)| *name == *argument.name).map(|(_, raw)| *raw)
     }
 
@@ -100,7 +99,7 @@ fn unknown(tool: &Tool, name: &str) -> BadArguments {
 }
 
 /// The value, of bounded depth and without a member twice.
-fn strict(raw: &RawValue) -> Result<Value, BadArguments> {
+fn strict(raw: Raw<'_>) -> Result<Value, BadArguments> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
     Strict { depth: 0 }.deserialize(&mut deserializer).map_err(|error| {
         // What serde says of the place is of no use to a model.

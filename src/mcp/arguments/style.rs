@@ -3,20 +3,14 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use crate::mcp::json::object::values;
-use crate::mcp::json::{is_object, text_of};
+use crate::mcp::json::read::Raw;
 use crate::model::tool::{Argument, Style};
 
 use super::{BadArguments, bad};
 
 /// A string, a number or a boolean, as text.
-pub(super) fn scalar<'a>(
-    argument: &Argument,
-    raw: &'a RawValue,
-) -> Result<Cow<'a, str>, BadArguments> {
-    if let Some(text) = text_of(raw) {
+pub(super) fn scalar<'a>(argument: &Argument, raw: Raw<'a>) -> Result<Cow<'a, str>, BadArguments> {
+    if let Some(text) = raw.text() {
         return Ok(text);
     }
     let text = raw.get();
@@ -54,14 +48,17 @@ impl Shape<'_> {
     }
 }
 
-fn shape<'a>(argument: &Argument, raw: &'a RawValue) -> Result<Shape<'a>, BadArguments> {
-    if is_object(raw) {
-        let named = values(raw).into_iter().map(|(name, raw)| Ok((name, scalar(argument, raw)?)));
+fn shape<'a>(argument: &Argument, raw: Raw<'a>) -> Result<Shape<'a>, BadArguments> {
+    if raw.is_object() {
+        let named = raw
+            .members()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, raw)| Ok((name, scalar(argument, raw)?)));
         return Ok(Shape::Named(named.collect::<Result<_, _>>()?));
     }
     if raw.get().starts_with('[') {
-        let many: Vec<&RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| bad("The arguments cannot be read."))?;
+        let many = raw.items().ok_or_else(|| bad("The arguments cannot be read."))?;
         let many = many.into_iter().map(|raw| scalar(argument, raw));
         return Ok(Shape::Many(many.collect::<Result<_, _>>()?));
     }
@@ -89,7 +86,7 @@ impl<'t> Query<'t> {
         argument: &Argument,
         name: &str,
         style: Style,
-        raw: &RawValue,
+        raw: Raw<'_>,
     ) -> Result<(), BadArguments> {
         if style == Style::Json {
             self.pair(name, &[raw.get()], "");
@@ -125,7 +122,7 @@ impl<'t> Query<'t> {
     }
 
     /// Each member as a parameter.
-    pub fn push_any(&mut self, argument: &Argument, raw: &RawValue) -> Result<(), BadArguments> {
+    pub fn push_any(&mut self, argument: &Argument, raw: Raw<'_>) -> Result<(), BadArguments> {
         match shape(argument, raw)? {
             Shape::Named(named) => {
                 for (key, text) in named {
@@ -170,7 +167,7 @@ const fn separator(style: Style) -> &'static str {
 pub(super) fn in_field(
     argument: &Argument,
     style: Style,
-    raw: &RawValue,
+    raw: Raw<'_>,
 ) -> Result<String, BadArguments> {
     if style == Style::Json {
         return Ok(raw.get().into());

@@ -1,10 +1,9 @@
 //! Which era a request is of, and its checks in that era's order. Where an error comes first, conformance
 //! tests and clients that try the newer era first rely on it.
 
-use serde_json::value::RawValue;
-
 use crate::mcp::fault::{Fault, FaultKind};
-use crate::mcp::json::{is_object, plain_word, text_of};
+use crate::mcp::json::plain_word;
+use crate::mcp::json::read::Raw;
 use crate::model::mcp::{Method, Revision};
 use crate::model::tool::Catalogue;
 
@@ -67,7 +66,7 @@ pub(super) struct Reader<'r, 'h> {
 impl Reader<'_, '_> {
     pub fn request<'b>(self, method: &str, params: &Params<'b>) -> Result<Message<'b>, Fault> {
         let body = params.meta.as_ref().and_then(|meta| meta.protocol_version);
-        let body_text = body.and_then(text_of);
+        let body_text = body.and_then(Raw::text);
         // A revision without `_meta` of its own named there makes a message no modern one.
         let old = body_text.as_deref().and_then(Revision::parse).filter(|body| !body.is_modern());
         let is_modern = body.is_some() && old.is_none();
@@ -84,7 +83,7 @@ impl Reader<'_, '_> {
         body: Option<Revision>,
     ) -> Result<Message<'b>, Fault> {
         if method == Method::Initialize.as_str() {
-            let wish = params.protocol_version.and_then(text_of);
+            let wish = params.protocol_version.and_then(Raw::text);
             let wish = wish.and_then(|wish| Revision::parse(&wish));
             let answered = wish.filter(|wish| !wish.is_modern()).unwrap_or(LEGACY_LATEST);
             let agent = params.client_info.and_then(agent);
@@ -169,7 +168,7 @@ impl Reader<'_, '_> {
     fn check_mirrors(&self, method: &str, params: &Params<'_>) -> Result<(), FaultKind> {
         mirror::check_method(self.mirrors.method, method).map_err(FaultKind::HeaderMismatch)?;
         if method == Method::CallTool.as_str() {
-            let name = params.name.and_then(text_of);
+            let name = params.name.and_then(Raw::text);
             mirror::check_name(self.mirrors.name, name.as_deref())
                 .map_err(FaultKind::HeaderMismatch)?;
         }
@@ -196,19 +195,19 @@ impl Reader<'_, '_> {
     }
 
     fn tool<'b>(&self, params: &Params<'b>) -> Result<ToolCall<'b>, FaultKind> {
-        let Some(name) = params.name.and_then(text_of) else {
+        let Some(name) = params.name.and_then(Raw::text) else {
             return Err(FaultKind::InvalidParams("params.name must be a string, the tool's name"));
         };
         if self.catalogue.get(&name).is_none() {
             return Err(FaultKind::UnknownTool(plain_word(&name, ECHO_BYTES_MAX).into()));
         }
-        let arguments = params.arguments.filter(|arguments| arguments.get() != "null");
-        if !arguments.is_none_or(is_object) {
+        let arguments = params.arguments.filter(|arguments| !arguments.is_null());
+        if !arguments.is_none_or(Raw::is_object) {
             return Err(FaultKind::InvalidParams("params.arguments must be an object"));
         }
         let token = params.meta.as_ref().and_then(|meta| meta.progress_token);
-        let progress_token = token.filter(|token| token.get() != "null");
-        let is_token = |token: &RawValue| {
+        let progress_token = token.filter(|token| !token.is_null());
+        let is_token = |token: Raw<'_>| {
             token.get().len() <= ID_BYTES_MAX
                 && token.get().starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
         };

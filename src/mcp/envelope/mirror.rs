@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::value::RawValue;
 
-use crate::mcp::json::object::values;
-use crate::mcp::json::text_of;
+use crate::mcp::json::read::Raw;
 use crate::model::tool::Tool;
 
 use super::Mirror;
@@ -49,7 +47,7 @@ pub(super) fn check_name(field: Mirror<'_>, name: Option<&str>) -> Result<(), Pr
 pub(super) fn check_params(
     fields: &[(&str, &[u8])],
     tool: &Tool,
-    arguments: Option<&RawValue>,
+    arguments: Option<Raw<'_>>,
 ) -> Result<(), Problem> {
     let mut mirrored = tool
         .arguments
@@ -59,12 +57,12 @@ pub(super) fn check_params(
     if mirrored.peek().is_none() {
         return Ok(());
     }
-    let values = arguments.map(values).unwrap_or_default();
+    let values = arguments.and_then(Raw::members).unwrap_or_default();
     for (argument, name) in mirrored {
         let value = values.iter().rev().find(|(key, _)| key == argument).map(|(_, value)| *value);
         let mut of_name = fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
         let (field, more) = (of_name.next(), of_name.next());
-        match (field, value.filter(|value| value.get() != "null")) {
+        match (field, value.filter(|value| !value.is_null())) {
             _ if more.is_some() => return Err("an Mcp-Param field is there more than once"),
             (Some(_), None) => {
                 return Err("an Mcp-Param field mirrors an argument that is not there");
@@ -84,13 +82,13 @@ pub(super) fn check_params(
     Ok(())
 }
 
-fn is_scalar(value: &RawValue) -> bool {
+fn is_scalar(value: Raw<'_>) -> bool {
     !value.get().starts_with(['{', '['])
 }
 
 /// Whether a field's text is a scalar's value. Integers are compared as numbers.
-fn is_same(field: &str, value: &RawValue) -> bool {
-    if let Some(text) = text_of(value) {
+fn is_same(field: &str, value: Raw<'_>) -> bool {
+    if let Some(text) = value.text() {
         return text == field;
     }
     let integer = |text: &str| {
@@ -158,7 +156,7 @@ mod tests {
     #[test]
     fn scalars_are_compared_by_value() {
         let check = |field: &str, value: &str, expected: bool| {
-            let raw: &RawValue = serde_json::from_str(value).expect("JSON");
+            let raw = Raw::parse(value).expect("JSON");
             assert_eq!(is_same(field, raw), expected, "{field} {value}");
         };
         check("42", "42", true);

@@ -2,21 +2,19 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::mcp::fault::FaultKind;
-use crate::mcp::json::object::read_part;
-use crate::mcp::json::{is_object, plain_word, text_of};
+use crate::mcp::json::plain_word;
+use crate::mcp::json::read::Raw;
 
 use super::Call;
-use super::wire::{Filter, Info, Params};
+use super::wire::Params;
 
 const AGENT_BYTES_MAX: usize = 128;
 
 /// A modern caller says what it can do, be it nothing.
 pub(super) fn check_capabilities(params: &Params<'_>) -> Result<(), FaultKind> {
     let said = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
-    if said.is_some_and(is_object) {
+    if said.is_some_and(Raw::is_object) {
         return Ok(());
     }
     Err(FaultKind::Meta(
@@ -25,8 +23,8 @@ pub(super) fn check_capabilities(params: &Params<'_>) -> Result<(), FaultKind> {
 }
 
 pub(super) fn list<'b>(params: &Params<'b>) -> Result<Call<'b>, FaultKind> {
-    let cursor = params.cursor.filter(|cursor| cursor.get() != "null");
-    let text = cursor.and_then(text_of);
+    let cursor = params.cursor.filter(|cursor| !cursor.is_null());
+    let text = cursor.and_then(Raw::text);
     if cursor.is_some() && text.is_none() {
         return Err(FaultKind::InvalidParams("params.cursor must be a string"));
     }
@@ -34,32 +32,45 @@ pub(super) fn list<'b>(params: &Params<'b>) -> Result<Call<'b>, FaultKind> {
 }
 
 pub(super) fn listen(params: &Params<'_>) -> Result<Call<'static>, FaultKind> {
-    let filter: Option<Filter<'_>> = params.notifications.and_then(read_part);
-    match filter.map(|filter| filter.tools.map(RawValue::get)) {
-        Some(Some("true")) => Ok(Call::Listen { tools: true }),
-        Some(None | Some("false")) => Ok(Call::Listen { tools: false }),
-        Some(Some(_)) => {
+    let mut tools = None;
+    let is_filter = params.notifications.and_then(|filter| {
+        filter.each_member(|key, value| {
+            if key == "toolsListChanged" {
+                tools = Some(value);
+            }
+        })
+    });
+    if is_filter.is_none() {
+        return Err(FaultKind::InvalidParams("params.notifications must be an object"));
+    }
+    match tools.map(Raw::get) {
+        Some("true") => Ok(Call::Listen { tools: true }),
+        None | Some("false") => Ok(Call::Listen { tools: false }),
+        Some(_) => {
             Err(FaultKind::InvalidParams("params.notifications.toolsListChanged must be a boolean"))
         }
-        None => Err(FaultKind::InvalidParams("params.notifications must be an object")),
     }
 }
 
 /// `clientInfo` as one word; nothing where it has no name, which is no fault.
-pub(super) fn agent(info: &RawValue) -> Option<Box<str>> {
-    let info: Info<'_> = read_part(info)?;
-    let name = info.name.and_then(text_of).filter(|name| !name.is_empty())?;
-    let version = info.version.and_then(text_of);
-    let agent = match version {
-        Some(version) => plain_word(&format!("{name}/{version}"), AGENT_BYTES_MAX),
+pub(super) fn agent(info: Raw<'_>) -> Option<Box<str>> {
+    let (mut name, mut version) = (None, None);
+    info.each_member(|key, value| match &*key {
+        "name" => name = Some(value),
+        "version" => version = Some(value),
+        _ => {}
+    })?;
+    let name = name.and_then(Raw::text).filter(|name| !name.is_empty())?;
+    let agent = match version.and_then(Raw::text) {
+        Some(version) => plain_word(&[&*name, "/", &*version].concat(), AGENT_BYTES_MAX),
         None => plain_word(&name, AGENT_BYTES_MAX),
     };
     (!agent.is_empty()).then(|| agent.into())
 }
 
 /// A `traceparent` of W3C Trace Context: version, trace, parent and flags in lower-case hex.
-pub(super) fn traceparent(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let text = text_of(raw)?;
+pub(super) fn traceparent(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    let text = raw.text()?;
     let mut parts = text.split('-');
     let mut part = |digits: usize| {
         let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -75,8 +86,8 @@ pub(super) fn traceparent(raw: &RawValue) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
 
-    fn raw(json: &str) -> &RawValue {
-        serde_json::from_str(json).expect("JSON")
+    fn raw(json: &str) -> Raw<'_> {
+        Raw::parse(json).expect("JSON")
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn older_revisions_are_served_without_mirrors() {
     check(
         &false_mirrors(),
         &request("tools/call", r#"{"name":"pay","arguments":{"region":"eu"}}"#),
-        r#"2025-11-25 1 CallTool(ToolCall { name: "pay", arguments: Some(RawValue({"region":"eu"})), progress_token: None })"#,
+        r#"2025-11-25 1 CallTool(ToolCall { name: "pay", arguments: Some(Raw("{\"region\":\"eu\"}")), progress_token: None })"#,
     );
     let list = |params: &str| request("tools/list", params);
     check(&none, &list("{}"), "2025-03-26 1 ListTools { cursor: None }");
@@ -342,8 +342,8 @@ fn what_a_call_carries_is_read() {
         panic!("no call")
     };
     assert_eq!((&*id.0, &*call.name), ("1", "pay"));
-    assert_eq!(call.arguments.map(RawValue::get), Some(r#"{"id": 1}"#));
-    assert_eq!(call.progress_token.map(RawValue::get), Some(r#""t""#));
+    assert_eq!(call.arguments.map(Raw::get), Some(r#"{"id": 1}"#));
+    assert_eq!(call.progress_token.map(Raw::get), Some(r#""t""#));
     let listed = body.replace(r#""progressToken":"t""#, r#""progressToken":["t"]"#);
     let fault = read(listed.as_bytes(), &head.mirrors(), &tools).expect_err("no token");
     assert_eq!((fault.status(), fault.code()), (400, -32602));

@@ -1,64 +1,42 @@
 //! The members of a message that the protocol knows, found in one pass over its text: every value stays
 //! raw until it is known which rules hold for it. What is not known is skipped.
 
-use serde::de::{IgnoredAny, MapAccess};
-use serde_json::value::RawValue;
+use std::mem;
 
-use crate::mcp::json::object::{Key, Members, Object};
+use crate::mcp::json::read::{Raw, Reader};
 
 /// A message. Values as they came.
 #[derive(Debug, Default)]
 pub(super) struct Wire<'b> {
-    pub jsonrpc: Option<&'b RawValue>,
-    pub id: Option<&'b RawValue>,
-    pub method: Option<&'b RawValue>,
-    pub params: Option<Params<'b>>,
+    pub jsonrpc: Option<Raw<'b>>,
+    pub id: Option<Raw<'b>>,
+    pub method: Option<Raw<'b>>,
+    pub params: Params<'b>,
     /// `result` or `error`: the other side's part.
-    pub answer: Option<IgnoredAny>,
-    twice: Twice,
+    pub answer: Option<Raw<'b>>,
+    /// Whether a member that is known is there more than once, here or further in: two readers could take different
+    /// ones.
+    pub twice: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Params<'b> {
     pub meta: Option<Meta<'b>>,
-    pub name: Option<&'b RawValue>,
-    pub arguments: Option<&'b RawValue>,
-    pub cursor: Option<&'b RawValue>,
-    pub protocol_version: Option<&'b RawValue>,
-    pub client_info: Option<&'b RawValue>,
-    pub notifications: Option<&'b RawValue>,
-    twice: Twice,
+    pub name: Option<Raw<'b>>,
+    pub arguments: Option<Raw<'b>>,
+    pub cursor: Option<Raw<'b>>,
+    pub protocol_version: Option<Raw<'b>>,
+    pub client_info: Option<Raw<'b>>,
+    pub notifications: Option<Raw<'b>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Meta<'b> {
-    pub protocol_version: Option<&'b RawValue>,
-    pub client_capabilities: Option<&'b RawValue>,
-    pub client_info: Option<&'b RawValue>,
-    pub progress_token: Option<&'b RawValue>,
-    pub traceparent: Option<&'b RawValue>,
-    twice: Twice,
-}
-
-/// `clientInfo`.
-#[derive(Debug, Default)]
-pub(super) struct Info<'b> {
-    pub name: Option<&'b RawValue>,
-    pub version: Option<&'b RawValue>,
-}
-
-/// What a subscription asks for.
-#[derive(Debug, Default)]
-pub(super) struct Filter<'b> {
-    pub tools: Option<&'b RawValue>,
-}
-
-/// Whether a member that is known is there more than once: two readers could take different ones.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Twice {
-    #[default]
-    Never,
-    Found,
+    pub protocol_version: Option<Raw<'b>>,
+    pub client_capabilities: Option<Raw<'b>>,
+    pub client_info: Option<Raw<'b>>,
+    pub progress_token: Option<Raw<'b>>,
+    pub traceparent: Option<Raw<'b>>,
 }
 
 /// Why a text is no message.
@@ -68,147 +46,130 @@ pub(super) enum Misread<'b> {
     Batch,
     NotAnObject,
     /// `params` is no object.
-    Params(Option<&'b RawValue>),
+    Params(Option<Raw<'b>>),
     /// `_meta` is no object.
-    Meta(Option<&'b RawValue>),
+    Meta(Option<Raw<'b>>),
 }
 
 pub(super) fn read(text: &str) -> Result<Wire<'_>, Misread<'_>> {
-    serde_json::from_str(text).map(|Object(wire)| wire).map_err(|_| why(text))
-}
-
-/// A slower look at a text that is no message.
-fn why(text: &str) -> Misread<'_> {
-    if serde_json::from_str::<IgnoredAny>(text).is_err() {
-        return Misread::NotJson;
-    }
-    match text.trim_start().as_bytes().first() {
-        Some(b'[') => return Misread::Batch,
-        Some(b'{') => {}
-        Some(_) | None => return Misread::NotAnObject,
-    }
-    match serde_json::from_str(text) {
-        Ok(Object(Outline { id, params: Some(params) })) if !params.get().starts_with('{') => {
-            Misread::Params(id)
-        }
-        Ok(Object(Outline { id, .. })) => Misread::Meta(id),
-        // A key whose escapes are no text.
-        Err(_) => Misread::NotJson,
+    let mut reading = Reading::default();
+    let first = reading.message(text).ok_or(Misread::NotJson)?;
+    let Reading { wire, wrong, .. } = reading;
+    match (first, wrong) {
+        (b'{', None) => Ok(wire),
+        (b'{', Some(Wrong::Meta)) => Err(Misread::Meta(wire.id)),
+        (b'{', Some(Wrong::Params)) => Err(Misread::Params(wire.id)),
+        (b'[', _) => Err(Misread::Batch),
+        (_, _) => Err(Misread::NotAnObject),
     }
 }
 
-/// A message of which nothing is known but that it is an object.
+/// A message as far as it has been read. Whatever is wrong with it, it is read to its end: that it is no JSON
+/// would be worse.
 #[derive(Default)]
-struct Outline<'b> {
-    id: Option<&'b RawValue>,
-    params: Option<&'b RawValue>,
+struct Reading<'b> {
+    wire: Wire<'b>,
+    has_params: bool,
+    wrong: Option<Wrong>,
 }
 
-impl<'b> Members<'b> for Wire<'b> {
-    fn member<A: MapAccess<'b>>(&mut self, key: Key<'b>, map: &mut A) -> Result<(), A::Error> {
-        let twice = &mut self.twice;
-        match &*key.0 {
-            "jsonrpc" => put(&mut self.jsonrpc, map.next_value()?, twice),
-            "id" => put(&mut self.id, map.next_value()?, twice),
-            "method" => put(&mut self.method, map.next_value()?, twice),
-            "params" => {
-                let params = map.next_value::<Option<Object<_>>>()?;
-                put(
-                    &mut self.params,
-                    params.map(|Object(params)| params).unwrap_or_default(),
-                    twice,
-                );
-            }
-            "result" | "error" => self.answer = Some(map.next_value()?),
-            _ => drop(map.next_value::<IgnoredAny>()?),
+/// What is no object. The last one counts most.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Wrong {
+    Meta,
+    Params,
+}
+
+impl<'b> Reading<'b> {
+    /// The byte that the value begins with. None: no JSON.
+    fn message(&mut self, text: &'b str) -> Option<u8> {
+        let mut reader = Reader::new(text);
+        let first = reader.peek()?;
+        if first == b'{' {
+            reader.object(|reader, key| self.member(reader, &key))?;
+        } else {
+            reader.value()?;
         }
-        Ok(())
+        reader.end()?;
+        Some(first)
     }
-}
 
-impl Wire<'_> {
-    /// Whether a member that is known is there more than once, here or further in.
-    pub fn says_twice(&self) -> bool {
-        let params = self.params.as_ref();
-        let meta = params.and_then(|params| params.meta.as_ref());
-        [Some(self.twice), params.map(|params| params.twice), meta.map(|meta| meta.twice)]
-            .contains(&Some(Twice::Found))
-    }
-}
-
-impl<'b> Members<'b> for Params<'b> {
-    fn member<A: MapAccess<'b>>(&mut self, key: Key<'b>, map: &mut A) -> Result<(), A::Error> {
-        let twice = &mut self.twice;
-        match &*key.0 {
-            "_meta" => {
-                let Object(meta) = map.next_value()?;
-                put(&mut self.meta, meta, twice);
+    fn member(&mut self, reader: &mut Reader<'b>, key: &str) -> Option<()> {
+        let wire = &mut self.wire;
+        let slot = match key {
+            "jsonrpc" => &mut wire.jsonrpc,
+            "id" => &mut wire.id,
+            "method" => &mut wire.method,
+            "params" => return self.params(reader),
+            "result" | "error" => {
+                wire.answer = Some(reader.value()?);
+                return Some(());
             }
-            "name" => put(&mut self.name, map.next_value()?, twice),
-            "arguments" => put(&mut self.arguments, map.next_value()?, twice),
-            "cursor" => put(&mut self.cursor, map.next_value()?, twice),
-            "protocolVersion" => put(&mut self.protocol_version, map.next_value()?, twice),
-            "clientInfo" => put(&mut self.client_info, map.next_value()?, twice),
-            "notifications" => put(&mut self.notifications, map.next_value()?, twice),
-            _ => drop(map.next_value::<IgnoredAny>()?),
+            _ => return reader.value().map(drop),
+        };
+        put(slot, reader.value()?, &mut wire.twice);
+        Some(())
+    }
+
+    fn params(&mut self, reader: &mut Reader<'b>) -> Option<()> {
+        self.wire.twice |= mem::replace(&mut self.has_params, true);
+        if reader.peek()? == b'{' {
+            return reader.object(|reader, key| self.param(reader, &key));
         }
-        Ok(())
+        // Null is none.
+        if !reader.value()?.is_null() {
+            self.wrong = Some(Wrong::Params);
+        }
+        Some(())
+    }
+
+    fn param(&mut self, reader: &mut Reader<'b>, key: &str) -> Option<()> {
+        let params = &mut self.wire.params;
+        let slot = match key {
+            "_meta" => return self.meta(reader),
+            "name" => &mut params.name,
+            "arguments" => &mut params.arguments,
+            "cursor" => &mut params.cursor,
+            "protocolVersion" => &mut params.protocol_version,
+            "clientInfo" => &mut params.client_info,
+            "notifications" => &mut params.notifications,
+            _ => return reader.value().map(drop),
+        };
+        put(slot, reader.value()?, &mut self.wire.twice);
+        Some(())
+    }
+
+    fn meta(&mut self, reader: &mut Reader<'b>) -> Option<()> {
+        let before = self.wire.params.meta.take();
+        self.wire.twice |= before.is_some();
+        let mut meta = Meta::default();
+        if reader.peek()? == b'{' {
+            let twice = &mut self.wire.twice;
+            reader.object(|reader, key| meta.member(reader, &key, twice))?;
+        } else {
+            reader.value()?;
+            self.wrong = self.wrong.max(Some(Wrong::Meta));
+        }
+        self.wire.params.meta = Some(meta);
+        Some(())
     }
 }
 
-impl<'b> Members<'b> for Meta<'b> {
-    fn member<A: MapAccess<'b>>(&mut self, key: Key<'b>, map: &mut A) -> Result<(), A::Error> {
-        let twice = &mut self.twice;
-        let slot = match &*key.0 {
+impl<'b> Meta<'b> {
+    fn member(&mut self, reader: &mut Reader<'b>, key: &str, twice: &mut bool) -> Option<()> {
+        let slot = match key {
             "io.modelcontextprotocol/protocolVersion" => &mut self.protocol_version,
             "io.modelcontextprotocol/clientCapabilities" => &mut self.client_capabilities,
             "io.modelcontextprotocol/clientInfo" => &mut self.client_info,
             "progressToken" => &mut self.progress_token,
             "traceparent" => &mut self.traceparent,
-            _ => {
-                map.next_value::<IgnoredAny>()?;
-                return Ok(());
-            }
+            _ => return reader.value().map(drop),
         };
-        put(slot, map.next_value()?, twice);
-        Ok(())
+        put(slot, reader.value()?, twice);
+        Some(())
     }
 }
 
-impl<'b> Members<'b> for Info<'b> {
-    fn member<A: MapAccess<'b>>(&mut self, key: Key<'b>, map: &mut A) -> Result<(), A::Error> {
-        match &*key.0 {
-            "name" => self.name = Some(map.next_value()?),
-            "version" => self.version = Some(map.next_value()?),
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-impl<'b> Members<'b> for Filter<'b> {
-    fn member<A: MapAccess<'b>>(&mut self, key: Key<'b>, map: &mut A) -> Result<(), A::Error> {
-        match &*key.0 {
-            "toolsListChanged" => self.tools = Some(map.next_value()?),
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-impl<'b> Members<'b> for Outline<'b> {
-    fn member<A: MapAccess<'b>>(&mut self, key: Key<'b>, map: &mut A) -> Result<(), A::Error> {
-        match &*key.0 {
-            "id" => self.id = Some(map.next_value()?),
-            "params" => self.params = Some(map.next_value()?),
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-fn put<T>(slot: &mut Option<T>, value: T, twice: &mut Twice) {
-    if slot.replace(value).is_some() {
-        *twice = Twice::Found;
-    }
+fn put<'b>(slot: &mut Option<Raw<'b>>, value: Raw<'b>, twice: &mut bool) {
+    *twice |= slot.replace(value).is_some();
 }

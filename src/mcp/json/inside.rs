@@ -6,23 +6,31 @@ use super::scan::{Scanned, Sink, scan};
 /// appended, where it is no JSON or too deep.
 pub(in crate::mcp) fn push_json(out: &mut Vec<u8>, text: &str) -> Option<Scanned> {
     let before = out.len();
-    out.resize(before + 2 * text.len() + STEP, 0);
-    let mut inside = Inside { text: text.as_bytes(), copied: 0, out, len: before };
-    let scanned = scan(text, &mut inside);
-    inside.copy(text.len());
-    let len = inside.len;
-    out.truncate(if scanned.is_some() { len } else { before });
-    scanned
+    out.reserve(text.len() + text.len() / 4);
+    let mut inside = Inside { text: text.as_bytes(), copied: 0, out, room: [0; ROOM], len: 0 };
+    match scan(text, &mut inside) {
+        Some(scanned) => {
+            inside.copy(text.len());
+            inside.flush();
+            Some(scanned)
+        }
+        None => {
+            out.truncate(before);
+            None
+        }
+    }
 }
 
 /// Bytes that are copied at once, though fewer may be meant.
 const STEP: usize = 16;
+/// What is gathered before it is appended.
+const ROOM: usize = 256;
 
 struct Inside<'t, 'o> {
     text: &'t [u8],
     copied: usize,
-    /// With room for a backslash before each byte.
-    out: &'o mut [u8],
+    out: &'o mut Vec<u8>,
+    room: [u8; ROOM],
     len: usize,
 }
 
@@ -31,20 +39,34 @@ impl Inside<'_, '_> {
     fn copy(&mut self, to: usize) {
         let count = to.saturating_sub(self.copied);
         let from = self.text.get(self.copied..).unwrap_or_default();
-        let into = self.out.get_mut(self.len..).unwrap_or_default();
-        match (from.first_chunk::<STEP>(), into.first_chunk_mut::<STEP>()) {
-            (Some(from), Some(into)) if count <= STEP => *into = *from,
-            _ => from.iter().zip(into).take(count).for_each(|(from, into)| *into = *from),
-        }
         self.copied = to;
-        self.len += count;
+        if self.len + STEP >= ROOM {
+            self.flush();
+        }
+        let into = self.room.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut::<STEP>);
+        match (from.first_chunk::<STEP>(), into) {
+            (Some(from), Some(into)) if count <= STEP => {
+                *into = *from;
+                self.len += count;
+            }
+            _ => {
+                self.flush();
+                self.out.extend_from_slice(from.get(..count).unwrap_or(from));
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.out.extend_from_slice(self.room.get(..self.len).unwrap_or_default());
+        self.len = 0;
     }
 }
 
 impl Sink for Inside<'_, '_> {
     fn mark(&mut self, at: usize) {
         self.copy(at);
-        if let Some(into) = self.out.get_mut(self.len) {
+        // There is room for it: copying leaves some.
+        if let Some(into) = self.room.get_mut(self.len) {
             *into = b'\\';
             self.len += 1;
         }

@@ -16,6 +16,16 @@ impl Sink for () {
     fn nothing(&mut self, _: usize, _: usize) {}
 }
 
+impl<S: Sink> Sink for &mut S {
+    fn mark(&mut self, at: usize) {
+        S::mark(self, at);
+    }
+
+    fn nothing(&mut self, at: usize, count: usize) {
+        S::nothing(self, at, count);
+    }
+}
+
 /// What was found in a text that is one JSON value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::mcp) struct Scanned {
@@ -32,38 +42,60 @@ pub(in crate::mcp) enum Agreed {
     BySome,
 }
 
-/// Deepest value: callers' parsers have a bound too.
+/// Deepest value of a result: callers' parsers have a bound too.
 pub(in crate::mcp) const DEPTH_MAX: u32 = 100;
 
 /// None: the text is no JSON, or deeper than is taken.
-pub(in crate::mcp) fn scan(text: &str, sink: &mut impl Sink) -> Option<Scanned> {
-    let mut scan = Scan::new(text, sink);
+pub(in crate::mcp) fn scan(text: &str, sink: impl Sink) -> Option<Scanned> {
+    let mut scan = Scan::new(text, sink, DEPTH_MAX);
     scan.value()?;
-    while let Some(byte) = scan.bytes.get(scan.at) {
-        scan.blank(*byte)?;
-    }
+    scan.rest()?;
     Some(Scanned { blanks: scan.blanks, agreed: scan.agreed })
 }
 
-struct Scan<'t, 's, S> {
+pub(super) struct Scan<'t, S> {
     bytes: &'t [u8],
-    at: usize,
-    sink: &'s mut S,
+    /// Up to where it has been read.
+    pub at: usize,
+    sink: S,
     /// What is open: a bit each, set for an object. The lowest one is the innermost.
     open: u128,
+    /// The same further out, where it is deep.
+    outer: Vec<u128>,
     depth: u32,
+    depth_max: u32,
     blanks: usize,
     agreed: Agreed,
+    /// Whether a backslash was met; for whoever sets it back.
+    pub has_escapes: bool,
 }
 
-impl<'t, 's, S: Sink> Scan<'t, 's, S> {
-    fn new(text: &'t str, sink: &'s mut S) -> Self {
-        let bytes = text.as_bytes();
-        Self { bytes, at: 0, sink, open: 0, depth: 0, blanks: 0, agreed: Agreed::ByAll }
+impl<'t, S: Sink> Scan<'t, S> {
+    pub const fn new(text: &'t str, sink: S, depth_max: u32) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            at: 0,
+            sink,
+            open: 0,
+            outer: Vec::new(),
+            depth: 0,
+            depth_max,
+            blanks: 0,
+            agreed: Agreed::ByAll,
+            has_escapes: false,
+        }
+    }
+
+    /// What may follow a text's value: blanks.
+    pub fn rest(&mut self) -> Option<()> {
+        while let Some(byte) = self.bytes.get(self.at) {
+            self.blank(*byte)?;
+        }
+        Some(())
     }
 
     /// One value, whatever is in it.
-    fn value(&mut self) -> Option<()> {
+    pub fn value(&mut self) -> Option<()> {
         let mut of = Token::Value;
         loop {
             let first = self.token()?;
@@ -114,18 +146,24 @@ impl<'t, 's, S: Sink> Scan<'t, 's, S> {
     }
 
     fn begin(&mut self, byte: u8) -> Option<()> {
+        if self.depth > 0 && self.depth.is_multiple_of(u128::BITS) {
+            self.outer.push(self.open);
+        }
         self.depth += 1;
         self.open = self.open << 1 | u128::from(byte == b'{');
-        (self.depth <= DEPTH_MAX).then_some(())
+        (self.depth <= self.depth_max).then_some(())
     }
 
-    const fn end(&mut self) {
+    fn end(&mut self) {
         self.depth -= 1;
         self.open >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(u128::BITS) {
+            self.open = self.outer.pop().unwrap_or_default();
+        }
     }
 
     /// The first byte of the next token.
-    fn token(&mut self) -> Option<u8> {
+    pub fn token(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
             if byte > b' ' {
@@ -198,13 +236,14 @@ impl<'t, 's, S: Sink> Scan<'t, 's, S> {
     }
 
     /// A string, from after the quotation mark that begins it.
-    fn string(&mut self) -> Option<()> {
+    pub fn string(&mut self) -> Option<()> {
         self.sink.mark(self.at - 1);
         loop {
-            if let Some(chunk) = self.bytes.get(self.at..)?.first_chunk::<8>() {
+            if let Some((chunk, rest)) = self.bytes.get(self.at..)?.split_first_chunk::<8>() {
                 let plain = plain(*chunk);
                 self.at += plain;
                 if plain == 8 {
+                    self.at += run_of_plain(rest);
                     continue;
                 }
             }
@@ -223,6 +262,7 @@ impl<'t, 's, S: Sink> Scan<'t, 's, S> {
 
     /// What follows a backslash.
     fn escape(&mut self) -> Option<()> {
+        self.has_escapes = true;
         self.sink.mark(self.at - 1);
         match self.byte()? {
             b'"' | b'\\' => self.sink.mark(self.at - 1),
@@ -293,6 +333,27 @@ enum Token {
 
 /// Digits that are no number beyond all bounds, without an exponent.
 const FINITE_DIGITS: usize = 300;
+
+/// How many bytes are plain, in steps of many: long texts have long runs.
+fn run_of_plain(bytes: &[u8]) -> usize {
+    let (steps, _) = bytes.as_chunks::<STEP>();
+    STEP * steps.iter().take_while(|step| all_plain(step)).count()
+}
+
+/// Bytes that are looked at in one step, by the machine's wide registers.
+const STEP: usize = 32;
+
+/// Without a branch, or it would be byte by byte.
+fn all_plain(step: &[u8; STEP]) -> bool {
+    let odd = step.iter().fold(0, |odd, byte| {
+        let byte = *byte;
+        odd | u8::from(byte < b' ')
+            | u8::from(byte == b'"')
+            | u8::from(byte == b'\\')
+            | u8::from(byte >= 0x7f)
+    });
+    odd == 0
+}
 
 /// How many bytes from the first on are neither a quotation mark nor a backslash, no control characters and
 /// within ASCII. A borrow or a carry goes to later bytes only, which no longer matter then.

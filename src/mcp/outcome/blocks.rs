@@ -7,11 +7,9 @@
 //! `text`, `image`, `audio` and embedded `resource`. What is not of this form is shown as the JSON it is.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::mcp::json::is_object;
-use crate::mcp::json::object::values;
+use crate::mcp::json::read::Raw;
 use crate::mcp::json::scan::{Agreed, scan};
 
 use super::content::compact;
@@ -21,9 +19,8 @@ use super::{Rest, To, Written};
 const BLOCKS_MAX: usize = 64;
 
 /// None where the body is not of the form.
-pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
-    let members: &RawValue = serde_json::from_slice(body).ok()?;
-    let members = values(members);
+pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    let members = Raw::parse(str::from_utf8(body).ok()?)?.members()?;
     let member = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, raw)| *raw);
     let blocks: Vec<Map<String, Value>> = serde_json::from_str(member("content")?.get()).ok()?;
     if blocks.len() > BLOCKS_MAX {
@@ -36,7 +33,7 @@ pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
     // As it came, since numbers would not survive being read.
     let structured = match member("structuredContent") {
         None => None,
-        Some(structured) if is_object(structured) => {
+        Some(structured) if structured.is_object() => {
             let scanned = scan(structured.get(), &mut ())?;
             if scanned.agreed == Agreed::BySome {
                 return None;
@@ -45,7 +42,7 @@ pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<String> {
         }
         Some(_) => return None,
     };
-    let rest = match (member("isError").map(RawValue::get), &structured) {
+    let rest = match (member("isError").map(Raw::get), &structured) {
         (Some("true"), _) => Rest::Failed,
         (None | Some("false"), None) => Rest::Fine,
         (None | Some("false"), Some(json)) => Rest::Structured(json),

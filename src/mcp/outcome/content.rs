@@ -9,7 +9,7 @@ use crate::mcp::json::scan::{Agreed, Scanned};
 use super::media::{Kind, Media};
 use super::{Response, Rest, To, Whole, Written};
 
-pub(super) fn of(to: To<'_>, media: &Media, response: &Response) -> String {
+pub(super) fn of(to: To<'_>, media: &Media, response: &Response) -> Vec<u8> {
     let body = &response.body;
     match media.kind() {
         Kind::Json => json(to, response),
@@ -45,7 +45,7 @@ fn marker(whole: Whole) -> Cow<'static, str> {
     }
 }
 
-fn text(to: To<'_>, response: &Response, readable: &str) -> String {
+fn text(to: To<'_>, response: &Response, readable: &str) -> Vec<u8> {
     let mut result = Written::open(to, readable.len() + readable.len() / 8);
     result.text_and(readable, &marker(response.whole));
     result.close(rest_of(response.whole))
@@ -63,7 +63,7 @@ fn readable(response: &Response) -> Cow<'_, str> {
     }
 }
 
-fn json(to: To<'_>, response: &Response) -> String {
+fn json(to: To<'_>, response: &Response) -> Vec<u8> {
     let body = readable(response);
     let body = body.trim_start_matches('\u{feff}');
     if response.whole != Whole::Yes {
@@ -118,7 +118,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-fn bytes(to: To<'_>, media: &Media, response: &Response) -> String {
+fn bytes(to: To<'_>, media: &Media, response: &Response) -> Vec<u8> {
     let (mime, count) = (media.mime(), response.body.len());
     if response.whole != Whole::Yes {
         let mut result = Written::open(to, 0);

@@ -32,7 +32,7 @@ const PARTICULARS: [&str; 6] = [
     "violated-policies",
 ];
 
-pub(super) fn of_response(to: To<'_>, response: &Response) -> String {
+pub(super) fn of_response(to: To<'_>, response: &Response) -> Vec<u8> {
     let problem = read(response);
     let line = status_line(response.status);
     let mut text = line.clone();

@@ -1,11 +1,13 @@
 //! What a body is, by its `Content-Type`.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, header};
 
 /// `type/subtype` in lower case; empty where there is none that can be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Media {
-    essence: String,
+    essence: Cow<'static, str>,
     is_encoded: bool,
 }
 
@@ -41,17 +43,28 @@ const TEXTS: [&str; 14] = [
 
 const ESSENCE_BYTES_MAX: usize = 128;
 
+/// `type/subtype` of a field's value.
+fn essence(value: &str) -> Cow<'static, str> {
+    // Nearly always, and the rest takes its time.
+    if value == JSON {
+        return Cow::Borrowed(JSON);
+    }
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
+    let is_type = essence.len() <= ESSENCE_BYTES_MAX
+        && essence.bytes().all(is_token)
+        && essence.split('/').filter(|part| !part.is_empty()).count() == 2;
+    if is_type { Cow::Owned(essence.to_ascii_lowercase()) } else { Cow::Borrowed("") }
+}
+
+const JSON: &str = "application/json";
+
 impl Media {
     pub fn of(fields: &HeaderMap) -> Self {
         let value = fields.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
-        let is_type = essence.len() <= ESSENCE_BYTES_MAX
-            && essence.bytes().all(is_token)
-            && essence.split('/').filter(|part| !part.is_empty()).count() == 2;
-        let essence = if is_type { essence.to_ascii_lowercase() } else { String::new() };
         let coding = fields.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes);
         let is_encoded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+        let essence = value.map_or(Cow::Borrowed(""), essence);
         Self { essence, is_encoded }
     }
 

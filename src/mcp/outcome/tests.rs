@@ -21,12 +21,18 @@ const fn of_no_output(id: &RpcId, revision: Revision) -> To<'_> {
 
 fn rendered(revision: Revision, response: &Response) -> Value {
     let id = RpcId("7".into());
-    let text = of_response(of_no_output(&id, revision), response);
+    let text = String::from_utf8(of_response(of_no_output(&id, revision), response));
+    let text = text.expect("UTF-8");
     assert!(!text.contains(['\n', '\r']), "{text}");
     assert!(!text.contains("internal.example"), "{text}");
     let mut value: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!((&value["jsonrpc"], &value["id"]), (&json!("2.0"), &json!(7)));
     value["result"].take()
+}
+
+/// What the record says of it.
+fn is_error(status: u16, whole: Whole) -> bool {
+    McpDetail::is_error_of(status) || whole == Whole::Broken
 }
 
 /// The result in the revision that has least around it.
@@ -126,7 +132,7 @@ fn a_told_output_always_has_structure() {
             let id = RpcId("7".into());
             let to = To { output: Output::Told, ..of_no_output(&id, revision) };
             let text = of_response(to, &response);
-            let mut told: Value = serde_json::from_str(&text).expect("JSON");
+            let mut told: Value = serde_json::from_slice(&text).expect("JSON");
             let mut result = told["result"].take();
             let untold = rendered(revision, &response);
             if result.get("isError").is_none() && untold.get("structuredContent").is_none() {
@@ -301,7 +307,7 @@ fn bad_arguments_are_a_result() {
     let id = RpcId("7".into());
     let to = of_no_output(&id, Revision::R2025_11_25);
     let told: Value =
-        serde_json::from_str(&of_bad_arguments(to, &BadArguments("No \"x\".".into())))
+        serde_json::from_slice(&of_bad_arguments(to, &BadArguments("No \"x\".".into())))
             .expect("JSON");
     assert_eq!(told["result"], failed("The call was not made. No \"x\".\nRequest id: req-1"));
 }

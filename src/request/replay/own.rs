@@ -1,10 +1,12 @@
 //! The replay of a message that the gate answered itself: who sent it, and that this is all that it takes. The
 //! endpoint forwards nothing, so there is no operation to find and no grant to look for.
 
+use crate::model::denial::{Denial, Refusal};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
-use super::{Recorded, Replayed, Teller, known, limit};
+use super::super::endpoint;
+use super::{Recorded, Replayed, Teller, known};
 
 pub(super) fn stages(
     snapshot: &Snapshot,
@@ -13,6 +15,10 @@ pub(super) fn stages(
     teller: &mut Teller,
 ) -> Result<Replayed, Replayed> {
     teller.enter("classify");
+    if endpoint::at(snapshot, call.ask.host, call.ask.path).is_none() {
+        let reason = "there was no MCP endpoint at this host and path";
+        return Err(Refusal::new(Denial::NotFound, reason).into());
+    }
     let operation = call.operation.unwrap_or("no operation");
     teller.tell_here(format!(
         "the MCP endpoint at {}: {operation}, of the gate itself",
@@ -24,17 +30,7 @@ pub(super) fn stages(
     teller.identified(&identified);
 
     teller.enter("authorize");
-    teller.tell_here("no grant is needed: any client may ask this of the gate".to_owned());
-
-    teller.enter("limit");
     let plan = identified.known().and_then(|known| known.profile.plan.as_ref());
-    match plan {
-        None => teller.tell_here("no plan: not limited".to_owned()),
-        Some(name) => {
-            let plan = snapshot.policy.plans.get(name).ok_or_else(limit::without_plan)?;
-            let name = &plan.name;
-            teller.tell_here(format!("plan {name}: its rates hold here too, its quotas do not"));
-        }
-    }
+    teller.own(plan, snapshot)?;
     Ok(Replayed::Own)
 }
