@@ -1,8 +1,10 @@
-//! What it costs to read an OpenAPI document of 1,000 operations, in either syntax: a start or a reload waits
-//! for it. It is to be below a second.
+//! What it costs to read an OpenAPI document of 1,000 operations, in either syntax, and to load a config that names
+//! it, tools and all: a start or a reload waits for it. It is to be below a second.
+
+use std::fs;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use onegate::openapi;
+use onegate::{config, openapi};
 use serde_json::{Value, json};
 
 const OPERATIONS: usize = 1000;
@@ -84,5 +86,35 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, reading);
+/// A config whose api is all that there is in the document.
+const CONFIG: &str = r#"
+[[listener]]
+address = "127.0.0.1:0"
+
+[[upstream]]
+name = "things"
+endpoints = ["127.0.0.1:1"]
+
+[[api]]
+name = "things"
+base_path = "/"
+upstream = "things"
+openapi = "things.json"
+"#;
+
+fn loading(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("gateway.toml");
+    fs::write(&path, CONFIG).expect("written");
+    fs::write(directory.path().join("things.json"), document().to_string()).expect("written");
+    let loaded = config::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    let tools = loaded.policy.mcp.as_ref().map(|mcp| mcp.catalogue.tools().len());
+    assert_eq!(tools, Some(OPERATIONS));
+    let mut group = criterion.benchmark_group("openapi");
+    group.sample_size(10);
+    group.bench_function("1000_operations_to_tools", |b| b.iter(|| config::load(&path)));
+    group.finish();
+}
+
+criterion_group!(benches, reading, loading);
 criterion_main!(benches);

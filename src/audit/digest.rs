@@ -15,17 +15,18 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use blake2::Blake2sMac;
-use blake2::digest::consts::U16;
-use blake2::digest::{FixedOutput as _, KeyInit as _, Update as _};
+use blake2::Blake2sVarCore;
+use blake2::digest::Output;
+use blake2::digest::block_api::{Block, Buffer, UpdateCore as _, VariableOutputCore as _};
 
 use crate::model::hex;
 
 use super::segment::replace;
 
-/// Makes the marks. It holds the key in no other form than the hash's own.
+/// Makes the marks. It holds the key in no other form than the hash's own: what it is after the block of the key,
+/// which is half of the work of a short text.
 #[derive(Clone)]
-pub struct ArgsKey(Blake2sMac<U16>);
+pub struct ArgsKey(Blake2sVarCore);
 
 impl ArgsKey {
     /// The key in `directory`, or a new one.
@@ -53,14 +54,24 @@ impl ArgsKey {
     }
 
     fn new(key: [u8; KEY_BYTES]) -> Self {
-        Self(Blake2sMac::new(&key.into()))
+        let mut block = Block::<Blake2sVarCore>::default();
+        block.iter_mut().zip(key).for_each(|(into, byte)| *into = byte);
+        let mut hash = Blake2sVarCore::new_with_params(&[], &[], KEY_BYTES, MARK_BYTES);
+        hash.update_blocks(&[block]);
+        Self(hash)
     }
 
     /// Of a call's arguments, as they were received: 32 hexadecimal digits.
     pub fn digest(&self, arguments: &[u8]) -> Box<str> {
-        let mark = self.0.clone().chain(PURPOSE).chain(arguments).finalize_fixed();
+        let mut hash = self.0.clone();
+        let mut buffer = Buffer::<Blake2sVarCore>::default();
+        for part in [PURPOSE, arguments] {
+            buffer.digest_blocks(part, |blocks| hash.update_blocks(blocks));
+        }
+        let mut out = Output::<Blake2sVarCore>::default();
+        hash.finalize_variable_core(&mut buffer, &mut out);
         let mut text = [0; MARK_BYTES * 2];
-        hex::write(&mark, &mut text);
+        hex::write(out.get(..MARK_BYTES).unwrap_or_default(), &mut text);
         std::str::from_utf8(&text).unwrap_or_default().into()
     }
 }
@@ -69,7 +80,7 @@ impl ArgsKey {
 const FILE: &str = "digest.key";
 const KEY_BYTES: usize = 32;
 const MARK_BYTES: usize = 16;
-/// What is marked comes after this, so that the same text in another place of a record would have another mark.
+/// What is marked comes after this (which is never empty: the block of the key may not be the last), so that the same text in another place of a record would have another mark.
 const PURPOSE: &[u8] = b"onegate args\0";
 
 impl fmt::Debug for ArgsKey {

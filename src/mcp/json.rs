@@ -1,7 +1,9 @@
 //! JSON as the protocol layer writes and reads it, piece by piece: texts with their escapes, values
 //! as texts. Values as values are serde_json's.
 
+pub(super) mod compact;
 pub(super) mod inside;
+mod plain;
 pub mod read;
 pub(super) mod scan;
 

@@ -178,7 +178,7 @@ fn older_revisions_are_served_without_mirrors() {
     check(
         &false_mirrors(),
         &request("tools/call", r#"{"name":"pay","arguments":{"region":"eu"}}"#),
-        r#"2025-11-25 1 CallTool(ToolCall { name: "pay", arguments: Some(Raw("{\"region\":\"eu\"}")), progress_token: None })"#,
+        r#"2025-11-25 1 CallTool(ToolCall { name: "pay", arguments: Some(Raw { text: "{\"region\":\"eu\"}", has_escapes: false }), progress_token: None })"#,
     );
     let list = |params: &str| request("tools/list", params);
     check(&none, &list("{}"), "2025-03-26 1 ListTools { cursor: None }");

@@ -1,17 +1,24 @@
 //! A JSON text as the inside of a string, which results have beside the value: checked and escaped in one pass.
 
+use super::compact::compact;
+use super::push_escaped;
 use super::scan::{Scanned, Sink, scan};
 
 /// Appends a JSON text without the blanks between its tokens and without control characters. None, and nothing
 /// appended, where it is no JSON or too deep.
 pub(in crate::mcp) fn push_json(out: &mut Vec<u8>, text: &str) -> Option<Scanned> {
+    if memchr::memchr2(DELETE, C1, text.as_bytes()).is_some() {
+        // There may be control characters that JSON lets pass.
+        let scanned = scan(text, ())?;
+        push_escaped(out, &compact(text, scanned));
+        return Some(scanned);
+    }
     let before = out.len();
     out.reserve(text.len() + text.len() / 4);
     let mut inside = Inside { text: text.as_bytes(), copied: 0, out, room: [0; ROOM], len: 0 };
     match scan(text, &mut inside) {
         Some(scanned) => {
-            inside.copy(text.len());
-            inside.flush();
+            inside.copy_long(text.len());
             Some(scanned)
         }
         None => {
@@ -21,10 +28,14 @@ pub(in crate::mcp) fn push_json(out: &mut Vec<u8>, text: &str) -> Option<Scanned
     }
 }
 
+/// A control character that JSON lets pass, and the byte that those beyond ASCII begin with, among others.
+const DELETE: u8 = 0x7f;
+const C1: u8 = 0xc2;
+
 /// Bytes that are copied at once, though fewer may be meant.
 const STEP: usize = 16;
 /// What is gathered before it is appended.
-const ROOM: usize = 256;
+const ROOM: usize = 512;
 
 struct Inside<'t, 'o> {
     text: &'t [u8],
@@ -35,46 +46,44 @@ struct Inside<'t, 'o> {
 }
 
 impl Inside<'_, '_> {
-    /// Copies what stands for itself: few bytes, mostly.
+    /// Copies what stands for itself, few bytes mostly, and makes sure that there is room for one more.
+    #[inline]
     fn copy(&mut self, to: usize) {
-        let count = to.saturating_sub(self.copied);
-        let from = self.text.get(self.copied..).unwrap_or_default();
-        self.copied = to;
-        if self.len + STEP >= ROOM {
-            self.flush();
-        }
-        let into = self.room.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut::<STEP>);
-        match (from.first_chunk::<STEP>(), into) {
-            (Some(from), Some(into)) if count <= STEP => {
-                *into = *from;
+        let count = to - self.copied;
+        let from = self.text.get(self.copied..).and_then(<[u8]>::first_chunk::<STEP>);
+        let into = self.room.get_mut(self.len..self.len + STEP);
+        match (from, into) {
+            (Some(from), Some(into)) if count < STEP => {
+                into.copy_from_slice(from);
                 self.len += count;
+                self.copied = to;
             }
-            _ => {
-                self.flush();
-                self.out.extend_from_slice(from.get(..count).unwrap_or(from));
-            }
+            _ => self.copy_long(to),
         }
     }
 
-    fn flush(&mut self) {
+    #[inline(never)]
+    fn copy_long(&mut self, to: usize) {
         self.out.extend_from_slice(self.room.get(..self.len).unwrap_or_default());
         self.len = 0;
+        self.out.extend_from_slice(self.text.get(self.copied..to).unwrap_or_default());
+        self.copied = to;
     }
 }
 
 impl Sink for Inside<'_, '_> {
+    #[inline]
     fn mark(&mut self, at: usize) {
         self.copy(at);
-        // There is room for it: copying leaves some.
         if let Some(into) = self.room.get_mut(self.len) {
             *into = b'\\';
             self.len += 1;
         }
     }
 
-    fn nothing(&mut self, at: usize, count: usize) {
+    fn blank(&mut self, at: usize) {
         self.copy(at);
-        self.copied = at + count;
+        self.copied = at + 1;
     }
 }
 

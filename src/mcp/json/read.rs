@@ -7,7 +7,10 @@ use super::scan::Scan;
 
 /// The text of a value, of which only the form is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Raw<'t>(&'t str);
+pub struct Raw<'t> {
+    text: &'t str,
+    has_escapes: bool,
+}
 
 impl<'t> Raw<'t> {
     /// None where the text is not one value.
@@ -20,24 +23,24 @@ impl<'t> Raw<'t> {
 
     /// As it was written, without blanks around it.
     pub const fn get(self) -> &'t str {
-        self.0
+        self.text
     }
 
     pub fn is_object(self) -> bool {
-        self.0.starts_with('{')
+        self.text.starts_with('{')
     }
 
     pub fn is_null(self) -> bool {
-        self.0 == "null"
+        self.text == "null"
     }
 
     /// What a string holds. None of what is no string, or holds half of a character.
     pub fn text(self) -> Option<Cow<'t, str>> {
-        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        if !self.has_escapes {
             return Some(Cow::Borrowed(inner));
         }
-        serde_json::from_str(self.0).ok().map(Cow::Owned)
+        serde_json::from_str(self.text).ok().map(Cow::Owned)
     }
 
     /// The members of an object, in order. None of what is no object, or has a key that holds half of a character.
@@ -49,7 +52,7 @@ impl<'t> Raw<'t> {
 
     /// The same, one by one.
     pub fn each_member(self, mut member: impl FnMut(Cow<'t, str>, Self)) -> Option<()> {
-        Reader::new(self.0).object(|reader, key| {
+        Reader::new(self.text).object(|reader, key| {
             member(key, reader.value()?);
             Some(())
         })
@@ -58,7 +61,7 @@ impl<'t> Raw<'t> {
     /// The values of an array. None of what is none.
     pub fn items(self) -> Option<Vec<Self>> {
         let mut items = Vec::new();
-        Reader::new(self.0).array(|reader| {
+        Reader::new(self.text).array(|reader| {
             items.push(reader.value()?);
             Some(())
         })?;
@@ -88,8 +91,10 @@ impl<'t> Reader<'t> {
     pub fn value(&mut self) -> Option<Raw<'t>> {
         self.peek()?;
         let start = self.scan.at;
+        self.scan.has_escapes = false;
         self.scan.value()?;
-        self.text.get(start..self.scan.at).map(Raw)
+        let text = self.text.get(start..self.scan.at)?;
+        Some(Raw { text, has_escapes: self.scan.has_escapes })
     }
 
     /// The next value, an object: `member` is told each key, and reads its value.
@@ -137,7 +142,8 @@ impl<'t> Reader<'t> {
         self.scan.has_escapes = false;
         self.scan.string()?;
         let key = if self.scan.has_escapes {
-            Raw(self.text.get(start - 1..self.scan.at)?).text()?
+            let text = self.text.get(start - 1..self.scan.at)?;
+            Cow::Owned(serde_json::from_str(text).ok()?)
         } else {
             Cow::Borrowed(self.text.get(start..self.scan.at - 1)?)
         };

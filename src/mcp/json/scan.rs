@@ -1,19 +1,19 @@
 //! One pass over a JSON text: whether it is one (RFC 8259), and what parsers may not agree on in it. No value
 //! is made of it; whoever wants the text in another form is told where it changes.
 //!
-//! Strings are most of a text, so they are looked at eight bytes at once.
+use super::plain::{plain_bytes, plain_of};
 
 /// Where a text changes when it becomes another's part, in order. Nothing, where only the form is asked for.
 pub(in crate::mcp) trait Sink {
     /// A quotation mark or a backslash.
     fn mark(&mut self, at: usize);
-    /// So many bytes that say nothing: a blank between tokens, a control character in a string.
-    fn nothing(&mut self, at: usize, count: usize);
+    /// A blank between tokens.
+    fn blank(&mut self, at: usize);
 }
 
 impl Sink for () {
     fn mark(&mut self, _: usize) {}
-    fn nothing(&mut self, _: usize, _: usize) {}
+    fn blank(&mut self, _: usize) {}
 }
 
 impl<S: Sink> Sink for &mut S {
@@ -21,8 +21,8 @@ impl<S: Sink> Sink for &mut S {
         S::mark(self, at);
     }
 
-    fn nothing(&mut self, at: usize, count: usize) {
-        S::nothing(self, at, count);
+    fn blank(&mut self, at: usize) {
+        S::blank(self, at);
     }
 }
 
@@ -175,7 +175,7 @@ impl<'t, S: Sink> Scan<'t, S> {
     }
 
     fn blank(&mut self, byte: u8) -> Option<()> {
-        self.sink.nothing(self.at, 1);
+        self.sink.blank(self.at);
         self.at += 1;
         self.blanks += 1;
         matches!(byte, b' ' | b'\n' | b'\r' | b'\t').then_some(())
@@ -238,23 +238,30 @@ impl<'t, S: Sink> Scan<'t, S> {
     /// A string, from after the quotation mark that begins it.
     pub fn string(&mut self) -> Option<()> {
         self.sink.mark(self.at - 1);
+        let mut at = self.at;
         loop {
-            if let Some((chunk, rest)) = self.bytes.get(self.at..)?.split_first_chunk::<8>() {
-                let plain = plain(*chunk);
-                self.at += plain;
+            // Most strings are short.
+            if let Some((chunk, rest)) = self.bytes.get(at..)?.split_first_chunk::<8>() {
+                let plain = plain_of(*chunk);
+                at += plain;
                 if plain == 8 {
-                    self.at += run_of_plain(rest);
-                    continue;
+                    at += plain_bytes(rest);
                 }
             }
-            match self.byte()? {
+            let byte = *self.bytes.get(at)?;
+            at += 1;
+            match byte {
                 b'"' => {
-                    self.sink.mark(self.at - 1);
+                    self.sink.mark(at - 1);
+                    self.at = at;
                     return Some(());
                 }
-                b'\\' => self.escape()?,
+                b'\\' => {
+                    self.at = at;
+                    self.escape()?;
+                    at = self.at;
+                }
                 0..b' ' => return None,
-                byte @ 0x7f.. => self.beyond(byte),
                 _ => {}
             }
         }
@@ -301,27 +308,6 @@ impl<'t, S: Sink> Scan<'t, S> {
         }
         Some(unit)
     }
-
-    /// Characters beyond ASCII, and the control characters that the grammar lets pass.
-    fn beyond(&mut self, first: u8) {
-        let mut byte = first;
-        loop {
-            let next = self.bytes.get(self.at).copied().unwrap_or_default();
-            match byte {
-                0x7f => self.sink.nothing(self.at - 1, 1),
-                0xc2 if next < 0xa0 => {
-                    self.sink.nothing(self.at - 1, 2);
-                    self.at += 1;
-                }
-                _ => {}
-            }
-            match self.bytes.get(self.at) {
-                Some(more @ 0x7f..) => byte = *more,
-                _ => return,
-            }
-            self.at += 1;
-        }
-    }
 }
 
 /// What may come.
@@ -333,41 +319,6 @@ enum Token {
 
 /// Digits that are no number beyond all bounds, without an exponent.
 const FINITE_DIGITS: usize = 300;
-
-/// How many bytes are plain, in steps of many: long texts have long runs.
-fn run_of_plain(bytes: &[u8]) -> usize {
-    let (steps, _) = bytes.as_chunks::<STEP>();
-    STEP * steps.iter().take_while(|step| all_plain(step)).count()
-}
-
-/// Bytes that are looked at in one step, by the machine's wide registers.
-const STEP: usize = 32;
-
-/// Without a branch, or it would be byte by byte.
-fn all_plain(step: &[u8; STEP]) -> bool {
-    let odd = step.iter().fold(0, |odd, byte| {
-        let byte = *byte;
-        odd | u8::from(byte < b' ')
-            | u8::from(byte == b'"')
-            | u8::from(byte == b'\\')
-            | u8::from(byte >= 0x7f)
-    });
-    odd == 0
-}
-
-/// How many bytes from the first on are neither a quotation mark nor a backslash, no control characters and
-/// within ASCII. A borrow or a carry goes to later bytes only, which no longer matter then.
-const fn plain(chunk: [u8; 8]) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let word = u64::from_le_bytes(chunk);
-    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
-    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    let control = word.wrapping_sub(ONES * b' ' as u64);
-    let beyond = word | word.wrapping_add(ONES);
-    let stops = (quote | backslash | control | beyond) & HIGH;
-    (stops.trailing_zeros() / 8) as usize
-}
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,10 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 
+use crate::mcp::json::compact::compact;
 use crate::mcp::json::read::Raw;
 use crate::mcp::json::scan::{Agreed, scan};
 
-use super::content::compact;
 use super::{Rest, To, Written};
 
 /// Most blocks of one result.
@@ -34,7 +34,7 @@ pub(super) fn of(to: To<'_>, body: &[u8]) -> Option<Vec<u8>> {
     let structured = match member("structuredContent") {
         None => None,
         Some(structured) if structured.is_object() => {
-            let scanned = scan(structured.get(), &mut ())?;
+            let scanned = scan(structured.get(), ())?;
             if scanned.agreed == Agreed::BySome {
                 return None;
             }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 
 fn is_agreed(text: &str) -> bool {
-    scan(text, &mut ()).is_some_and(|scanned| scanned.agreed == Agreed::ByAll)
+    scan(text, ()).is_some_and(|scanned| scanned.agreed == Agreed::ByAll)
 }
 
 fn is_serdes(text: &str) -> bool {
@@ -102,8 +102,8 @@ fn the_grammar_is_serdes() {
     let zeros = |count: usize| format!("1{}", "0".repeat(count));
     assert!(is_agreed(&zeros(308)) && is_serdes(&zeros(308)));
     assert!(!is_agreed(&zeros(310)) && !is_serdes(&zeros(310)));
-    assert_eq!(scan("\"\\ud800\"", &mut ()).map(|s| s.agreed), Some(Agreed::BySome));
-    assert_eq!(scan(" [ 1 ] ", &mut ()).map(|s| s.blanks), Some(4));
+    assert_eq!(scan("\"\\ud800\"", ()).map(|s| s.agreed), Some(Agreed::BySome));
+    assert_eq!(scan(" [ 1 ] ", ()).map(|s| s.blanks), Some(4));
 }
 
 #[test]
