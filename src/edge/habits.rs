@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::HeaderValue;
 
+use crate::model::id::shared;
 use crate::request::head::parse_host;
 
 use super::upstreams::LastPool;
@@ -41,7 +42,7 @@ impl Habits {
             return Some(known.clone());
         }
         // A copy of the value: the one that came would keep the whole head in memory.
-        let value = HeaderValue::from_bytes(raw).ok()?;
+        let value = shared(HeaderValue::from_bytes(raw).ok()?);
         let host = Host { value, name: parse_host(raw)?.into() };
         *last = Some(host.clone());
         Some(host)

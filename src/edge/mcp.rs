@@ -212,6 +212,9 @@ fn detail_of(message: std::result::Result<&Message<'_>, &MessageFault>) -> McpDe
     detail
 }
 
+/// `Accept` as the protocol wants it, letter by letter nearly always.
+const AS_TOLD: &str = "application/json, text/event-stream";
+
 /// Longest part of an id that a record has.
 const ID_BYTES_MAX: usize = 128;
 
@@ -224,9 +227,10 @@ impl Request {
     /// Whether the head accepts a stream of events.
     fn takes_streams(&self, session: &Session) -> bool {
         let accepts = self.fields.of(session.req_header()).get_all(header::ACCEPT);
-        let names = |text: &str| text.contains("text/event-stream") || text.contains("*/*");
+        let names = |text: &str| {
+            text == AS_TOLD || text.contains("text/event-stream") || text.contains("*/*")
+        };
         let has = |value: &HeaderValue| {
-            // Nearly always written as it is here.
             value.to_str().is_ok_and(|text| names(text) || names(&text.to_ascii_lowercase()))
         };
         session.req_header().version != http::Version::HTTP_10 && accepts.iter().any(has)

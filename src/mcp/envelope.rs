@@ -109,7 +109,7 @@ pub fn read<'b>(
         fault(id, kind)
     })?;
     let id = wire.id.and_then(rpc_id);
-    let method = check_frame(&wire)
+    let method = check_frame(&wire, id.as_ref())
         .map_err(|problem| fault(id.clone(), FaultKind::InvalidRequest(problem)))?;
     let Some(id) = id else {
         return Ok(notification(version.nearest(), &wire.params));
@@ -162,8 +162,8 @@ fn rpc_id(raw: Raw<'_>) -> Option<RpcId> {
     (is_id && text.len() <= ID_BYTES_MAX).then(|| RpcId(text.into()))
 }
 
-/// What every message must be. Gives its method.
-fn check_frame<'b>(wire: &Wire<'b>) -> Result<Cow<'b, str>, &'static str> {
+/// What every message must be; `id` is its id, where that is one. Gives its method.
+fn check_frame<'b>(wire: &Wire<'b>, id: Option<&RpcId>) -> Result<Cow<'b, str>, &'static str> {
     if wire.jsonrpc.and_then(Raw::text).as_deref() != Some("2.0") {
         return Err("jsonrpc must be \"2.0\"");
     }
@@ -177,7 +177,7 @@ fn check_frame<'b>(wire: &Wire<'b>) -> Result<Cow<'b, str>, &'static str> {
         return Err("method must be a string");
     };
     match wire.id {
-        Some(id) if rpc_id(id).is_none() => {
+        Some(_) if id.is_none() => {
             Err("the id must be a string or an integer, of at most 1024 bytes")
         }
         None if !method.starts_with("notifications/") => {

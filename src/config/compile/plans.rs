@@ -15,7 +15,7 @@ use super::files::Files;
 use super::limits::{self, CALLS_MAX, Limits};
 use super::quotas;
 use crate::model::calendar::CalendarUnit;
-use crate::model::id::PlanName;
+use crate::model::id::{PlanName, shared};
 use crate::model::plan::{Concurrency, CountedBy, Mode, Plan, QUOTAS_MAX, Quota, RATES_MAX, Rate};
 
 const PLANS_MAX: usize = 1000;
@@ -141,7 +141,7 @@ pub(super) fn policy_header(
     });
     let items: Vec<_> = rates.chain(quotas).chain(concurrency).collect();
     // Names and numbers are visible ASCII.
-    HeaderValue::try_from(items.join(", ")).unwrap_or(HeaderValue::from_static(""))
+    shared(HeaderValue::try_from(items.join(", ")).unwrap_or(HeaderValue::from_static("")))
 }
 
 /// Time from an empty bucket to a full one.

@@ -89,7 +89,7 @@ pub async fn serve(
     };
     let told = Told { sent: Sent::Nothing, at: clock::mono(), id, dress };
     let (session, output) = (serving.session, tool.output);
-    let exchange = Exchange { session, inner, bounds, output, told };
+    let mut exchange = Exchange { session, inner, bounds, output, told };
     exchange.run(call, to, streams).await
 }
 
@@ -196,7 +196,7 @@ enum Goes {
 }
 
 impl Exchange<'_> {
-    async fn run(mut self, call: &ToolCall<'_>, to: To<'_>, streams: Streams) -> Result<()> {
+    async fn run(&mut self, call: &ToolCall<'_>, to: To<'_>, streams: Streams) -> Result<()> {
         let mut sign = Box::pin(sleep(match streams {
             Streams::Never => FOR_EVER,
             Streams::WhenLong => self.bounds.stream_after,
@@ -285,9 +285,9 @@ impl Exchange<'_> {
         while_watched(&mut self.inner, stream::send(self.session, events)).await
     }
 
-    async fn answer(mut self, to: To<'_>) -> Result<()> {
+    async fn answer(&mut self, to: To<'_>) -> Result<()> {
         let response = self.inner.take_response();
-        let Told { sent, id, dress, .. } = self.told;
+        let Told { sent, id, ref dress, .. } = self.told;
         let request_id = id.to_text();
         let body = outcome::of_response(of(to, self.output, &request_id), &response);
         match sent {

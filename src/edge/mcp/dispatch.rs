@@ -4,6 +4,7 @@
 //! which shows that the first one hides nothing. Both run every hook; what the request is and on whose
 //! behalf is in its flight.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -53,6 +54,8 @@ pub struct Running {
     /// None once it has ended.
     pipeline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     answer: Arc<Parts>,
+    /// What of it is here.
+    taken: VecDeque<Part>,
 }
 
 /// What an inner request has come to.
@@ -65,12 +68,12 @@ pub enum Came {
 
 impl Running {
     pub fn new(pipeline: impl Future<Output = ()> + Send + 'static, answer: Arc<Parts>) -> Self {
-        Self { pipeline: Some(Box::pin(pipeline)), answer }
+        Self { pipeline: Some(Box::pin(pipeline)), answer, taken: VecDeque::new() }
     }
 
     /// Lets it go on, as long as nothing of its answer waits.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
-        if let Some(part) = self.answer.take() {
+        if let Some(part) = self.taken.pop_front() {
             return Poll::Ready(Came::Part(part));
         }
         if let Some(pipeline) = &mut self.pipeline
@@ -78,7 +81,8 @@ impl Running {
         {
             self.pipeline = None;
         }
-        match (self.answer.take(), &self.pipeline) {
+        self.answer.take(&mut self.taken);
+        match (self.taken.pop_front(), &self.pipeline) {
             (Some(part), _) => Poll::Ready(Came::Part(part)),
             (None, Some(_)) => Poll::Pending,
             (None, None) => Poll::Ready(Came::ToItsEnd),

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -45,13 +46,13 @@ struct Waiting {
 const PARTS_MAX: usize = 4;
 
 impl Parts {
-    pub fn take(&self) -> Option<Part> {
+    /// Takes all that wait, in place of `taken`, which holds none.
+    pub fn take(&self, taken: &mut VecDeque<Part>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let part = waiting.parts.pop_front();
+        mem::swap(&mut waiting.parts, taken);
         if let Some(sender) = waiting.sender.take() {
             sender.wake();
         }
-        part
     }
 
     /// Waits for room first.
@@ -346,7 +347,6 @@ impl Session for InnerSession {
 
 #[cfg(test)]
 mod tests {
-    use std::iter;
     use std::pin::{Pin, pin};
 
     use super::*;
@@ -363,11 +363,14 @@ mod tests {
         }
         let mut late = pin!(parts.send(Part::Piece(Bytes::from_static(b"late"))));
         assert!(poll(late.as_mut()).is_pending());
-        assert!(matches!(parts.take(), Some(Part::End)));
+        let mut taken = VecDeque::new();
+        parts.take(&mut taken);
+        assert_eq!(taken.len(), PARTS_MAX);
         assert!(poll(late).is_ready());
-        let rest: Vec<Part> = iter::from_fn(|| parts.take()).collect();
-        assert_eq!(rest.len(), PARTS_MAX);
-        assert!(matches!(rest.last(), Some(Part::Piece(piece)) if piece == "late"), "{rest:?}");
+        taken.clear();
+        parts.take(&mut taken);
+        assert!(matches!(taken.pop_front(), Some(Part::Piece(piece)) if piece == "late"));
+        assert!(taken.is_empty());
     }
 
     #[test]

@@ -36,11 +36,18 @@ pub(super) fn check_name(field: Mirror<'_>, name: Option<&str>) -> Result<(), Pr
     match (field, name) {
         (Mirror::Absent, _) => Err("Mcp-Name is missing; it must be the body's params.name"),
         (Mirror::Repeated, _) => Err("Mcp-Name is there more than once"),
+        // As it is, nearly always.
+        (Mirror::Once(value), Some(name)) if is_word(name) && value == name.as_bytes() => Ok(()),
         (Mirror::Once(value), Some(name)) if decoded(value)? == name => Ok(()),
         // That the name is missing is said where the params are read.
         (Mirror::Once(_), None) => Ok(()),
         (Mirror::Once(_), Some(_)) => Err("Mcp-Name is not the body's params.name"),
     }
+}
+
+/// Whether a name means itself in a field.
+fn is_word(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 /// `Mcp-Param-*` of the arguments that a tool has mirrored. Fields that mirror nothing are ignored.

@@ -33,7 +33,7 @@ const DELETE: u8 = 0x7f;
 const C1: u8 = 0xc2;
 
 /// Bytes that are copied at once, though fewer may be meant.
-const STEP: usize = 16;
+const STEP: usize = 32;
 /// What is gathered before it is appended.
 const ROOM: usize = 512;
 

@@ -1,7 +1,7 @@
 //! One pass over a JSON text: whether it is one (RFC 8259), and what parsers may not agree on in it. No value
 //! is made of it; whoever wants the text in another form is told where it changes.
 //!
-use super::plain::{plain_bytes, plain_of};
+use super::plain::{long_run, plain_of};
 
 /// Where a text changes when it becomes another's part, in order. Nothing, where only the form is asked for.
 pub(in crate::mcp) trait Sink {
@@ -240,12 +240,17 @@ impl<'t, S: Sink> Scan<'t, S> {
         self.sink.mark(self.at - 1);
         let mut at = self.at;
         loop {
-            // Most strings are short.
-            if let Some((chunk, rest)) = self.bytes.get(at..)?.split_first_chunk::<8>() {
+            let mut chunks = 0;
+            while let Some((chunk, rest)) = self.bytes.get(at..)?.split_first_chunk::<8>() {
                 let plain = plain_of(*chunk);
                 at += plain;
-                if plain == 8 {
-                    at += plain_bytes(rest);
+                if plain < 8 {
+                    break;
+                }
+                chunks += 1;
+                if chunks == SHORT {
+                    at += long_run(rest);
+                    break;
                 }
             }
             let byte = *self.bytes.get(at)?;
@@ -316,6 +321,9 @@ enum Token {
     Key,
     Value,
 }
+
+/// Most strings are shorter than so many chunks.
+const SHORT: u32 = 4;
 
 /// Digits that are no number beyond all bounds, without an exponent.
 const FINITE_DIGITS: usize = 300;

@@ -69,6 +69,9 @@ impl Media {
     }
 
     pub fn kind(&self) -> Kind {
+        if self.essence == JSON && !self.is_encoded {
+            return Kind::Json;
+        }
         let Some((main, sub)) = self.essence.split_once('/') else { return Kind::Unknown };
         match main {
             _ if self.is_encoded => Kind::Binary,
