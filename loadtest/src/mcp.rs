@@ -32,7 +32,8 @@ pub struct Options {
     /// Calls with results of 100 KB, for memory.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1000..=10_000_000))]
     results: u32,
-    /// Exit 1 when a tool call adds more instructions than this [default when given without a value: 60000].
+    /// Exit 1 when a tool call adds more instructions than this [default when given without a value: 60000], or when
+    /// memory does not stay flat.
     #[arg(long, value_name = "INSTRUCTIONS", num_args = 0..=1, default_missing_value = "60000")]
     check: Option<f64>,
     /// One JSON value instead of the table.
@@ -47,7 +48,9 @@ pub fn run(options: &Options) -> Result<Verdict> {
     let memory = fill(&gate, options)?;
     let result = Figures { instructions, cpu, memory };
     say(&if options.json { result.as_json().to_string() } else { result.as_text(options) })?;
-    let is_above = options.check.is_some_and(|limit| result.instructions.added() > limit);
+    let is_above = options
+        .check
+        .is_some_and(|limit| result.instructions.added() > limit || !result.memory.is_flat());
     Ok(if is_above { Verdict::AboveLimit } else { Verdict::Good })
 }
 
@@ -68,6 +71,13 @@ impl Instructions {
 struct Memory {
     early: u64,
     late: u64,
+}
+
+impl Memory {
+    /// Not by what an allocator keeps, which goes up and down: results that stayed would be many times as much.
+    const fn is_flat(&self) -> bool {
+        self.late < self.early + self.early / 2
+    }
 }
 
 struct Figures {

@@ -77,7 +77,7 @@ pub struct McpDetail {
     /// Of `tools/call`.
     pub tool: Option<Box<str>>,
     /// The SHA-256 of its definition, 64 hex digits.
-    pub tool_digest: Option<Box<str>>,
+    pub tool_digest: Option<Arc<str>>,
     /// Of the arguments, keyed; 32 hex digits.
     pub args_digest: Option<Box<str>>,
     /// What the client says that it is, unverified: `name/version`, printable, at most 128 bytes.

@@ -62,7 +62,7 @@ pub struct Tool {
     /// The entry of `tools/list`, whole: one JSON object without line breaks, the same in every era.
     pub definition: Box<str>,
     /// The SHA-256 of the definition and of where a call goes, 64 hex digits.
-    pub digest: Box<str>,
+    pub digest: Arc<str>,
 }
 
 /// Whether a tool has an `outputSchema`. Clients then take no result without `structuredContent`, errors

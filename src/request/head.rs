@@ -251,12 +251,19 @@ impl<'a> Fields<'a> {
 
 /// Whether a field's value holds a control character but the tab (RFC 9110, 5.5).
 fn has_control(value: &[u8]) -> bool {
-    let (chunks, rest) = value.as_chunks::<16>();
+    let (chunks, rest) = value.as_chunks::<8>();
     let is_bad = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
-    // Without a branch: by the machine's wide registers.
-    let may_be_bad = |odd, byte: &u8| odd | u8::from(*byte < 0x20) | u8::from(*byte == 0x7f);
-    let is_odd = |chunk: &[u8; 16]| chunk.iter().fold(0, may_be_bad) != 0;
+    let is_odd = |chunk: &[u8; 8]| may_hold_control(u64::from_ne_bytes(*chunk));
     (chunks.iter().any(is_odd) && value.iter().any(is_bad)) || rest.iter().any(is_bad)
+}
+
+/// Whether some byte of eight may be below 0x20 or 0x7f: never false when one is.
+const fn may_hold_control(eight: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let as_del = eight ^ (0x7f * ONES);
+    let below = eight.wrapping_sub(0x20 * ONES) & !eight;
+    let del = as_del.wrapping_sub(ONES) & !as_del;
+    (below | del) & (0x80 * ONES) != 0
 }
 
 fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal> {

@@ -197,7 +197,7 @@ enum Goes {
 
 impl Exchange<'_> {
     async fn run(&mut self, call: &ToolCall<'_>, to: To<'_>, streams: Streams) -> Result<()> {
-        let mut sign = Box::pin(sleep(match streams {
+        let mut sign = pin!(sleep(match streams {
             Streams::Never => FOR_EVER,
             Streams::WhenLong => self.bounds.stream_after,
             Streams::AtOnce => Duration::ZERO,
@@ -211,7 +211,7 @@ impl Exchange<'_> {
                     Step::Noted | Step::Piece => Ok(()),
                 },
                 // Nothing goes out of a call whose record a kill would take.
-                () = &mut sign, if self.inner.is_noted() => {
+                () = &mut sign, if streams != Streams::Never && self.inner.is_noted() => {
                     sign.as_mut().set(sleep(self.bounds.keep_alive));
                     self.sign(call).await
                 }

@@ -1,6 +1,8 @@
 //! What another config makes of the tools: an agent may have been shown what has changed since, so that
 //! it changed is worth a record.
 
+use std::sync::Arc;
+
 use super::{Catalogue, Tool};
 
 /// Names with digests of their definitions, in order of the names.
@@ -16,7 +18,7 @@ pub struct Changes {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Version {
     pub name: Box<str>,
-    pub digest: Box<str>,
+    pub digest: Arc<str>,
 }
 
 impl Version {
