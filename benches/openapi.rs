@@ -2,6 +2,7 @@
 //! it, tools and all: a start or a reload waits for it. It is to be below a second.
 
 use std::fs;
+use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use onegate::{config, openapi};
@@ -99,14 +100,14 @@ endpoints = ["127.0.0.1:1"]
 name = "things"
 base_path = "/"
 upstream = "things"
-openapi = "things.json"
+openapi = "bench-openapi.json"
 "#;
 
 fn loading(criterion: &mut Criterion) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("gateway.toml");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = directory.join("bench-openapi.toml");
     fs::write(&path, CONFIG).expect("written");
-    fs::write(directory.path().join("things.json"), document().to_string()).expect("written");
+    fs::write(directory.join("bench-openapi.json"), document().to_string()).expect("written");
     let loaded = config::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
     let tools = loaded.policy.mcp.as_ref().map(|mcp| mcp.catalogue.tools().len());
     assert_eq!(tools, Some(OPERATIONS));

@@ -9,6 +9,7 @@ use super::harness::http::Request;
 use super::harness::mcp::{
     CAPABILITIES, Era, LEGACY, MODERN, VERSION, initialize, legacy, modern, post,
 };
+use super::harness::setup::Setup;
 use super::harness::toolbox::{ALL, READING, Toolbox};
 
 #[test]
@@ -192,6 +193,39 @@ fn what_the_upstream_refuses_is_told_to_the_model() {
         check("lab_absent", &["404", "No such thing"]);
         check("lab_busy", &["503", "Too much to do", "7"]);
     }
+}
+
+/// The gate's own answers are whole, with a body and without.
+#[test]
+fn operations_that_the_gate_answers_itself_are_tools_too() {
+    let own = r#"
+[[api]]
+name = "own"
+base_path = "/own"
+access = "public"
+upstream = "recorder"
+
+[[api.operation]]
+id = "empty"
+methods = ["GET"]
+path = "/empty"
+respond = { status = 204 }
+
+[[api.operation]]
+id = "closed"
+methods = ["POST"]
+path = "/closed"
+respond = { status = 503, body = "Closed.\n" }
+"#;
+    let toolbox = Toolbox::start_with(|setup| Setup { apis: setup.apis + own, ..setup });
+    for era in Era::BOTH {
+        let answer = toolbox.ask(&era.call("own_empty", &json!({})));
+        assert_eq!(answer.text(), "204 No Content: done, and there is no content.", "{era:?}");
+        let answer = toolbox.ask(&era.call("own_closed", &json!({})));
+        answer.expect_error("503");
+        answer.expect_error("Closed.");
+    }
+    assert!(toolbox.upstream.asked().is_empty(), "nothing was forwarded");
 }
 
 #[test]
