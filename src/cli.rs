@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod client;
+pub mod connect;
 pub mod control;
 pub mod credential;
 pub mod demo;
@@ -167,7 +168,7 @@ impl Cli {
             Command::Check => check::run(&source, &mut output),
             Command::Explain(args) => args.run(&source, &mut output),
             Command::Control(command) => {
-                with_control(&source, |control| command.run(control, &mut output))
+                with_control(&source, |control| command.run(control, &source, &mut output))
             }
         };
         done.map(|()| Exit::Done)
@@ -175,9 +176,14 @@ impl Cli {
 }
 
 impl ControlCommand {
-    fn run(self, control: &Control<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
+    fn run(
+        self,
+        control: &Control<'_>,
+        source: &Source,
+        output: &mut Output<'_>,
+    ) -> Result<(), Failure> {
         match self {
-            Self::Client(command) => command.run(control, output),
+            Self::Client(command) => command.run(control, source, output),
             Self::Profile(command) => command.run(control, output),
             Self::Grant(command) => command.run(control, output),
             Self::Credential(command) => command.run(control, output),

@@ -1,6 +1,5 @@
 //! A call that a new key may make, to be pasted into a terminal.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::model::api::{Api, Operation};
@@ -14,7 +13,7 @@ use crate::model::template::Segment;
 pub fn url(snapshot: &Snapshot, credential: &Credential) -> Option<String> {
     let policy = &snapshot.policy;
     let listener = policy.listeners.first()?;
-    let (address, scheme) = (reachable(listener.address), listener.scheme().as_str());
+    let (address, scheme) = (listener.reachable(), listener.scheme().as_str());
     let client = snapshot.inventory.clients.get(&credential.client)?;
     let profile = client.profile(credential.profile.as_str())?;
     let (api, operation) = granted(policy, profile)?;
@@ -56,16 +55,6 @@ fn host<'p>(policy: &'p Policy, api: &Arc<Api>) -> Option<&'p str> {
         return None;
     }
     policy.hosts.exact.iter().find(|(_, apis)| here(apis)).map(|(host, _)| &**host)
-}
-
-/// Where a listener is reached from its own machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use clap::{Args, Subcommand};
 
+use super::connect::Connect;
 use super::control::Control;
 use super::output::{Failure, Format, Output};
 use super::{made, rows};
 use crate::admin::wire;
+use crate::server::Source;
 
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
@@ -17,6 +19,8 @@ pub enum ClientCommand {
     Show { id: String },
     /// Give a client new values; what is not named stays
     Change(ChangeClient),
+    /// Print ready-to-paste set-up for MCP clients that call as this client, without its key
+    Connect(Connect),
 }
 
 #[derive(Args, Debug)]
@@ -75,7 +79,13 @@ pub struct ChangeClient {
 }
 
 impl ClientCommand {
-    pub fn run(self, control: &Control<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
+    /// `source` is the config, for what the inventory does not tell.
+    pub fn run(
+        self,
+        control: &Control<'_>,
+        source: &Source,
+        output: &mut Output<'_>,
+    ) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
                 let done = format!("Client '{}' is added.", add.id);
@@ -92,6 +102,7 @@ impl ClientCommand {
                 let change = wire::Change::ChangeClient(change.into_wire());
                 made::show(control.change(&change)?, &done, output)
             }
+            Self::Connect(connect) => connect.run(control, source, output),
         }
     }
 }
@@ -140,15 +151,7 @@ impl ChangeClient {
 fn show(control: &Control<'_>, id: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     let reader = control.reader()?;
     let detail = reader.client(id)?;
-    let mut credentials = Vec::new();
-    rows::each_page(
-        Some(id.to_owned()),
-        |query| reader.credentials(query),
-        |page| {
-            credentials.extend(page);
-            Ok(())
-        },
-    )?;
+    let credentials = rows::all(id, |query| reader.credentials(query))?;
     if output.format == Format::Json {
         return output.json(&wire::ClientShown { detail, credentials });
     }

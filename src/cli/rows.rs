@@ -30,8 +30,21 @@ pub fn list<Row: Serialize>(
     })
 }
 
+/// A whole list, for who looks at all of it before it answers.
+pub fn all<Row>(
+    client: &str,
+    fetch: impl Fn(&ListQuery) -> Result<Page<Row>, Failure>,
+) -> Result<Vec<Row>, Failure> {
+    let mut all = Vec::new();
+    each_page(Some(client.to_owned()), fetch, |rows| {
+        all.extend(rows);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 /// Fetches a list to its end.
-pub fn each_page<Row>(
+fn each_page<Row>(
     client: Option<String>,
     fetch: impl Fn(&ListQuery) -> Result<Page<Row>, Failure>,
     mut take: impl FnMut(Vec<Row>) -> Result<(), Failure>,
@@ -51,7 +64,7 @@ pub fn client(row: &Client) -> Vec<String> {
     vec![
         row.id.clone(),
         row.kind.clone(),
-        status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref()),
+        client_status(row),
         row.owner.clone(),
         day_or(row.expires.as_deref(), "never"),
         row.grants.to_string(),
@@ -94,11 +107,19 @@ pub fn credential(row: &Credential) -> Vec<String> {
         row.id.clone(),
         row.client.clone(),
         row.profile.clone(),
-        status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref()),
+        credential_status(row),
         day_or(row.expires.as_deref(), "never"),
         day(&row.created),
         row.holder.clone().unwrap_or_default(),
     ]
+}
+
+pub fn client_status(row: &Client) -> String {
+    status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref())
+}
+
+pub fn credential_status(row: &Credential) -> String {
+    status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref())
 }
 
 /// What has passed its end says so, though nobody revoked it, and so does what is suspended.
@@ -116,9 +137,8 @@ fn status(status: &str, expires: Option<&str>, suspended_until: Option<&str>) ->
 
 /// With the end of a suspension.
 fn full_status(row: &Client) -> String {
-    let suspended_until = row.suspended_until.as_deref();
-    let status = status(&row.status, row.expires.as_deref(), suspended_until);
-    match suspended_until {
+    let status = client_status(row);
+    match row.suspended_until.as_deref() {
         Some(UNTIL_RESUMED) if status == "suspended" => format!("{status} {UNTIL_RESUMED}"),
         Some(until) if status == "suspended" => format!("{status} until {until}"),
         _ => status,

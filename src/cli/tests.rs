@@ -1,5 +1,7 @@
 //! Whole commands, as typed, through a running gate and beside it: the same answers either way.
 
+mod connect;
+
 use std::fs;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::admin::{self, AdminServer};
 use crate::audit::keys::RotateError;
 use crate::inventory::ActSink;
 use crate::inventory::testing::{MemoryAudit, TempDir, policy, registry};
+use crate::server::Source;
 
 #[derive(Debug, Parser)]
 enum Command {
@@ -65,6 +68,11 @@ impl Place {
         place
     }
 
+    /// Its config, where a test has written one.
+    fn source(&self) -> Source {
+        Source { path: self.dir.path().join("gateway.toml"), data_dir: None }
+    }
+
     fn run(&self, words: &[&str], format: Format) -> Result<String, Failure> {
         let beside = || {
             let acts: Arc<dyn ActSink> = Arc::new(MemoryAudit::default());
@@ -77,7 +85,7 @@ impl Place {
         let mut out = Vec::new();
         let output = &mut Output { format, out: &mut out };
         match command {
-            Command::Client(command) => command.run(&control, output),
+            Command::Client(command) => command.run(&control, &self.source(), output),
             Command::Profile(command) => command.run(&control, output),
             Command::Grant(command) => command.run(&control, output),
             Command::Credential(command) => command.run(&control, output),
