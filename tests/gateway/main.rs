@@ -50,6 +50,7 @@ mod mcp_changes;
 mod mcp_clients;
 mod mcp_collecting;
 mod mcp_conformance;
+mod mcp_connect;
 mod mcp_crash;
 mod mcp_denials;
 mod mcp_dispatch;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::address;
 use super::folder::Folder;
 use super::poll;
-use super::tools;
+use super::tools::{self, Said};
 
 pub struct Demo {
     child: Child,
@@ -69,14 +69,19 @@ impl Demo {
         (status.parse().expect("a number"), serde_json::from_str(body).expect("JSON"))
     }
 
+    /// What a command of the CLI says, beside the demo.
+    pub fn cli(&self, words: &[&str]) -> Said {
+        let config = self.said["config"].as_str().expect("a path");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onegate"));
+        command.args(["--config", config, "--data-dir", &self.folder.at("data")]).args(words);
+        tools::run(&mut command, b"")
+    }
+
     /// Records that match the filters, once `enough` of them are written.
     pub fn records(&self, filters: &[&str], enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let config = self.said["config"].as_str().expect("a path");
         poll::until(&format!("records of {filters:?}"), || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_onegate"));
-            command.args(["--config", config, "--data-dir", &self.folder.at("data"), "--json"]);
-            let rows = tools::run(command.args(["audit", "query"]).args(filters), b"");
-            let rows = rows.expect_success();
+            let words = [&["--json", "audit", "query"], filters].concat();
+            let rows = self.cli(&words).expect_success();
             let rows = rows.lines().map(|row| serde_json::from_str(row).expect("a row is JSON"));
             let mut records: Vec<Value> = rows.collect();
             records.retain(|record| record["entry"].is_null());
