@@ -75,6 +75,12 @@ fn tell(demo: &Demo, output: &mut Output<'_>) -> Result<(), Failure> {
     writeln!(out, "Who called?\nonegate --data-dir {data_dir} audit query --path /api/payments\n")?;
     writeln!(
         out,
+        "Set-up for Claude Code, Cursor, VS Code and others:\nonegate --data-dir {data_dir} -c {} client connect \
+         support-agent\n",
+        demo.config.display()
+    )?;
+    writeln!(
+        out,
         "Metrics: http://{}/metrics. Ctrl-C ends the demo.",
         demo.running.metrics_address
     )?;
