@@ -142,14 +142,13 @@ impl Serving<'_> {
             Call::Discover => reply::discover(&id).into(),
             Call::Ping => reply::ping(&id).into(),
             Call::ListTools { cursor } => {
-                match self.page(under, &admitted.call(), cursor.as_deref()) {
-                    Some(page) => reply::list_tools(&id, revision, &page),
-                    None => {
-                        let kind = FaultKind::InvalidParams(BAD_CURSOR);
-                        let fault = MessageFault { id: Some(id), revision, kind };
-                        return self.answer_fault(&fault).await;
-                    }
-                }
+                let page = self.page(under, &admitted.call(), cursor.as_deref());
+                let Some(page) = page else {
+                    let kind = FaultKind::InvalidParams(BAD_CURSOR);
+                    let fault = MessageFault { id: Some(id), revision, kind };
+                    return self.answer_fault(&fault).await;
+                };
+                reply::list_tools(&id, revision, &page)
             }
             Call::Listen { tools } => return listen::serve(self, admitted, (&id, tools)).await,
             Call::CallTool(_) => return Ok(()),

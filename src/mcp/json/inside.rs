@@ -16,16 +16,13 @@ pub(in crate::mcp) fn push_json(out: &mut Vec<u8>, text: &str) -> Option<Scanned
     let before = out.len();
     out.reserve(text.len() + text.len() / 4);
     let mut inside = Inside { text: text.as_bytes(), copied: 0, out, room: [0; ROOM], len: 0 };
-    match scan(text, &mut inside) {
-        Some(scanned) => {
-            inside.copy_long(text.len());
-            Some(scanned)
-        }
-        None => {
-            out.truncate(before);
-            None
-        }
+    let scanned = scan(text, &mut inside);
+    if scanned.is_some() {
+        inside.copy_long(text.len());
+    } else {
+        out.truncate(before);
     }
+    scanned
 }
 
 /// A control character that JSON lets pass, and the byte that those beyond ASCII begin with, among others.

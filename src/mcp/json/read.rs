@@ -178,7 +178,7 @@ mod tests {
         check(r#" {"a" : [1, 2] ,"\u0062": "}" } "#, Some(&[("a", "[1, 2]"), ("b", "\"}\"")]));
         check(r#"{"a":1,"a":2}"#, Some(&[("a", "1"), ("a", "2")]));
         check(r#"{"\ud800":1}"#, None);
-        for none in ["[]", "1", "{", r#"{"a":1,}"#, r#"{"a" 1}"#, r#"{a:1}"#, r#"{"a":1} {}"#, ""] {
+        for none in ["[]", "1", "{", r#"{"a":1,}"#, r#"{"a" 1}"#, "{a:1}", r#"{"a":1} {}"#, ""] {
             check(none, None);
         }
         let items = Raw::parse("[ 1 ,[2], {}]").and_then(Raw::items).expect("an array");
