@@ -24,6 +24,7 @@ pub mod run;
 pub mod suspend;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod verify;
 
 use std::io::{self, Write};

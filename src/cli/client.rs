@@ -1,11 +1,13 @@
 //! `onegate client`: who calls.
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::connect::Connect;
 use super::control::Control;
 use super::output::{Failure, Format, Output};
-use super::{made, rows};
+use super::tools::Seen;
+use super::{made, rows, tools};
 use crate::admin::wire;
 use crate::server::Source;
 
@@ -96,7 +98,7 @@ impl ClientCommand {
                 let reader = control.reader()?;
                 rows::list(None, output, rows::CLIENT, rows::client, |q| reader.clients(q))
             }
-            Self::Show { id } => show(control, &id, output),
+            Self::Show { id } => show(control, source, &id, output),
             Self::Change(change) => {
                 let done = format!("Client '{}' is changed.", change.id);
                 let change = wire::Change::ChangeClient(change.into_wire());
@@ -148,12 +150,20 @@ impl ChangeClient {
 }
 
 /// All there is to say of one client.
-fn show(control: &Control<'_>, id: &str, output: &mut Output<'_>) -> Result<(), Failure> {
+fn show(
+    control: &Control<'_>,
+    source: &Source,
+    id: &str,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let reader = control.reader()?;
     let detail = reader.client(id)?;
     let credentials = rows::all(id, |query| reader.credentials(query))?;
+    let profiles = detail.profiles.iter().map(|profile| profile.name.clone());
+    let seen = tools::seen(source, id, profiles)?;
     if output.format == Format::Json {
-        return output.json(&wire::ClientShown { detail, credentials });
+        return output
+            .json(&Shown { shown: wire::ClientShown { detail, credentials }, tools: seen });
     }
     let wire::ClientDetail { client, profiles, grants } = &detail;
     output.fields(&rows::client_fields(client))?;
@@ -162,5 +172,19 @@ fn show(control: &Control<'_>, id: &str, output: &mut Output<'_>) -> Result<(), 
     output.line("")?;
     output.table(rows::GRANT, grants.iter().map(rows::grant))?;
     output.line("")?;
-    output.table(rows::CREDENTIAL, credentials.iter().map(rows::credential))
+    output.table(rows::CREDENTIAL, credentials.iter().map(rows::credential))?;
+    if let Some(seen) = seen {
+        output.line("")?;
+        tools::tell(&seen, output)?;
+    }
+    Ok(())
+}
+
+/// What `client show --json` prints.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    shown: wire::ClientShown,
+    /// By profile; none where there is no MCP endpoint.
+    tools: Option<Vec<Seen>>,
 }

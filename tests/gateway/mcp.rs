@@ -195,6 +195,43 @@ fn what_the_upstream_refuses_is_told_to_the_model() {
     }
 }
 
+/// Who is about to grant something sees what it costs a model.
+#[test]
+fn client_show_says_what_a_list_costs() {
+    let many = (0..130).map(|n| {
+        format!(
+            "[[api.operation]]\nid = \"n{n}\"\nmethods = [\"GET\"]\npath = \"/{n}\"\nrespond = {{ status = 204 }}\n"
+        )
+    });
+    let many: String = many.collect();
+    let public = "[[api]]\nname = \"many\"\nbase_path = \"/many\"\nupstream = \"recorder\"\naccess = \"public\"\n";
+    let start =
+        |more: String| Toolbox::start_with(|setup| Setup { apis: setup.apis + &more, ..setup });
+    let check = |toolbox: &Toolbox, client: &str, key: &str, warning: Option<&str>| {
+        let list = toolbox.gate.mcp(key, &legacy("tools/list", json!({})));
+        let tools = list.result()["tools"].as_array().expect("tools");
+        let bytes: usize = tools.iter().map(|tool| tool.to_string().len()).sum();
+        let tokens = bytes.div_ceil(4);
+        let shown = toolbox.gate.cli(&["client", "show", client, "--json"]).expect_success();
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        let expected = json!([{ "profile": "default", "tools": tools.len(), "tokens": tokens }]);
+        assert_eq!(shown["tools"], expected);
+        let shown = toolbox.gate.cli(&["client", "show", client]).expect_success();
+        let line = format!(
+            "over MCP, profile default: {} tools, about {tokens} tokens of a model's context",
+            tools.len()
+        );
+        assert!(shown.contains(&line), "{shown}");
+        assert_eq!(shown.contains("  more than "), warning.is_some(), "{shown}");
+        assert!(shown.contains(warning.unwrap_or_default()), "{shown}");
+    };
+    let toolbox = start(String::new());
+    check(&toolbox, "full", &toolbox.full.text, None);
+    check(&toolbox, "reader", &toolbox.reader.text, None);
+    let toolbox = start(format!("{public}{many}"));
+    check(&toolbox, "reader", &toolbox.reader.text, Some("more than 128: some clients refuse"));
+}
+
 /// The gate's own answers are whole, with a body and without.
 #[test]
 fn operations_that_the_gate_answers_itself_are_tools_too() {
