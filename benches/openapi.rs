@@ -90,6 +90,7 @@ fn reading(criterion: &mut Criterion) {
 /// A config whose api is all that there is in the document.
 const CONFIG: &str = r#"
 [[listener]]
+name = "public"
 address = "127.0.0.1:0"
 
 [[upstream]]
@@ -100,6 +101,7 @@ endpoints = ["127.0.0.1:1"]
 name = "things"
 base_path = "/"
 upstream = "things"
+access = "public"
 openapi = "bench-openapi.json"
 "#;
 
