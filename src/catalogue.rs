@@ -13,7 +13,9 @@ use crate::model::api::{BasePath, Methods, Operation};
 use crate::model::hex;
 use crate::model::shape::answer::Answered;
 use crate::model::template::{Segment, Template};
-use crate::model::tool::{Argument, BodyForm, Catalogue, Output, PathPart, Place, Schema, Tool};
+use crate::model::tool::{
+    Argument, BodyForm, Catalogue, Output, PathPart, Place, Schema, Tool, Words,
+};
 use crate::openapi::Form;
 
 mod definition;
@@ -101,6 +103,7 @@ impl Offer {
 struct Said {
     title: Option<Box<str>>,
     description: Box<str>,
+    tags: Box<[Box<str>]>,
     arguments: Vec<(Box<str>, Argument)>,
     body: Option<BodyForm>,
     input: Value,
@@ -144,7 +147,7 @@ fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
     let mapping = mapping(&method, &operation.template, &base_path, &said);
     let digest = Sha256::new().chain_update(&definition).chain_update(mapping).finalize();
     let digest = hex(&digest, 32);
-    let Said { arguments, body, input, output, .. } = said;
+    let Said { title, description, tags, arguments, body, input, output } = said;
     Some(Tool {
         name,
         operation,
@@ -155,6 +158,7 @@ fn tool(method: Method, offer: Offer, name: Box<str>) -> Option<Tool> {
         body,
         input: Schema::new(input),
         output: if output.is_some() { Output::Told } else { Output::Untold },
+        words: Words { title, description, tags },
         definition: definition.into(),
         digest: digest.into(),
     })
@@ -187,9 +191,9 @@ fn mapping(method: &Method, template: &Template, base: &BasePath, said: &Said) -
 }
 
 fn of_form(form: Form) -> Said {
-    let Form { title, description, arguments, body, input, output } = form;
+    let Form { title, description, tags, arguments, body, input, output } = form;
     let arguments = arguments.into_iter().map(|named| (named.wire_name, named.argument)).collect();
-    Said { title, description, arguments, body, input, output }
+    Said { title, description, tags, arguments, body, input, output }
 }
 
 fn path(

@@ -37,6 +37,9 @@ use crate::model::api::Methods;
 use crate::model::template::Template;
 use crate::model::tool::{Argument, BodyForm};
 
+/// Tags of one operation that are kept.
+pub const TAGS_MAX: usize = 8;
+
 /// What a document describes.
 #[derive(Debug, Default)]
 pub struct Document {
@@ -114,6 +117,8 @@ pub struct Form {
     pub title: Option<Box<str>>,
     /// Summary and description.
     pub description: Box<str>,
+    /// At most [`TAGS_MAX`], each a title's length. Models are not told them; searches read them.
+    pub tags: Box<[Box<str>]>,
     /// In order of their names. `PathPart`s are made by whoever knows the base path: parameters of the
     /// template have the argument whose place is `Path` and whose `wire_name` is theirs.
     pub arguments: Vec<NamedArgument>,

@@ -45,6 +45,7 @@ pub(super) fn said(method: &Method, base: &BasePath, template: &Template) -> Sai
     Said {
         title: None,
         description: format!("{method} {prefix}{path}{root}").into(),
+        tags: Box::default(),
         arguments,
         body: has_body.then(|| BodyForm::Json { content_type: "application/json".into() }),
         input,

@@ -161,6 +161,7 @@ fn form() -> Form {
     Form {
         title: Some("Get a payment".into()),
         description: "One payment.".into(),
+        tags: Box::default(),
         arguments: vec![
             // Another place has the parameter's name too.
             named("id", argument("id_path", Place::Path, Need::Required)),

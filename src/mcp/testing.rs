@@ -9,7 +9,7 @@ use crate::model::api::{Access, ApiFacts, Durability, Metering, Methods, Operati
 use crate::model::id::{ApiName, OperationId};
 use crate::model::template::Template;
 use crate::model::tool::{
-    Argument, BodyForm, Catalogue, Need, Output, PathPart, Place, Schema, Tool,
+    Argument, BodyForm, Catalogue, Need, Output, PathPart, Place, Schema, Tool, Words,
 };
 
 /// A tool that takes what it is given.
@@ -40,6 +40,7 @@ pub(super) fn tool(name: &str, path: &[PathPart], arguments: Vec<Argument>) -> T
         body: None,
         input: Schema::new(Value::Bool(true)),
         output: Output::Untold,
+        words: Words::default(),
         definition: format!(r#"{{"name":"{name}"}}"#).into(),
         digest: "0".repeat(64).into(),
     }

@@ -10,15 +10,18 @@ use super::api::Operation;
 
 mod changes;
 mod schema;
+pub mod search;
 
 pub use changes::{Changes, Version};
 pub use schema::Schema;
+use search::{Document, Index};
 
 /// All tools of one policy, in order of their names.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     tools: Box<[Arc<Tool>]>,
     by_name: AHashMap<Box<str>, usize>,
+    index: Index,
     /// The first 16 hex digits of the SHA-256 over all digests: which catalogue a cursor is of.
     pub digest: Box<str>,
 }
@@ -28,7 +31,10 @@ impl Catalogue {
     pub fn new(mut tools: Vec<Arc<Tool>>, digest: Box<str>) -> Self {
         tools.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let by_name = tools.iter().enumerate().map(|(at, tool)| (tool.name.clone(), at)).collect();
-        Self { tools: tools.into(), by_name, digest }
+        let paths: Vec<String> = tools.iter().map(|tool| tool.path_template()).collect();
+        let documents = tools.iter().zip(&paths).map(|(tool, path)| tool.document(path));
+        let index = Index::new(documents);
+        Self { tools: tools.into(), by_name, index, digest }
     }
 
     pub fn tools(&self) -> &[Arc<Tool>] {
@@ -37,6 +43,11 @@ impl Catalogue {
 
     pub fn get(&self, name: &str) -> Option<&Arc<Tool>> {
         self.tools.get(*self.by_name.get(name)?)
+    }
+
+    /// For searches: a hit's position is that of [`Self::tools`].
+    pub const fn index(&self) -> &Index {
+        &self.index
     }
 }
 
@@ -59,10 +70,47 @@ pub struct Tool {
     pub input: Schema,
     /// Whether the definition says what results look like.
     pub output: Output,
+    pub words: Words,
     /// The entry of `tools/list`, whole: one JSON object without line breaks, the same in every era.
     pub definition: Box<str>,
     /// The SHA-256 of the definition and of where a call goes, 64 hex digits.
     pub digest: Arc<str>,
+}
+
+/// What is said of a tool, plainly: what searches read and their answers quote.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Words {
+    /// The summary, of its document.
+    pub title: Option<Box<str>>,
+    pub description: Box<str>,
+    /// Of its document.
+    pub tags: Box<[Box<str>]>,
+}
+
+impl Tool {
+    fn document<'a>(&'a self, path: &'a str) -> Document<'a> {
+        Document {
+            tool: &self.name,
+            operation: self.operation.id.as_str(),
+            method: self.method.as_str(),
+            path,
+            summary: self.words.title.as_deref().unwrap_or_default(),
+            description: &self.words.description,
+            tags: &self.words.tags,
+        }
+    }
+
+    /// `/payments/{id}`
+    fn path_template(&self) -> String {
+        let part = |part: &PathPart| match part {
+            PathPart::Literal(text) => text.to_string(),
+            PathPart::Argument(at) => {
+                let name = self.arguments.get(*at).map_or("", |argument| &argument.name);
+                format!("{{{name}}}")
+            }
+        };
+        self.path.iter().map(part).collect()
+    }
 }
 
 /// Whether a tool has an `outputSchema`. Clients then take no result without `structuredContent`, errors

@@ -11,7 +11,7 @@ use super::node::Node;
 use super::parameters::{self, Parameter};
 use super::schema::{Direction, Patterns, Translator, Version};
 use super::security::Hidden;
-use super::{Form, NamedArgument, Problem, output, text};
+use super::{Form, NamedArgument, Problem, TAGS_MAX, output, text};
 
 /// Bytes of the schema of one tool's arguments.
 const INPUT_BYTES_MAX: usize = 256 * 1024;
@@ -139,7 +139,8 @@ impl Told<'_> {
         let mut arguments: Vec<NamedArgument> = arguments.collect();
         arguments.sort_by(|a, b| a.argument.name.cmp(&b.argument.name));
         let (title, description) = self.words();
-        Ok(Form { title, description, arguments, body: body.form, input, output: None })
+        let (tags, body) = (self.tags(), body.form);
+        Ok(Form { title, description, tags, arguments, body, input, output: None })
     }
 
     /// Title and description.
@@ -162,6 +163,13 @@ impl Told<'_> {
         let description =
             if is_deprecated { format!("Deprecated. {description}") } else { description };
         (title.map(Into::into), description.into())
+    }
+
+    fn tags(&self) -> Box<[Box<str>]> {
+        let tags = self.node.get("tags").and_then(Node::as_list).unwrap_or_default();
+        let tags = tags.iter().filter_map(Node::as_text);
+        let tags = tags.map(|tag| text::clean(tag, text::TITLE_CHARS_MAX).into_boxed_str());
+        tags.filter(|tag| !tag.is_empty()).take(TAGS_MAX).collect()
     }
 }
 

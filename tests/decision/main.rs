@@ -14,6 +14,7 @@ mod matcher;
 mod quotas;
 mod replay;
 mod rules;
+mod search;
 
 use std::net::IpAddr;
 use std::path::Path;

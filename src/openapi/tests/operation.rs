@@ -225,6 +225,15 @@ fn scopes_are_those_of_all_alternatives() {
 }
 
 #[test]
+fn tags_are_kept_clean_and_few() {
+    let tags = json!(["Pay\u{202e}ments", 7, " ", "More", "c", "d", "e", "f", "g", "h", "i"]);
+    let (form, problems) = form("3.1.0", json!({ "tags": tags }), json!({}));
+    let tags: Vec<&str> = form.tags.iter().map(|tag| &**tag).collect();
+    assert_eq!(tags, ["Payments", "More", "c", "d", "e", "f", "g", "h"]);
+    assert_eq!(problems.len(), 0);
+}
+
+#[test]
 fn a_broken_operation_leaves_the_others() {
     let text = "openapi: 3.1.0\npaths:\n  /a:\n    get: 1\n    put: {}\n  /b: 2\n  /c:\n    $ref: 'other.yaml#/x'\n  \
                 /d:\n    $ref: '#/components/pathItems/d'\n  x-e: 1\ncomponents:\n  pathItems:\n    d:\n      \
