@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::families::FAMILIES;
 use super::{DOCUMENT_WORDS_MAX, Document, Index, KIN, Kin, Posting, Term, lexicon, stem, words};
 
 /// Where a word stands. What says most comes first: of a document that is too long, the end is left out.
@@ -106,8 +107,9 @@ impl Words {
             None if room => self.counts.entry(stem.into()).or_default(),
             None => return,
         };
-        for count in [counts.get_mut(field as usize), self.lengths.get_mut(field as usize)] {
-            count.into_iter().for_each(|count| *count += 1.0);
+        let counts = [counts.get_mut(field as usize), self.lengths.get_mut(field as usize)];
+        for count in counts.into_iter().flatten() {
+            *count += 1.0;
         }
     }
 }
@@ -151,10 +153,12 @@ fn kin(terms: &[Term]) -> Box<[Kin]> {
             *known = known.max(factor);
         }
     };
-    for family in lexicon::FAMILIES {
+    for family in FAMILIES {
         let family: Vec<String> = family.split(' ').map(stemmed).collect();
         for said in &family {
-            family.iter().for_each(|meant| put(said, meant, KIN));
+            for meant in &family {
+                put(said, meant, KIN);
+            }
         }
     }
     let kin = all.into_iter().map(|(text, terms)| Kin { text, terms: terms.into_iter().collect() });

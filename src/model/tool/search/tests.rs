@@ -143,11 +143,16 @@ fn stemmed(word: &str) -> String {
 
 #[test]
 fn a_document_is_bounded() {
-    let long: String = (0..20_000).map(|n| format!("word{n:x} ")).collect();
+    let long: Vec<String> = (0..20_000).map(|n| format!("word{n:x}")).collect();
+    let long = long.join(" ");
     let index = Index::new([document("a", "GET", "/a", &long, &long)]);
     assert_eq!(index.terms.len(), DOCUMENT_WORDS_MAX);
-    let longest: String = (0..20_000).map(|n| format!("{n:0>100x} ")).collect();
-    assert_eq!(index.search(&longest, |_| true, 5), []);
+    // So is a question: what comes after its bounds is not read.
+    let question = "y".repeat(QUERY_BYTES_MAX) + " word1";
+    assert_eq!(index.search(&question, |_| true, 5), []);
+    let words: Vec<String> = (0..QUERY_WORDS_MAX).map(|n| format!("y{n}")).collect();
+    assert_eq!(index.search(&(words.join(" ") + " word1"), |_| true, 5), []);
+    assert_eq!(index.search("word1", |_| true, 5).len(), 1);
 }
 
 /// Texts of words that documents have, of slips, and of anything.

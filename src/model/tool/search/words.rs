@@ -53,8 +53,10 @@ fn end(word: &mut String, each: &mut impl FnMut(&str)) {
 
 /// Whether one is the other with one letter too many, another letter, or two neighbours changed about.
 pub(super) fn is_near(a: &str, b: &str) -> bool {
-    // A letter has at most four bytes.
-    if a.len().abs_diff(b.len()) > 4 {
+    // A letter has at most four bytes; and a slip leaves the beginning or the end alone.
+    let (first, last) = (a.as_bytes().first(), a.as_bytes().last());
+    let has_end = first == b.as_bytes().first() || last == b.as_bytes().last();
+    if a.len().abs_diff(b.len()) > 4 || !has_end && a.len().min(b.len()) > 1 {
         return false;
     }
     let (mut left, mut right) = (a.chars(), b.chars());
