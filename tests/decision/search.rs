@@ -1,5 +1,5 @@
-//! Whether a search finds what a sentence asks for: 100 recorded tasks over an API of more than 300 operations
-//! with many alike. The sentences were written before the search; whoever tunes it leaves them as they are.
+//! Whether a search finds what a sentence asks for: recorded tasks over an API of more than 300 operations with
+//! many alike. The sentences stay as they are, whoever tunes the search.
 
 use std::fs;
 use std::path::Path;
@@ -9,19 +9,27 @@ use onegate::model::policy::Policy;
 
 /// Answers that are looked at.
 const FIRST: usize = 5;
-/// Of 100 tasks.
-const FOUND_MIN: usize = 95;
 
 #[test]
 fn what_a_sentence_asks_for_is_among_the_first_answers() {
-    let (policy, tasks) = read();
+    check("tasks.txt", 100, 95);
+}
+
+/// Nobody tuned the search for these: fewer are found, and a change that loses some fits the others too well.
+#[test]
+fn so_is_most_of_what_nobody_tuned_it_for() {
+    check("unseen_tasks.txt", 60, 42);
+}
+
+fn check(tasks: &str, all: usize, found_min: usize) {
+    let policy = policy();
     let catalogue = &policy.mcp.as_ref().expect("an endpoint").catalogue;
     let tools = catalogue.tools();
     assert!(tools.len() >= 300, "{} tools", tools.len());
     let name = |at: usize| tools[at].name.strip_prefix("platform_").unwrap_or_default();
     let mut missed = String::new();
     let (mut asked, mut found, mut first) = (0, 0, 0);
-    for (needed, sentence) in tasks.lines().filter_map(task) {
+    for (needed, sentence) in read(tasks).lines().filter_map(task) {
         assert!((0..tools.len()).any(|at| name(at) == needed), "{needed} is an operation");
         let hits = catalogue.index().search(sentence, |_| true, tools.len());
         let rank = hits.iter().position(|hit| name(hit.index) == needed);
@@ -38,16 +46,22 @@ fn what_a_sentence_asks_for_is_among_the_first_answers() {
         }
     }
     let told = format!("{found} of {asked} are among the first {FIRST}, {first} the first{missed}");
-    assert_eq!(asked, 100);
-    assert!(found >= FOUND_MIN, "{told}");
+    assert_eq!(asked, all);
+    assert!(found >= found_min, "{told}");
     println!("{told}");
 }
 
-fn read() -> (Policy, String) {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decision/fixtures");
-    let loaded = config::load(&fixtures.join("platform.toml")).unwrap_or_else(|p| panic!("{p}"));
-    let tasks = fs::read_to_string(fixtures.join("tasks.txt")).expect("the tasks");
-    (loaded.policy, tasks)
+fn policy() -> Policy {
+    let file = fixtures().join("platform.toml");
+    config::load(&file).unwrap_or_else(|problems| panic!("{problems}")).policy
+}
+
+fn read(tasks: &str) -> String {
+    fs::read_to_string(fixtures().join(tasks)).expect("the tasks")
+}
+
+fn fixtures() -> Box<Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decision/fixtures").into()
 }
 
 fn task(line: &str) -> Option<(&str, &str)> {

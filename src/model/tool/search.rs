@@ -22,8 +22,8 @@ pub const QUERY_BYTES_MAX: usize = 1024;
 /// Different words of a question that are looked up; stop words are none.
 pub const QUERY_WORDS_MAX: usize = 16;
 /// Different words of a document that are kept, in order of its fields: 8 bytes each, and for a word that no other
-/// document has 24 more and its text, of at most [`WORD_BYTES_MAX`] and a letter. 1,000 operations with a sentence
-/// each take 100 to 300 KB, and never more than 10 MB.
+/// document has 24 more and its text, of about [`WORD_BYTES_MAX`]. 1,000 operations with a sentence each take 100
+/// to 200 KB; the most is 10 KB for an operation.
 pub const DOCUMENT_WORDS_MAX: usize = 128;
 /// A longer word is cut.
 pub const WORD_BYTES_MAX: usize = 40;

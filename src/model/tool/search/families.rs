@@ -1,5 +1,5 @@
-//! Words that people say for one another: of businesses and their software in general. No API's own words, and
-//! none that only one sentence of the recorded tasks needs.
+//! Words that people say for one another: of businesses and their software in general. It knows no API's own
+//! words.
 
 /// Words of one line stand for one another, weakly.
 pub(super) const FAMILIES: [&str; 141] = [
