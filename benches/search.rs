@@ -1,4 +1,4 @@
-//! What a search over 1,000 operations costs, by the kind of question: at most 200,000 instructions, for an agent
+//! What a search over 1,000 operations costs, by the kind of question: at most 200,000 instructions for 5 to 8 words, for an agent
 //! searches before each call. `ask` is not inlined, so that callgrind can count it alone:
 //! `LD_BIND_NOW=1 valgrind --tool=callgrind --toggle-collect='search::ask' BENCH --bench --test search/typical`.
 #![allow(
