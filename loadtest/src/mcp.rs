@@ -23,7 +23,7 @@ pub struct Options {
     /// The gate; by default `onegate` beside this program.
     #[arg(long, value_name = "FILE")]
     gate: Option<PathBuf>,
-    /// Calls in each counting.
+    /// Calls in each counting; a round of CPU time has ten times as many.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     requests: u32,
     /// Rounds of CPU time; each measures both, in an order that rotates.
@@ -53,6 +53,9 @@ pub fn run(options: &Options) -> Result<Verdict> {
         .is_some_and(|limit| result.instructions.added() > limit || !result.memory.is_flat());
     Ok(if is_above { Verdict::AboveLimit } else { Verdict::Good })
 }
+
+/// So many times as in a counting: CPU time comes in ticks of 10 ms.
+const PER_ROUND: u32 = 10;
 
 /// User instructions per call on the worker thread.
 struct Instructions {
@@ -116,9 +119,9 @@ fn pair(gate: &Path, options: &Options) -> Result<Option<Spread>> {
     let mut tool = ClosedLoop::open(server.address, 8, &call)?;
     let pid = server.process.pid();
     let measure = |clients: &mut ClosedLoop| {
-        clients.run(options.requests / 10)?;
-        let before = CpuTimes::of(pid)?;
         clients.run(options.requests)?;
+        let before = CpuTimes::of(pid)?;
+        clients.run(options.requests * PER_ROUND)?;
         Ok(real(CpuTimes::of(pid)?.since(&before)))
     };
     let mut ratios = Vec::new();
