@@ -276,6 +276,17 @@ pub struct ClientShown {
     #[serde(flatten)]
     pub detail: ClientDetail,
     pub credentials: Vec<Credential>,
+    /// By profile; none where there is no MCP endpoint.
+    pub tools: Option<Vec<ToolsSeen>>,
+}
+
+/// What the agents of a profile see over MCP.
+#[derive(Debug, Serialize)]
+pub struct ToolsSeen {
+    pub profile: String,
+    pub tools: usize,
+    /// Of all definitions, a token counted as four bytes of JSON: models count differently, and not far from it.
+    pub tokens: usize,
 }
 
 #[derive(Debug, Deserialize, Serialize)]

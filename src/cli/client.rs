@@ -1,12 +1,10 @@
 //! `onegate client`: who calls.
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::connect::Connect;
 use super::control::Control;
 use super::output::{Failure, Format, Output};
-use super::tools::Seen;
 use super::{made, rows, tools};
 use crate::admin::wire;
 use crate::server::Source;
@@ -162,8 +160,7 @@ fn show(
     let profiles = detail.profiles.iter().map(|profile| profile.name.clone());
     let seen = tools::seen(source, id, profiles)?;
     if output.format == Format::Json {
-        return output
-            .json(&Shown { shown: wire::ClientShown { detail, credentials }, tools: seen });
+        return output.json(&wire::ClientShown { detail, credentials, tools: seen });
     }
     let wire::ClientDetail { client, profiles, grants } = &detail;
     output.fields(&rows::client_fields(client))?;
@@ -178,13 +175,4 @@ fn show(
         tools::tell(&seen, output)?;
     }
     Ok(())
-}
-
-/// What `client show --json` prints.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    shown: wire::ClientShown,
-    /// By profile; none where there is no MCP endpoint.
-    tools: Option<Vec<Seen>>,
 }

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::output::{Failure, Output};
+use crate::admin::wire::ToolsSeen;
 use crate::clock;
 use crate::inventory::store::Store;
 use crate::model::id::ClientId;
@@ -13,15 +12,7 @@ use crate::model::snapshot::Snapshot;
 use crate::request::listing;
 use crate::server::Source;
 
-/// What a profile sees.
-#[derive(Debug, Eq, PartialEq, Serialize)]
-pub struct Seen {
-    pub profile: String,
-    pub tools: usize,
-    /// Of all definitions, a token counted as four bytes of JSON: models count differently, and not far from it.
-    pub tokens: usize,
-}
-
+/// What [`ToolsSeen`] counts as a token.
 const TOKEN_BYTES: usize = 4;
 /// Beyond these, models choose worse and some clients show no more.
 const CHOSEN_WELL_MAX: usize = 40;
@@ -33,7 +24,7 @@ pub fn seen(
     source: &Source,
     client: &str,
     profiles: impl Iterator<Item = String>,
-) -> Result<Option<Vec<Seen>>, Failure> {
+) -> Result<Option<Vec<ToolsSeen>>, Failure> {
     let (Ok(loaded), Ok(client)) = (source.load(), ClientId::parse(client)) else {
         return Ok(None);
     };
@@ -45,14 +36,14 @@ pub fn seen(
     let of = |profile: String| {
         let tools = listing::of_profile(&snapshot, &mcp.catalogue, (&client, &profile), now);
         let bytes: usize = tools.iter().map(|tool| tool.definition.len()).sum();
-        Seen { profile, tools: tools.len(), tokens: bytes.div_ceil(TOKEN_BYTES) }
+        ToolsSeen { profile, tools: tools.len(), tokens: bytes.div_ceil(TOKEN_BYTES) }
     };
     Ok(Some(profiles.map(of).collect()))
 }
 
 /// In words, with what there is to fear.
-pub fn tell(seen: &[Seen], output: &mut Output<'_>) -> Result<(), Failure> {
-    for Seen { profile, tools, tokens } in seen {
+pub fn tell(seen: &[ToolsSeen], output: &mut Output<'_>) -> Result<(), Failure> {
+    for ToolsSeen { profile, tools, tokens } in seen {
         output.line(&format!(
             "over MCP, profile {profile}: {tools} tools, about {tokens} tokens of a model's context"
         ))?;
