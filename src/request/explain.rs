@@ -108,9 +108,11 @@ fn tell_of_endpoint(
     if let Ok(identified) = &identified {
         teller.assumed(identified);
     }
-    let entered = endpoint::assume_entered(snapshot, mcp, ask, identified)?;
+    let known = identified.as_ref().ok().and_then(Identified::known);
+    let plan = known.and_then(|known| known.profile.plan.clone());
+    endpoint::would_enter(snapshot, mcp, ask, identified)?;
 
-    teller.own(entered.known().and_then(|known| known.profile.plan.as_ref()), snapshot)?;
+    teller.own(plan.as_ref(), snapshot)?;
     let inner = "a tools/call is the REST request of its operation: explain that one for its grants and quotas";
     teller.tell("answer", inner.to_owned());
     Ok(())

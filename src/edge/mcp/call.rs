@@ -198,8 +198,7 @@ enum Goes {
 impl Exchange<'_> {
     async fn run(&mut self, call: &ToolCall<'_>, to: To<'_>, streams: Streams) -> Result<()> {
         let mut sign = pin!(sleep(match streams {
-            Streams::Never => FOR_EVER,
-            Streams::WhenLong => self.bounds.stream_after,
+            Streams::Never | Streams::WhenLong => self.bounds.stream_after,
             Streams::AtOnce => Duration::ZERO,
         }));
         loop {
@@ -314,7 +313,6 @@ async fn while_watched(inner: &mut Inner, write: impl Future<Output = Result<()>
 
 /// Between two signs of progress, besides the first two.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// The head of a result: how the limits stand is the inner answer's to say.
 fn head(inner: &HeaderMap, id: RequestId, bytes: usize, dress: Option<&Dress>) -> ResponseHeader {

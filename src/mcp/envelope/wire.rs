@@ -107,7 +107,7 @@ impl<'b> Reading<'b> {
             }
             _ => return reader.value().map(drop),
         };
-        put(slot, reader.value()?, &mut wire.twice);
+        wire.twice |= slot.replace(reader.value()?).is_some();
         Some(())
     }
 
@@ -135,41 +135,31 @@ impl<'b> Reading<'b> {
             "notifications" => &mut params.notifications,
             _ => return reader.value().map(drop),
         };
-        put(slot, reader.value()?, &mut self.wire.twice);
+        self.wire.twice |= slot.replace(reader.value()?).is_some();
         Some(())
     }
 
     fn meta(&mut self, reader: &mut Reader<'b>) -> Option<()> {
-        let before = self.wire.params.meta.take();
-        self.wire.twice |= before.is_some();
-        let mut meta = Meta::default();
+        self.wire.twice |= self.wire.params.meta.replace(Meta::default()).is_some();
         if reader.peek()? == b'{' {
-            let twice = &mut self.wire.twice;
-            reader.object(|reader, key| meta.member(reader, &key, twice))?;
-        } else {
-            reader.value()?;
-            self.wrong = self.wrong.max(Some(Wrong::Meta));
+            return reader.object(|reader, key| self.meta_member(reader, &key));
         }
-        self.wire.params.meta = Some(meta);
+        reader.value()?;
+        self.wrong = self.wrong.max(Some(Wrong::Meta));
         Some(())
     }
-}
 
-impl<'b> Meta<'b> {
-    fn member(&mut self, reader: &mut Reader<'b>, key: &str, twice: &mut bool) -> Option<()> {
+    fn meta_member(&mut self, reader: &mut Reader<'b>, key: &str) -> Option<()> {
+        let meta = self.wire.params.meta.as_mut()?;
         let slot = match key {
-            "io.modelcontextprotocol/protocolVersion" => &mut self.protocol_version,
-            "io.modelcontextprotocol/clientCapabilities" => &mut self.client_capabilities,
-            "io.modelcontextprotocol/clientInfo" => &mut self.client_info,
-            "progressToken" => &mut self.progress_token,
-            "traceparent" => &mut self.traceparent,
+            "io.modelcontextprotocol/protocolVersion" => &mut meta.protocol_version,
+            "io.modelcontextprotocol/clientCapabilities" => &mut meta.client_capabilities,
+            "io.modelcontextprotocol/clientInfo" => &mut meta.client_info,
+            "progressToken" => &mut meta.progress_token,
+            "traceparent" => &mut meta.traceparent,
             _ => return reader.value().map(drop),
         };
-        put(slot, reader.value()?, twice);
+        self.wire.twice |= slot.replace(reader.value()?).is_some();
         Some(())
     }
-}
-
-fn put<'b>(slot: &mut Option<Raw<'b>>, value: Raw<'b>, twice: &mut bool) {
-    *twice |= slot.replace(value).is_some();
 }
