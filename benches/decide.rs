@@ -98,6 +98,7 @@ fn client(serial: usize) -> Client {
         name_value: ProfileName::default().to_value(),
         status: Status::Active,
         plan: Some(PlanName::parse("wide").expect("valid")),
+        presentation: None,
         meter: Arc::default(),
         scopes: Box::new([Scope::parse("api:read").expect("valid")]),
         grants: Box::new([Grant {

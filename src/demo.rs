@@ -176,6 +176,7 @@ impl Spec {
                 products: [ProductName::parse(self.product).ok()?].into(),
                 scopes: self.scopes.iter().map(|s| Scope::parse(s)).collect::<Option<_>>()?,
                 plan: Some(PlanName::parse(self.plan).ok()?),
+                presentation: None,
             },
             profiles: Vec::new(),
             credentials: vec![NewCredential {

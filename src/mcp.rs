@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod event;
 pub mod fault;
 pub mod json;
+pub mod meta;
 pub mod outcome;
 pub mod reply;
 #[cfg(test)]

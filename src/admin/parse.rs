@@ -10,11 +10,12 @@ use jiff::tz::TimeZone;
 use super::wire;
 use crate::inventory::change::{
     Change, ClientChange, Expires, GrantId, KeySource, Line, NewClient, NewCredential, NewGrant,
-    NewProfile, PlanChoice, Suspendable, Target, Terms, TermsChange,
+    NewProfile, PlanChoice, PresentationChoice, Suspendable, Target, Terms, TermsChange,
 };
 use crate::model::client::ClientKind;
 use crate::model::id::{CredentialId, Name, ProfileName, Scope};
 use crate::model::key::Environment;
+use crate::model::mcp::Presentation;
 use crate::model::time::UnixMicros;
 
 /// A value that makes no sense, and why.
@@ -99,26 +100,37 @@ fn new_client(new: &wire::NewClient) -> Result<NewClient, BadValue> {
         owner: line("owner", &new.owner)?,
         purpose: line("purpose", &new.purpose)?,
         expires: expires(new.expires.as_deref(), new.no_expiry.then_some(Expires::Never))?,
-        terms: terms(&new.products, &new.scopes, new.plan.as_deref())?,
+        terms: terms(&new.products, &new.scopes, new.plan.as_deref(), new.presentation.as_deref())?,
         profiles: new.profile.iter().map(new_profile).collect::<Result<_, _>>()?,
         credentials: new.credential.iter().map(new_credential).collect::<Result<_, _>>()?,
     })
 }
 
 fn new_profile(new: &wire::NewProfile) -> Result<NewProfile, BadValue> {
-    let wire::NewProfile { name: text, products, scopes, plan } = new;
+    let wire::NewProfile { name: text, products, scopes, plan, presentation } = new;
     Ok(NewProfile {
         name: name("profile", text)?,
-        terms: terms(products, scopes, plan.as_deref())?,
+        terms: terms(products, scopes, plan.as_deref(), presentation.as_deref())?,
     })
 }
 
-fn terms(products: &[String], scopes: &[String], plan: Option<&str>) -> Result<Terms, BadValue> {
+fn terms(
+    products: &[String],
+    scopes: &[String],
+    plan: Option<&str>,
+    presentation: Option<&str>,
+) -> Result<Terms, BadValue> {
     Ok(Terms {
         products: products.iter().map(|text| name("product", text)).collect::<Result<_, _>>()?,
         scopes: scope_set(scopes)?,
         plan: plan.map(|plan| name("plan", plan)).transpose()?,
+        presentation: presentation.map(presentation_of).transpose()?,
     })
+}
+
+fn presentation_of(text: &str) -> Result<Presentation, BadValue> {
+    let why = "is none of direct, search, auto";
+    Presentation::parse(text).ok_or_else(|| bad("presentation", text, why))
 }
 
 fn new_credential(new: &wire::NewCredential) -> Result<NewCredential, BadValue> {
@@ -161,12 +173,17 @@ fn client_change(change: &wire::ClientChange) -> Result<ClientChange, BadValue> 
         (Some(plan), false) => Some(PlanChoice::Named(name("plan", plan)?)),
         (Some(_), true) => return Err(BadValue("a plan is either named or none".into())),
     };
+    let presentation = match change.presentation.as_deref() {
+        Some("config") => Some(PresentationChoice::OfConfig),
+        Some(text) => Some(PresentationChoice::Own(presentation_of(text)?)),
+        None => None,
+    };
     let scopes = scopes.as_deref().map(scope_set).transpose()?;
-    let terms = if plan.is_some() || scopes.is_some() {
+    let terms = if plan.is_some() || presentation.is_some() || scopes.is_some() {
         let profile = profile_or_default(profile.as_deref())?;
-        Some(TermsChange { profile, plan, scopes })
+        Some(TermsChange { profile, plan, presentation, scopes })
     } else if profile.is_some() {
-        return Err(BadValue("of a profile, give the new plan or scopes".into()));
+        return Err(BadValue("of a profile, give the new plan, presentation or scopes".into()));
     } else {
         None
     };
@@ -180,7 +197,10 @@ fn client_change(change: &wire::ClientChange) -> Result<ClientChange, BadValue> 
     let ClientChange { owner: None, purpose: None, expires: None, terms: None, .. } = change else {
         return Ok(change);
     };
-    Err(BadValue("nothing to change: give an owner, a purpose, an expiry, a plan or scopes".into()))
+    Err(BadValue(
+        "nothing to change: give an owner, a purpose, an expiry, a plan, a presentation or scopes"
+            .into(),
+    ))
 }
 
 fn new_grant(add: &wire::AddGrant) -> Result<NewGrant, BadValue> {

@@ -111,6 +111,7 @@ fn profile(row: ProfileRow) -> wire::Profile {
         name: row.name.to_string(),
         status: row.status.as_str().into(),
         plan: row.plan.map(|plan| plan.to_string()),
+        presentation: row.presentation.map(|presentation| presentation.as_str().into()),
         scopes: row.scopes.iter().map(Scope::to_string).collect(),
     }
 }

@@ -44,6 +44,7 @@ pub struct NewClient {
     #[serde(default)]
     pub scopes: Vec<String>,
     pub plan: Option<String>,
+    pub presentation: Option<String>,
     #[serde(default)]
     pub profile: Vec<NewProfile>,
     #[serde(default)]
@@ -59,6 +60,7 @@ pub struct NewProfile {
     #[serde(default)]
     pub scopes: Vec<String>,
     pub plan: Option<String>,
+    pub presentation: Option<String>,
 }
 
 /// Either `issue = true`, or `id` and `secret_sha256` of a key that was made elsewhere.
@@ -88,6 +90,8 @@ pub struct ClientChange {
     pub plan: Option<String>,
     #[serde(default)]
     pub no_plan: bool,
+    /// `config` is as the config says.
+    pub presentation: Option<String>,
     pub scopes: Option<Vec<String>>,
 }
 
@@ -284,8 +288,13 @@ pub struct ClientShown {
 #[derive(Debug, Serialize)]
 pub struct ToolsSeen {
     pub profile: String,
+    /// `direct`, `search` or `auto`: the profile's own, or else the config's.
+    pub presentation: String,
+    /// What it may call.
+    pub operations: usize,
+    /// What stands in its list.
     pub tools: usize,
-    /// Of all definitions, a token counted as four bytes of JSON: models count differently, and not far from it.
+    /// Of their definitions, a token counted as four bytes of JSON: models count differently, and not far from it.
     pub tokens: usize,
 }
 
@@ -294,6 +303,8 @@ pub struct Profile {
     pub name: String,
     pub status: String,
     pub plan: Option<String>,
+    /// None: as the config says.
+    pub presentation: Option<String>,
     pub scopes: Vec<String>,
 }
 

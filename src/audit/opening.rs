@@ -194,6 +194,7 @@ impl<'a> Opening<'a> {
             Fact::McpProtocol => self.mcp.protocol = text,
             Fact::McpRpcId => self.mcp.rpc_id = text,
             Fact::McpTool => self.mcp.tool = text,
+            Fact::McpVia => self.mcp.via = text,
             Fact::McpToolDigest => self.mcp.tool_digest = text,
             Fact::McpArgsDigest => self.mcp.args_digest = text,
         }

@@ -106,6 +106,7 @@ pub fn message() -> McpDetail {
         rpc_id: Some(r#""a\u0000\"b""#.into()),
         tool: Some("payments_get_payment".into()),
         tool_digest: Some("0123456789abcdef".repeat(4).into()),
+        via: Some("call_read_operation"),
         args_digest: Some("fedcba9876543210".repeat(2).into()),
         agent: Some("\"},{\n\u{1b}[2J\u{7f}\u{202e}é/1.0".into()),
         is_error: Some(false),

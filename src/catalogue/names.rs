@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::hex;
 use crate::model::id::OperationId;
+use crate::model::mcp::MetaTool;
 
 /// Of a name that is given. Clients put their own prefix before it, and cut or refuse what gets long.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -29,7 +30,9 @@ pub(super) fn assign(wanted: &[Wanted]) -> Vec<Box<str>> {
     loop {
         let names: Vec<Box<str>> =
             wanted.iter().zip(&met).map(|(wanted, met)| name(wanted, *met)).collect();
-        let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
+        // The tools that stand for all others were first.
+        let taken = MetaTool::ALL.map(|tool| (tool.name(), 1));
+        let mut holders: BTreeMap<&str, usize> = BTreeMap::from(taken);
         for name in &names {
             *holders.entry(name).or_default() += 1;
         }

@@ -247,6 +247,9 @@ fn names_are_made_of_api_and_operation() {
     check(&["a.b_c", "a_b.c"], &[], &["a_b_c_5b8f934a", "a_b_c_a3715283"]);
     check(&["x.y", "a.b"], &[("x.y", "a_b")], &["a_b", "a_b_2e7336dc"]);
     let long = format!("payments.{}", "x".repeat(40));
+    // The tools that stand for all others have theirs.
+    let name = names_of(&["search.operations"], &[]).remove(0);
+    assert!(name.starts_with("search_operations_") && name.len() == 26, "{name}");
     let name = names_of(&[&long], &[]).remove(0);
     let kept = long.replace('.', "_");
     assert_eq!((name.len(), name.split_at(39).0), (48, kept.split_at(39).0));

@@ -42,6 +42,9 @@ pub struct AddClient {
     scopes: Vec<String>,
     #[arg(long)]
     plan: Option<String>,
+    /// How agents are shown its tools: direct, search or auto [default: as the config says]
+    #[arg(long)]
+    presentation: Option<String>,
     /// Last day (2027-01-31, UTC) or time (RFC 3339); an agent has 90 days unless told
     #[arg(long, conflicts_with = "no_expiry")]
     expires: Option<String>,
@@ -64,13 +67,16 @@ pub struct ChangeClient {
     expires: Option<String>,
     #[arg(long)]
     no_expiry: bool,
-    /// The profile whose plan or scopes change [default: default]
+    /// The profile whose plan, presentation or scopes change [default: default]
     #[arg(long)]
     profile: Option<String>,
     #[arg(long, conflicts_with = "no_plan")]
     plan: Option<String>,
     #[arg(long)]
     no_plan: bool,
+    /// How agents are shown its tools: direct, search, auto; or config, as that says
+    #[arg(long)]
+    presentation: Option<String>,
     /// Allow exactly the scopes given; may be repeated
     #[arg(long = "scope", conflicts_with = "no_scopes")]
     scopes: Vec<String>,
@@ -124,6 +130,7 @@ impl AddClient {
             products: self.products,
             scopes: self.scopes,
             plan: self.plan,
+            presentation: self.presentation,
             profile: vec![],
             credential: vec![issue],
         }
@@ -142,6 +149,7 @@ impl ChangeClient {
             profile: self.profile,
             plan: self.plan,
             no_plan: self.no_plan,
+            presentation: self.presentation,
             scopes: new_scopes.then_some(self.scopes),
         }
     }
@@ -172,7 +180,7 @@ fn show(
     output.table(rows::CREDENTIAL, credentials.iter().map(rows::credential))?;
     if let Some(seen) = seen {
         output.line("")?;
-        tools::tell(&seen, output)?;
+        tools::tell(id, &seen, output)?;
     }
     Ok(())
 }

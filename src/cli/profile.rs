@@ -31,14 +31,17 @@ pub struct AddProfile {
     scopes: Vec<String>,
     #[arg(long)]
     plan: Option<String>,
+    /// How agents are shown its tools: direct, search or auto [default: as the config says]
+    #[arg(long)]
+    presentation: Option<String>,
 }
 
 impl ProfileCommand {
     pub fn run(self, control: &Control<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
         match self {
-            Self::Add(AddProfile { name, client, products, scopes, plan }) => {
+            Self::Add(AddProfile { name, client, products, scopes, plan, presentation }) => {
                 let done = format!("Profile '{name}' is added to '{client}'.");
-                let profile = wire::NewProfile { name, products, scopes, plan };
+                let profile = wire::NewProfile { name, products, scopes, plan, presentation };
                 let add = wire::AddProfile { client, profile };
                 made::show(control.change(&wire::Change::AddProfile(add))?, &done, output)
             }

@@ -9,7 +9,7 @@ use crate::clock;
 
 pub const CLIENT: Head =
     Head(&["CLIENT", "KIND", "STATUS", "OWNER", "EXPIRES", "GRANTS", "KEYS", "PURPOSE"]);
-pub const PROFILE: Head = Head(&["PROFILE", "STATUS", "PLAN", "SCOPES"]);
+pub const PROFILE: Head = Head(&["PROFILE", "STATUS", "PLAN", "PRESENTATION", "SCOPES"]);
 pub const GRANT: Head =
     Head(&["CLIENT", "PROFILE", "PRODUCT", "UNTIL", "SINCE", "GRANTED BY", "REASON"]);
 pub const CREDENTIAL: Head =
@@ -87,7 +87,8 @@ pub fn client_fields(row: &Client) -> Vec<(&'static str, String)> {
 
 pub fn profile(row: &Profile) -> Vec<String> {
     let plan = row.plan.clone().unwrap_or_else(|| "-".into());
-    vec![row.name.clone(), row.status.clone(), plan, row.scopes.join(" ")]
+    let presentation = row.presentation.clone().unwrap_or_else(|| "-".into());
+    vec![row.name.clone(), row.status.clone(), plan, presentation, row.scopes.join(" ")]
 }
 
 pub fn grant(row: &Grant) -> Vec<String> {

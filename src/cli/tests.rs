@@ -208,7 +208,8 @@ mobile-app  app   active  ann    never    1       1     app
         assert_eq!(list, expected);
         let shown = place.human("client show mobile-app");
         assert!(shown.contains(
-            "PROFILE  STATUS  PLAN      SCOPES\ndefault  active  standard  payments:read\n"
+            "PROFILE  STATUS  PLAN      PRESENTATION  SCOPES\n\
+             default  active  standard  -             payments:read\n"
         ));
         assert!(!shown.contains(key));
         place.human("profile add batch --client mobile-app --product payments-read");
@@ -244,7 +245,7 @@ fn refusals_say_what_to_do() {
         check(
             "client change mobile-app",
             Exit::Usage,
-            "nothing to change: give an owner, a purpose, an expiry, a plan or scopes",
+            "nothing to change: give an owner, a purpose, an expiry, a plan, a presentation or scopes",
         );
     });
 }

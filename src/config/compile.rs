@@ -68,7 +68,7 @@ pub(super) fn policy(
     plans.check(&operation_ids, problems);
     let hosts = hosts::index(&apis, problems);
     let catalogue = tools::catalogue(&mut apis, problems);
-    let mcp = mcp::mcp(files.section("mcp"), &apis, catalogue);
+    let mcp = mcp::mcp(files.section("mcp"), (&apis, &products.names()), catalogue);
     files.finish();
 
     if problems.have_errors() {

@@ -11,6 +11,7 @@ pub mod inner;
 pub mod listen;
 pub mod lists;
 pub mod memory;
+mod meta;
 mod mirrors;
 mod pieces;
 mod serving;
@@ -33,9 +34,10 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::mcp::{Method, Revision};
 use crate::model::record::McpDetail;
 use crate::model::snapshot::Snapshot;
+use crate::request::Call as CallOf;
 use crate::request::endpoint::{self, Entered};
+use crate::request::listing::Narrowing;
 use crate::request::target::Target;
-use crate::request::{Call as CallOf, listing};
 
 use self::dispatch::InternalDispatch;
 use self::listen::Listeners;
@@ -59,11 +61,11 @@ pub async fn serve(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Ctx) -
     let Some(request) = &mut ctx.request else { return Ok(()) };
     let snapshot = Arc::clone(&request.snapshot);
     let stage = mem::replace(&mut request.stage, Stage::Fresh);
-    let (Stage::Entered(entered), Some(under)) = (stage, Under::of(&snapshot)) else {
+    let (Stage::Entered(entered), Some(mcp)) = (stage, &snapshot.policy.mcp) else {
         return Ok(());
     };
     let mut serving = Serving { shared, session, ctx };
-    let body = match serving.read(under.mcp.bounds.message_bytes_max).await? {
+    let body = match serving.read(mcp.bounds.message_bytes_max).await? {
         Ok(body) => body,
         Err(refusal) => return serving.refuse(None, refusal).await,
     };
@@ -71,7 +73,11 @@ pub async fn serve(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Ctx) -
         Ok(entered) => entered,
         Err(refusal) => return serving.refuse(None, refusal).await,
     };
-    let Some(under) = Under::of(&snapshot) else { return Ok(()) };
+    let narrowing = match serving.narrowing(&snapshot) {
+        Ok(narrowing) => narrowing,
+        Err(refusal) => return serving.refuse(None, refusal).await,
+    };
+    let Some(under) = Under::of(&snapshot, &narrowing) else { return Ok(()) };
     let Serving { session, ctx, .. } = &mut serving;
     // Who answers from here on keeps its own time.
     ctx.flight.carries_streams();
@@ -105,6 +111,15 @@ impl Serving<'_> {
         Ok((running, entered))
     }
 
+    /// What of the tools is asked for where the request came in.
+    fn narrowing(&self, snapshot: &Snapshot) -> std::result::Result<Narrowing, Refusal> {
+        let target = self.ctx.request.as_ref().and_then(|request| request.target.as_ref());
+        let (Some(mcp), Some(target)) = (&snapshot.policy.mcp, target) else {
+            return Ok(Narrowing::default());
+        };
+        Narrowing::of(&snapshot.policy, mcp, target.path(), target.query_suffix())
+    }
+
     async fn of_message(
         mut self,
         under: Under<'_>,
@@ -126,6 +141,11 @@ impl Serving<'_> {
                 let traceparent = message.traceparent.as_deref();
                 let to = call::To { id: &id, revision, traceparent };
                 return call::serve(self, under, entered, (tool, to)).await;
+            }
+            Call::CallMeta(meta, tool) => {
+                let traceparent = message.traceparent.as_deref();
+                let to = call::To { id: &id, revision, traceparent };
+                return meta::serve(self, under, entered, (*meta, tool), to).await;
             }
             Call::Initialize(_) => Method::Initialize,
             Call::Discover => Method::Discover,
@@ -150,8 +170,10 @@ impl Serving<'_> {
                 };
                 reply::list_tools(&id, revision, &page)
             }
-            Call::Listen { tools } => return listen::serve(self, admitted, (&id, tools)).await,
-            Call::CallTool(_) => return Ok(()),
+            Call::Listen { tools } => {
+                return listen::serve(self, under, admitted, (&id, tools)).await;
+            }
+            Call::CallTool(_) | Call::CallMeta(..) => return Ok(()),
         };
         self.answer(Reply::Json(200, body)).await
     }
@@ -163,10 +185,10 @@ impl Serving<'_> {
             Some(cursor) => reply::after_cursor(catalogue, cursor)?,
             None => Default::default(),
         };
-        let host = self.ctx.request.as_ref().map(|request| &*request.host);
-        let caller = (call, host.unwrap_or_default());
-        let tools = listing::tools(under.snapshot, catalogue, &under.mcp.api, caller, clock::now());
-        Some(self.shared.mcp.lists.page(catalogue, &tools, after))
+        let Some(sight) = self.sight(under, call) else { return Some(reply::Page::empty()) };
+        let tools = sight.tools(catalogue);
+        let shown = sight.shown(under.mcp, &tools);
+        Some(self.shared.mcp.lists.page(catalogue, (&tools, shown), after))
     }
 
     /// A message that is none: it costs the rate too, so that nobody tries for ever.
@@ -196,7 +218,7 @@ fn detail_of(message: std::result::Result<&Message<'_>, &MessageFault>) -> McpDe
             let id = match asked {
                 Asked::Notification => None,
                 Asked::Request { id, call } => {
-                    if let Call::CallTool(call) = call {
+                    if let Call::CallTool(call) | Call::CallMeta(_, call) = call {
                         detail.tool = Some((*call.name).into());
                     }
                     Some(id)

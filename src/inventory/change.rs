@@ -9,9 +9,14 @@ use super::describe;
 use crate::model::client::{Client, ClientKind, Credential};
 use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
 use crate::model::key::{Environment, NewKey};
+use crate::model::mcp::Presentation;
 use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
 use crate::model::tool::Catalogue;
+
+mod client;
+
+pub use client::{ClientChange, PlanChoice, PresentationChoice, TermsChange};
 
 /// One act. It happens whole or not at all.
 #[derive(Debug)]
@@ -156,6 +161,8 @@ pub struct Terms {
     pub products: BTreeSet<ProductName>,
     pub scopes: BTreeSet<Scope>,
     pub plan: Option<PlanName>,
+    /// None: as the config says.
+    pub presentation: Option<Presentation>,
 }
 
 #[derive(Debug)]
@@ -174,30 +181,6 @@ pub enum KeySource {
     Issued(Environment),
     /// Made elsewhere; only its hash is known.
     Known { id: CredentialId, secret_sha256: [u8; 32] },
-}
-
-/// New values; None leaves what is.
-#[derive(Debug)]
-pub struct ClientChange {
-    pub id: ClientId,
-    pub owner: Option<Line>,
-    pub purpose: Option<Line>,
-    pub expires: Option<Expires>,
-    pub terms: Option<TermsChange>,
-}
-
-/// New terms of one profile.
-#[derive(Debug)]
-pub struct TermsChange {
-    pub profile: ProfileName,
-    pub plan: Option<PlanChoice>,
-    pub scopes: Option<BTreeSet<Scope>>,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum PlanChoice {
-    Named(PlanName),
-    None,
 }
 
 #[derive(Debug)]

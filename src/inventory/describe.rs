@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::change::NewGrant;
 use crate::model::client::{Client, Credential, Grant, Profile, Status};
 use crate::model::id::{PlanName, Scope};
+use crate::model::mcp::Presentation;
 use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
 use crate::model::tool::{Catalogue, Changes, Version};
@@ -97,6 +98,10 @@ pub fn plan(plan: Option<&PlanName>) -> Value {
     plan.map_or(Value::Null, |plan| plan.as_str().into())
 }
 
+pub fn presentation(presentation: Option<Presentation>) -> Value {
+    presentation.map_or(Value::Null, |presentation| presentation.as_str().into())
+}
+
 pub fn scopes<'s>(scopes: impl IntoIterator<Item = &'s Scope>) -> Value {
     scopes.into_iter().map(Scope::as_str).collect()
 }
@@ -105,6 +110,7 @@ fn profile_value(profile: &Profile) -> Value {
     json!({
         "name": profile.name.as_str(),
         "plan": plan(profile.plan.as_ref()),
+        "presentation": presentation(profile.presentation),
         "scopes": scopes(&profile.scopes),
         "grants": profile.grants.iter().map(grant_value).collect::<Vec<_>>(),
     })

@@ -127,7 +127,7 @@ pub const DATABASE_FILE: &str = "inventory.db";
 const LOCK_FILE: &str = "onegate.lock";
 
 /// What `user_version` says of a database in this schema.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// FULL: a change that was answered survives a power loss.
 const PRAGMAS: &str = "
@@ -160,6 +160,7 @@ const SCHEMA: &str = "
         status TEXT NOT NULL,
         plan   TEXT,
         scopes TEXT NOT NULL,
+        presentation TEXT,
         PRIMARY KEY (client, name)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE grant_ (
@@ -207,18 +208,24 @@ const FROM_1: &str = "
     ALTER TABLE credential ADD COLUMN suspended_until INTEGER;
 ";
 
+/// From version 3, which did not know how agents are shown their tools.
+const FROM_3: &str = "
+    ALTER TABLE profile ADD COLUMN presentation TEXT;
+";
+
 fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let first = match version(connection)? {
-        0 => SCHEMA,
-        1 => FROM_1,
+    let history = history::schema();
+    let steps = match version(connection)? {
+        0 => [SCHEMA, &history].concat(),
+        1 => [FROM_1, FROM_3, &history].concat(),
         // It knew only how things are, and no history.
-        2 => "",
+        2 => [FROM_3, &history].concat(),
+        3 => FROM_3.to_owned(),
         SCHEMA_VERSION => return Ok(()),
         newer => return Err(StoreError::Newer { found: newer, known: SCHEMA_VERSION }),
     };
-    let history = history::schema();
     let done = format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
-    Ok(connection.execute_batch(&format!("BEGIN IMMEDIATE; {first} {history} {done}"))?)
+    Ok(connection.execute_batch(&format!("BEGIN IMMEDIATE; {steps} {done}"))?)
 }
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {

@@ -172,6 +172,7 @@ pub fn terms(products: &[&str], plan: Option<&str>) -> Terms {
         products: products.iter().map(|product| name(product)).collect(),
         scopes: Scope::parse("payments:read").into_iter().collect(),
         plan: plan.map(name),
+        presentation: None,
     }
 }
 

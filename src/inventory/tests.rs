@@ -95,7 +95,8 @@ fn add_profile(client: &str, profile: &str, product: &str) -> Change {
 
 fn new_terms(client: &str, profile: &str, plan: &str) -> Change {
     let plan = Some(PlanChoice::Named(name(plan)));
-    let terms = Some(TermsChange { profile: name(profile), plan, scopes: None });
+    let terms =
+        Some(TermsChange { profile: name(profile), plan, presentation: None, scopes: None });
     Change::ChangeClient(ClientChange { terms, ..change_of(client) })
 }
 

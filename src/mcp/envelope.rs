@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::mcp::Revision;
+use crate::model::mcp::{MetaTool, Revision};
 use crate::model::tool::Catalogue;
 
 use super::fault::{Fault, FaultKind};
@@ -73,13 +73,15 @@ pub enum Call<'b> {
         cursor: Option<Cow<'b, str>>,
     },
     CallTool(ToolCall<'b>),
+    /// Of a tool that stands for all others.
+    CallMeta(MetaTool, ToolCall<'b>),
     /// Whether changes of the list of tools are asked for; nothing else changes here.
     Listen {
         tools: bool,
     },
 }
 
-/// `tools/call` of a tool that is in the catalogue. Whether the caller may is not asked here.
+/// `tools/call` of a tool that there is. Whether the caller may is not asked here.
 #[derive(Debug)]
 pub struct ToolCall<'b> {
     pub name: Cow<'b, str>,

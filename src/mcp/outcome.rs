@@ -86,6 +86,13 @@ pub fn of_response(to: To<'_>, response: &Response) -> Vec<u8> {
     content::of(to, &media, response)
 }
 
+/// The gate's own answer to a call of a tool of its own.
+pub fn of_text(to: To<'_>, text: &str) -> Vec<u8> {
+    let mut result = Written::open(to, text.len() + text.len() / 8);
+    result.text(text);
+    result.close(Rest::Fine)
+}
+
 /// To a call that was not made: a result with `isError`.
 pub fn of_bad_arguments(to: To<'_>, bad: &BadArguments) -> Vec<u8> {
     let mut result = Written::open(to, bad.0.len());

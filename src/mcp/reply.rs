@@ -26,7 +26,9 @@ pub(super) const META: &str = concat!(
 
 /// What a model is told of the whole.
 const INSTRUCTIONS: &str = "Each tool is one operation of a REST API behind this gate, called with your own \
-     rights and limits. A result with isError says in its text what to do next.";
+     rights and limits. Where there is search_operations, the operations are not listed: find one with it, \
+     read what it takes with describe_operation, and call it with call_read_operation or \
+     call_write_operation. A result with isError says in its text what to do next.";
 
 /// How long a caller may keep what `server/discover` says.
 const DISCOVER_TTL_MS: u32 = 3_600_000;
@@ -70,12 +72,19 @@ fn response(id: &RpcId, result: &str) -> String {
 }
 
 /// One page: the tools, and where the next one begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Page {
     /// `[…]`, the definitions, whole.
     pub tools: Bytes,
     /// The cursor of the next page.
     pub next: Option<Box<str>>,
+}
+
+impl Page {
+    /// Of who sees nothing.
+    pub const fn empty() -> Self {
+        Self { tools: Bytes::from_static(b"[]"), next: None }
+    }
 }
 
 /// Where a list goes on: the name after which, of this catalogue. None: the cursor is not of it. The empty

@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::facts::{Fact, Facts};
 use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
+use super::mcp::Presentation;
 use super::meter::Meter;
 use super::proof::Proof;
 use super::time::UnixMicros;
@@ -89,6 +90,8 @@ pub struct Profile {
     pub status: Status,
     /// None: no plan, no rates.
     pub plan: Option<PlanName>,
+    /// How agents are shown their tools; None: as the config says.
+    pub presentation: Option<Presentation>,
     /// The client's meter for that plan; shared by its profiles under the same plan.
     pub meter: Arc<Meter>,
     /// Sorted.

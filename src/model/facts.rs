@@ -42,10 +42,12 @@ pub enum Fact {
     McpTool = 27,
     McpToolDigest = 28,
     McpArgsDigest = 29,
+    /// The tool that stood for it.
+    McpVia = 30,
 }
 
 impl Fact {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::Method,
         Self::Host,
         Self::Path,
@@ -75,6 +77,7 @@ impl Fact {
         Self::McpTool,
         Self::McpToolDigest,
         Self::McpArgsDigest,
+        Self::McpVia,
     ];
 }
 

@@ -17,10 +17,14 @@ use super::shape::cors::{Cors, Credentials, Fields, Origins};
 use super::template::Template;
 use super::tool::Catalogue;
 
+mod presentation;
+
+pub use presentation::{CHOSEN_WELL_MAX, MetaTool, Presentation, Shown, TOKEN_BYTES};
+
 /// The endpoint of one policy.
 #[derive(Debug)]
 pub struct Mcp {
-    /// Where it is, exact: `/mcp`.
+    /// Where it is: `/mcp`. One segment below, the name of a product, lists that product only.
     pub path: Box<str>,
     /// Lower-case hosts under which it is; none: those of the apis.
     pub hosts: Box<[Box<str>]>,
@@ -30,6 +34,8 @@ pub struct Mcp {
     pub api: Arc<Api>,
     operations: [Arc<Operation>; Method::ALL.len()],
     pub bounds: McpBounds,
+    /// Of profiles that have none of their own.
+    pub presentation: Presentation,
     pub catalogue: Catalogue,
 }
 
@@ -42,7 +48,12 @@ pub struct Entrance {
 }
 
 impl Mcp {
-    pub fn new(entrance: Entrance, bounds: McpBounds, catalogue: Catalogue) -> Self {
+    pub fn new(
+        entrance: Entrance,
+        bounds: McpBounds,
+        presentation: Presentation,
+        catalogue: Catalogue,
+    ) -> Self {
         let Entrance { path, hosts, origins } = entrance;
         let facts = ApiFacts { name: ApiName::of_gate(), access: Access::Identified };
         let facts = Arc::new(facts);
@@ -60,7 +71,28 @@ impl Mcp {
             shape: (!origins.is_empty()).then(|| Box::new(readable_by(&origins, &catalogue))),
             paths: PathIndex::default(),
         };
-        Self { path, hosts, origins, api: Arc::new(api), operations, bounds, catalogue }
+        Self {
+            path,
+            hosts,
+            origins,
+            api: Arc::new(api),
+            operations,
+            bounds,
+            presentation,
+            catalogue,
+        }
+    }
+
+    /// What stands below the endpoint's path, where a path begins so: nothing, or one segment, which may name a
+    /// product.
+    pub fn below<'p>(&self, path: &'p str) -> Option<Option<&'p str>> {
+        match path.strip_prefix(&*self.path)? {
+            "" => Some(None),
+            below => {
+                let product = below.strip_prefix('/')?;
+                (!product.is_empty() && !product.contains('/')).then_some(Some(product))
+            }
+        }
     }
 
     /// One for each method.
@@ -223,5 +255,36 @@ impl Revision {
     /// Whether each request stands for itself, without a handshake.
     pub const fn is_modern(self) -> bool {
         matches!(self, Self::R2026_07_28)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_segment_below_may_be_a_product() {
+        let entrance = Entrance { path: "/a/mcp".into(), hosts: [].into(), origins: [].into() };
+        let bounds = McpBounds {
+            message_bytes_max: 1,
+            result_bytes_max: 1,
+            stream_after: Duration::ZERO,
+            keep_alive: Duration::ZERO,
+            collect_for: Duration::ZERO,
+            listeners_max: 1,
+            listen_for: Duration::ZERO,
+        };
+        let mcp = Mcp::new(entrance, bounds, Presentation::Auto, Catalogue::default());
+        let check = |path: &str, expected: Option<Option<&str>>| {
+            assert_eq!(mcp.below(path), expected, "{path}");
+        };
+        check("/a/mcp", Some(None));
+        check("/a/mcp/payments", Some(Some("payments")));
+        check("/a/mcp/", None);
+        check("/a/mcp/payments/", None);
+        check("/a/mcp/payments/1", None);
+        check("/a/mcps", None);
+        check("/a", None);
+        check("/", None);
     }
 }

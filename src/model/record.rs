@@ -76,6 +76,8 @@ pub struct McpDetail {
     pub rpc_id: Option<Box<str>>,
     /// Of `tools/call`.
     pub tool: Option<Box<str>>,
+    /// The tool that stood for it: `call_read_operation`. None of calls by name.
+    pub via: Option<&'static str>,
     /// The SHA-256 of its definition, 64 hex digits.
     pub tool_digest: Option<Arc<str>>,
     /// Of the arguments, keyed; 32 hex digits.

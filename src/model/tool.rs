@@ -100,8 +100,13 @@ impl Tool {
         }
     }
 
+    /// Whether a call changes nothing, as its method promises (RFC 9110, 9.2.1).
+    pub fn reads(&self) -> bool {
+        reads(&self.method)
+    }
+
     /// `/payments/{id}`
-    fn path_template(&self) -> String {
+    pub fn path_template(&self) -> String {
         let part = |part: &PathPart| match part {
             PathPart::Literal(text) => text.to_string(),
             PathPart::Argument(at) => {
@@ -111,6 +116,11 @@ impl Tool {
         };
         self.path.iter().map(part).collect()
     }
+}
+
+/// Whether a method promises to change nothing.
+pub fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Whether a tool has an `outputSchema`. Clients then take no result without `structuredContent`, errors

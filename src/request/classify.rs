@@ -40,6 +40,11 @@ pub fn has_host(hosts: &HostIndex, host: &str) -> bool {
     apis_at(hosts, host).next().is_some()
 }
 
+/// Whether a path under a host is below some api's base path.
+pub fn has_api(hosts: &HostIndex, host: &str, path: &str) -> bool {
+    apis_at(hosts, host).any(|api| api.base_path.strip(path).is_some())
+}
+
 /// Every api under the host.
 pub fn apis_at<'h>(hosts: &'h HostIndex, host: &'h str) -> impl Iterator<Item = &'h Arc<Api>> {
     apis_of(hosts, host).flatten()

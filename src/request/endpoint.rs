@@ -18,6 +18,7 @@ use crate::model::time::Now;
 
 use super::identify::{self, Identified, Known, Presented, Proven};
 use super::limit::{self, Admitted};
+use super::listing::Narrowing;
 use super::policy::{self, Cleared};
 use super::{Ask, Seen, Unadmitted, authorize, classify};
 
@@ -45,10 +46,17 @@ impl Entered {
     }
 }
 
-/// The endpoint, where a request is for it, whichever method it has. Under other hosts than its own, where it
-/// has some, its path is an api's.
+/// The endpoint, where a request is for it, whichever method it has. Under other hosts than its own, where it has
+/// some, its path is an api's. Right below it are products; what else is there is an api's too, and where there is
+/// none, the endpoint's, so that only who is identified learns which products there are.
 pub fn at<'s>(snapshot: &'s Snapshot, host: &str, path: &str) -> Option<&'s Mcp> {
-    let mcp = snapshot.policy.mcp.as_ref().filter(|mcp| *mcp.path == *path)?;
+    let mcp = snapshot.policy.mcp.as_ref().filter(|mcp| mcp.below(path).is_some())?;
+    if let Some(name) = mcp.below(path).flatten()
+        && !snapshot.policy.products.iter().any(|product| product.name.as_str() == name)
+        && classify::has_api(&snapshot.policy.hosts, host, path)
+    {
+        return None;
+    }
     (mcp.hosts.is_empty() || mcp.hosts.iter().any(|own| **own == *host)).then_some(mcp)
 }
 
@@ -73,7 +81,7 @@ pub fn enter(
     seen.api = Some(mcp.api.clone());
     comes_from(mcp, ask.host, ask.fields)?;
     let identified = identify::identify(snapshot, &mcp.api, &ask.presented, now, seen);
-    let_in(mcp, ask, identified.map_err(|refusal| helped(refusal, &ask.presented)))
+    let_in(snapshot, mcp, ask, identified.map_err(|refusal| helped(refusal, &ask.presented)))
 }
 
 /// Whether a client whose word is taken for it would come in: for who explains, who gets no proof by that.
@@ -85,7 +93,7 @@ pub(super) fn would_enter(
 ) -> Result<(), Refusal> {
     comes_here(snapshot, mcp, ask)?;
     comes_from(mcp, ask.host, ask.fields)?;
-    let_in(mcp, ask, assumed).map(drop)
+    let_in(snapshot, mcp, ask, assumed).map(drop)
 }
 
 fn comes_here(snapshot: &Snapshot, mcp: &Mcp, ask: &Ask<'_>) -> Result<(), Refusal> {
@@ -97,11 +105,14 @@ fn comes_here(snapshot: &Snapshot, mcp: &Mcp, ask: &Ask<'_>) -> Result<(), Refus
 }
 
 fn let_in(
+    snapshot: &Snapshot,
     mcp: &Mcp,
     ask: &Ask<'_>,
     identified: Result<Identified, Refusal>,
 ) -> Result<Entered, Refusal> {
     let cleared = policy::clear(identified, &mcp.api, ask)?;
+    // Only who is identified learns which products there are.
+    Narrowing::of(&snapshot.policy, mcp, ask.path, "")?;
     if ask.method != "POST" {
         let advice = Advice::Allow("POST".into());
         let reason = "the MCP endpoint takes POST only";

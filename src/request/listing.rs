@@ -1,54 +1,178 @@
-//! What a caller's permit would allow, for lists of tools. It tells and forwards nothing: a call of what
-//! stands in a list is decided like any other.
+//! What a caller's permit would allow, for lists of tools and searches in them. It tells and forwards nothing: a
+//! call of what stands in a list is decided like any other, and so is a call of what does not.
 
 use std::sync::Arc;
 
 use ahash::AHashSet;
 
 use crate::model::api::Api;
-use crate::model::id::{ApiName, ClientId};
+use crate::model::denial::{Denial, Refusal};
+use crate::model::id::{ApiName, ClientId, ProductName};
+use crate::model::mcp::{Mcp, Presentation, Shown};
+use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::model::tool::{Catalogue, Tool};
 
+use super::identify::{Identified, Known};
 use super::{Call, authorize, classify, identify, policy};
 
-/// The tools that a client's profile may call now, under any host and from any address: none where no credential of it
-/// would be taken.
-pub fn of_profile<'c>(
-    snapshot: &Snapshot,
-    catalogue: &'c Catalogue,
-    (client, profile): (&ClientId, &str),
-    now: Now,
-) -> Vec<&'c Arc<Tool>> {
-    let Ok(identified) = identify::assumed(snapshot, client, profile, now) else {
-        return Vec::new();
-    };
-    let may = |tool: &&Arc<Tool>| authorize::may(identified.known(), &tool.operation, now).is_ok();
-    catalogue.tools().iter().filter(may).collect()
+/// What a caller wants to be shown of all that it may call: it says so where it connects.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Narrowing {
+    /// Of this product only.
+    pub product: Option<ProductName>,
+    pub effects: Effects,
 }
 
-/// The tools that a caller may call now under this host, in order of their names. Its limits are not asked.
-pub fn tools<'c>(
-    snapshot: &Snapshot,
-    catalogue: &'c Catalogue,
-    mcp: &Api,
-    (caller, host): (&Call, &str),
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Effects {
+    #[default]
+    Any,
+    /// Tools that only read.
+    Reads,
+}
+
+impl Narrowing {
+    /// Of a request to the endpoint: `/mcp/PRODUCT?readonly=true`, each part as it likes. What cannot be meant is
+    /// refused, because a list that is wider than was asked for would be believed.
+    pub fn of(policy: &Policy, mcp: &Mcp, path: &str, query: &str) -> Result<Self, Refusal> {
+        let name = mcp.below(path).flatten();
+        let product = name.map(|name| {
+            let found = policy.products.iter().find(|product| product.name.as_str() == name);
+            found.map(|product| product.name.clone()).ok_or_else(|| {
+                Refusal::new(Denial::NotFound, "the endpoint's path names no product of the config")
+            })
+        });
+        Ok(Self { product: product.transpose()?, effects: Effects::of(query)? })
+    }
+
+    fn lets(&self, tool: &Tool) -> bool {
+        let of_product = |product| tool.operation.products.contains(product);
+        self.product.as_ref().is_none_or(of_product)
+            && (self.effects == Effects::Any || tool.reads())
+    }
+}
+
+impl Effects {
+    fn of(query: &str) -> Result<Self, Refusal> {
+        let mut effects = None;
+        for parameter in query.trim_start_matches('?').split('&') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if name != "readonly" {
+                continue;
+            }
+            let said = match value {
+                "true" => Self::Reads,
+                "false" => Self::Any,
+                _ => return Err(malformed("readonly is neither true nor false")),
+            };
+            if effects.replace(said).is_some() {
+                return Err(malformed("readonly is there more than once"));
+            }
+        }
+        Ok(effects.unwrap_or_default())
+    }
+}
+
+fn malformed(reason: &'static str) -> Refusal {
+    Refusal::new(Denial::MalformedRequest, reason)
+}
+
+/// Who looks at a catalogue, and what is shown to it.
+#[derive(Debug)]
+pub struct Sight<'s> {
+    identified: Identified,
+    place: Place<'s>,
+    narrowing: &'s Narrowing,
     now: Now,
-) -> Vec<&'c Arc<Tool>> {
-    let Ok(identified) = identify::again(snapshot, mcp, caller.credential, now) else {
-        return Vec::new();
-    };
-    let admits = |api: &&Arc<Api>| policy::admits(api, caller.source_ip).is_ok();
-    let apis = snapshot.policy.apis.iter().filter(admits).map(|api| &api.name);
-    let apis: AHashSet<&ApiName> = apis.collect();
-    let here = classify::apis_at(&snapshot.policy.hosts, host).map(|api| &api.name);
-    let here: AHashSet<&ApiName> = here.collect();
-    let may = |tool: &&Arc<Tool>| {
-        let api = &tool.operation.api.name;
-        apis.contains(api)
-            && (tool.host.is_some() || here.contains(api))
-            && authorize::may(identified.known(), &tool.operation, now).is_ok()
-    };
-    catalogue.tools().iter().filter(may).collect()
+}
+
+/// From where.
+#[derive(Debug)]
+enum Place<'s> {
+    /// Any host and any address.
+    Anywhere,
+    /// A host that serves `here`, and an address that `admitting` admit.
+    At { here: AHashSet<&'s ApiName>, admitting: AHashSet<&'s ApiName> },
+}
+
+const ALL: &Narrowing = &Narrowing { product: None, effects: Effects::Any };
+
+impl<'s> Sight<'s> {
+    /// Of a caller under a host of the endpoint. Its limits are not asked. None: its credential is not taken any more.
+    pub fn of_caller(
+        snapshot: &'s Snapshot,
+        mcp: &Api,
+        (caller, host): (&Call, &'s str),
+        narrowing: &'s Narrowing,
+        now: Now,
+    ) -> Option<Self> {
+        let identified = identify::again(snapshot, mcp, caller.credential, now).ok()?;
+        let admits = |api: &&Arc<Api>| policy::admits(api, caller.source_ip).is_ok();
+        let admitting = snapshot.policy.apis.iter().filter(admits).map(|api| &api.name).collect();
+        let here = classify::apis_at(&snapshot.policy.hosts, host).map(|api| &api.name).collect();
+        Some(Self { identified, place: Place::At { here, admitting }, narrowing, now })
+    }
+
+    /// Of a client's profile, wherever it calls from. None where no credential of it would be taken.
+    pub fn of_profile(
+        snapshot: &'s Snapshot,
+        (client, profile): (&ClientId, &str),
+        now: Now,
+    ) -> Option<Self> {
+        let identified = identify::assumed(snapshot, client, profile, now).ok()?;
+        Some(Self { identified, place: Place::Anywhere, narrowing: ALL, now })
+    }
+
+    pub fn sees(&self, tool: &Tool) -> bool {
+        let is_served = match &self.place {
+            Place::Anywhere => true,
+            Place::At { here, admitting } => {
+                let api = &tool.operation.api.name;
+                admitting.contains(api) && (tool.host.is_some() || here.contains(api))
+            }
+        };
+        is_served
+            && self.narrowing.lets(tool)
+            && authorize::may(self.identified.known(), &tool.operation, self.now).is_ok()
+    }
+
+    /// In order of their names.
+    pub fn tools<'c>(&self, catalogue: &'c Catalogue) -> Vec<&'c Arc<Tool>> {
+        catalogue.tools().iter().filter(|tool| self.sees(tool)).collect()
+    }
+
+    /// How `tools`, which are those that it sees, are shown.
+    pub fn shown(&self, mcp: &Mcp, tools: &[&Arc<Tool>]) -> Shown {
+        let bytes = tools.iter().map(|tool| tool.definition.len()).sum();
+        self.presentation(mcp).shown(tools.len(), bytes)
+    }
+
+    /// The profile's own, or else the config's.
+    pub fn presentation(&self, mcp: &Mcp) -> Presentation {
+        let own = |known: &Known| known.profile.presentation;
+        self.identified.known().and_then(own).unwrap_or(mcp.presentation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_alone_are_asked_for_plainly_or_not_at_all() {
+        let check = |query: &str, expected: Option<Effects>| {
+            assert_eq!(Effects::of(query).ok(), expected, "{query}");
+        };
+        check("", Some(Effects::Any));
+        check("?", Some(Effects::Any));
+        check("?readonly=true", Some(Effects::Reads));
+        check("?readonly=false", Some(Effects::Any));
+        check("?a=b&readonly=true&c", Some(Effects::Reads));
+        check("?READONLY=true", Some(Effects::Any));
+        for bad in ["?readonly", "?readonly=", "?readonly=yes", "?readonly=true&readonly=true"] {
+            check(bad, None);
+        }
+    }
 }

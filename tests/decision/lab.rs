@@ -149,6 +149,7 @@ fn snapshot(plan: &str, meter: Arc<Meter>, keys: &[NewKey]) -> Snapshot {
         name_value: ProfileName::default().to_value(),
         status: Status::Active,
         plan: Some(PlanName::parse("plan").expect("valid")),
+        presentation: None,
         meter,
         scopes: Box::new([]),
         grants: Box::new([Grant {

@@ -235,6 +235,7 @@ fn one_profile(grants: Vec<Grant>, scopes: &str, plan: Option<&str>) -> Box<[Arc
         name_value: ProfileName::default().to_value(),
         status: Status::Active,
         plan: plan.map(|plan| PlanName::parse(plan).expect("valid")),
+        presentation: None,
         meter: Arc::default(),
         scopes: scopes.collect(),
         grants: grants.into(),

@@ -62,6 +62,7 @@ mod mcp_limits;
 mod mcp_listen;
 mod mcp_load;
 mod mcp_malformed;
+mod mcp_presentation;
 mod mcp_promises;
 mod mcp_streams;
 mod mcp_transport;

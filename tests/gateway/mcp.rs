@@ -205,8 +205,10 @@ fn client_show_says_what_a_list_costs() {
     });
     let many: String = many.collect();
     let public = "[[api]]\nname = \"many\"\nbase_path = \"/many\"\nupstream = \"recorder\"\naccess = \"public\"\n";
-    let start =
-        |more: String| Toolbox::start_with(|setup| Setup { apis: setup.apis + &more, ..setup });
+    let start = |more: String| {
+        let direct = "[mcp]\npresentation = \"direct\"\n".to_owned();
+        Toolbox::start_with(|setup| Setup { apis: setup.apis + &more, more: direct, ..setup })
+    };
     let check = |toolbox: &Toolbox, client: &str, key: &str, warning: Option<&str>| {
         let list = toolbox.gate.mcp(key, &legacy("tools/list", json!({})));
         let tools = list.result()["tools"].as_array().expect("tools");
@@ -214,12 +216,16 @@ fn client_show_says_what_a_list_costs() {
         let tokens = bytes.div_ceil(4);
         let shown = toolbox.gate.cli(&["client", "show", client, "--json"]).expect_success();
         let shown: Value = serde_json::from_str(&shown).expect("JSON");
-        let expected = json!([{ "profile": "default", "tools": tools.len(), "tokens": tokens }]);
+        let count = tools.len();
+        let expected = json!([{
+            "profile": "default", "presentation": "direct", "operations": count, "tools": count,
+            "tokens": tokens,
+        }]);
         assert_eq!(shown["tools"], expected);
         let shown = toolbox.gate.cli(&["client", "show", client]).expect_success();
         let line = format!(
-            "over MCP, profile default: {} tools, about {tokens} tokens of a model's context",
-            tools.len()
+            "over MCP, profile default, shown direct: {count} operations in {count} tools, about {tokens} tokens \
+             of a model's context"
         );
         assert!(shown.contains(&line), "{shown}");
         assert_eq!(shown.contains("  more than "), warning.is_some(), "{shown}");
@@ -229,7 +235,12 @@ fn client_show_says_what_a_list_costs() {
     check(&toolbox, "full", &toolbox.full.text, None);
     check(&toolbox, "reader", &toolbox.reader.text, None);
     let toolbox = start(format!("{public}{many}"));
-    check(&toolbox, "reader", &toolbox.reader.text, Some("more than 128: some clients refuse"));
+    check(
+        &toolbox,
+        "reader",
+        &toolbox.reader.text,
+        Some("more than 128 tools: some clients refuse"),
+    );
 }
 
 /// The gate's own answers are whole, with a body and without.

@@ -103,6 +103,7 @@ fn add_client(running: &Running) -> String {
             products: ["lab", "more"].map(|name| ProductName::parse(name).expect("a name")).into(),
             scopes: scopes.into(),
             plan: Some(PlanName::parse("wide").expect("a name")),
+            presentation: None,
         },
         profiles: Vec::new(),
         credentials: vec![NewCredential {

@@ -92,10 +92,10 @@ fn bad_values_are_named() {
     check(credential(issue), "environment 'Live' is not 2 to 10 of a-z");
     check(
         change(wire::ClientChange::default()),
-        "nothing to change: give an owner, a purpose, an expiry, a plan or scopes",
+        "nothing to change: give an owner, a purpose, an expiry, a plan, a presentation or scopes",
     );
     let profile = wire::ClientChange { profile: Some("p".into()), ..Default::default() };
-    check(change(profile), "of a profile, give the new plan or scopes");
+    check(change(profile), "of a profile, give the new plan, presentation or scopes");
     let target = wire::Target::Profile("default".into());
     let revoke = wire::Revoke { target, reason: "x".into() };
     check(wire::Change::Revoke(revoke), "profile 'default' is not CLIENT/PROFILE");

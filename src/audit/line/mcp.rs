@@ -33,6 +33,7 @@ pub(super) fn write(line: &mut Object<'_>, opening: &Opening<'_>, ending: Ending
     };
     line.object("mcp", |mcp| {
         mcp.text_unless_empty("tool", texts.tool);
+        mcp.text_unless_empty("via", texts.via);
         mcp.text_unless_empty("protocol", texts.protocol);
         rpc_id(mcp, texts.rpc_id);
         mcp.text_unless_empty("tool_digest", texts.tool_digest);

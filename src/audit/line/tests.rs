@@ -121,7 +121,8 @@ fn a_message_has_its_fields_at_the_end() {
     let agent = r#","holder":"Ann \"the\" Holder\n","agent":"claude-code/2.1","peer_ip":"#;
     assert!(line.contains(agent), "{line}");
     let ends = concat!(
-        r#","mcp":{"tool":"payments_get_payment","protocol":"2026-07-28","rpc_id":"a\u0000\"b","#,
+        r#","mcp":{"tool":"payments_get_payment","via":"call_read_operation","#,
+        r#""protocol":"2026-07-28","rpc_id":"a\u0000\"b","#,
         r#""tool_digest":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","#,
         r#""args_digest":"fedcba9876543210fedcba9876543210","is_error":false}}"#,
     );

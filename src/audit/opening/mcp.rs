@@ -11,13 +11,21 @@ pub struct McpTexts<'a> {
     pub protocol: &'a str,
     pub rpc_id: &'a str,
     pub tool: &'a str,
+    pub via: &'a str,
     pub tool_digest: &'a str,
     pub args_digest: &'a str,
 }
 
 impl<'a> McpTexts<'a> {
-    pub(super) const NOTHING: Self =
-        Self { agent: "", protocol: "", rpc_id: "", tool: "", tool_digest: "", args_digest: "" };
+    pub(super) const NOTHING: Self = Self {
+        agent: "",
+        protocol: "",
+        rpc_id: "",
+        tool: "",
+        via: "",
+        tool_digest: "",
+        args_digest: "",
+    };
 
     pub(super) fn of(detail: &'a McpDetail) -> Self {
         fn text(text: Option<&str>) -> &str {
@@ -28,6 +36,7 @@ impl<'a> McpTexts<'a> {
             protocol: text(detail.protocol),
             rpc_id: text(detail.rpc_id.as_deref()),
             tool: text(detail.tool.as_deref()),
+            via: text(detail.via),
             tool_digest: text(detail.tool_digest.as_deref()),
             args_digest: text(detail.args_digest.as_deref()),
         }
@@ -39,6 +48,7 @@ impl<'a> McpTexts<'a> {
             (Fact::McpProtocol, self.protocol),
             (Fact::McpRpcId, self.rpc_id),
             (Fact::McpTool, self.tool),
+            (Fact::McpVia, self.via),
             (Fact::McpToolDigest, self.tool_digest),
             (Fact::McpArgsDigest, self.args_digest),
         ];

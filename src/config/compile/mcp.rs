@@ -2,14 +2,18 @@
 //! apis, and that is told.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::section::{Section, Text};
+use super::super::source::Place;
 use super::super::unit::Bytes;
 use super::apis::Published;
 use super::hosts::is_dns_name;
 use super::shape;
-use crate::model::mcp::{Entrance, Mcp, McpBounds};
+use crate::model::api::{BasePath, Operation};
+use crate::model::id::ProductName;
+use crate::model::mcp::{Entrance, Mcp, McpBounds, Presentation};
 use crate::model::template::{Segment, Template};
 use crate::model::tool::Catalogue;
 
@@ -28,7 +32,7 @@ enum Switched {
 /// None: it is switched off.
 pub(super) fn mcp(
     mut section: Section<'_>,
-    apis: &[Published],
+    (apis, products): (&[Published], &[ProductName]),
     catalogue: Catalogue,
 ) -> Option<Mcp> {
     let switched = section.choice("endpoint", &[("on", Switched::On), ("off", Switched::Off)]);
@@ -38,12 +42,14 @@ pub(super) fn mcp(
     let origins = origins.into_iter().filter_map(|text| origin(text, &section)).collect();
     let entrance = Entrance { path: path(&mut section), hosts, origins };
     let bounds = bounds(&mut section);
+    let shown = Presentation::ALL.map(|presentation| (presentation.as_str(), presentation));
+    let presentation = section.choice("presentation", &shown).unwrap_or_default();
     let is_on = switched != Some(Switched::Off);
     if is_on {
-        tell_taken(&entrance, apis, &section);
+        tell_taken(&entrance, (apis, products), &section);
     }
     section.finish();
-    is_on.then(|| Mcp::new(entrance, bounds, catalogue))
+    is_on.then(|| Mcp::new(entrance, bounds, presentation, catalogue))
 }
 
 fn bounds(section: &mut Section<'_>) -> McpBounds {
@@ -115,29 +121,77 @@ fn origin(text: Text<'_>, section: &Section<'_>) -> Option<Box<str>> {
     shape::origin(text, section)
 }
 
-/// The endpoint is asked before the apis are. Nobody can want an operation that is at its very path;
-/// one that covers it among others is worth a word to those who never wrote `[mcp]`.
-fn tell_taken(entrance: &Entrance, apis: &[Published], section: &Section<'_>) {
+/// The endpoint is asked before the apis are. Nobody can want an operation that is at its very path, or at the name of
+/// a product right below; one that covers these among others is worth a word to those who never wrote `[mcp]`.
+fn tell_taken(
+    entrance: &Entrance,
+    (apis, products): (&[Published], &[ProductName]),
+    section: &Section<'_>,
+) {
     let path = &entrance.path;
     for published in apis.iter().filter(|published| shares_a_host(published, &entrance.hosts)) {
-        let Some(below) = published.api.base_path.strip(path) else { continue };
-        let below = if below.is_empty() { "/" } else { below };
-        let paths = &published.api.paths;
-        let entry = paths.router.at(below).ok().and_then(|found| paths.entries.get(*found.value));
-        let first = entry.and_then(|entry| entry.operations.first());
-        let Some(first) = first else { continue };
-        let at = published.operations.iter().find(|(operation, _)| operation.id == first.id);
-        let Some((operation, at)) = at else { continue };
-        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
-        if operation.template.segments.iter().all(literal) {
-            let message = format!("\"{}\" has the path of the MCP endpoint, {path}", operation.id);
+        let base = &published.api.base_path;
+        let is_literal = |operation: &Operation| {
+            let mut segments = operation.template.segments.iter();
+            segments.all(|segment| matches!(segment, Segment::Literal(_)))
+        };
+        let taken =
+            published.operations.iter().filter(|(of, _)| is_taken(path, products, base, of));
+        let taken: Vec<&(Arc<Operation>, Place)> = taken.collect();
+        let worst = taken.iter().find(|(operation, _)| is_literal(operation)).or(taken.first());
+        let Some((operation, at)) = worst else { continue };
+        let id = &operation.id;
+        if is_literal(operation) {
+            let message =
+                format!("\"{id}\" has a path of the MCP endpoint, {path} or {path}/PRODUCT");
             let fix = "give the endpoint another path in [mcp], or write endpoint = \"off\" there";
             section.problems.error(*at, message, fix);
         } else if !section.is_there() {
-            let message =
-                format!("the MCP endpoint takes {path}, which \"{}\" covers too", operation.id);
+            let message = format!(
+                "the MCP endpoint takes {path} and {path}/PRODUCT, which \"{id}\" covers too"
+            );
             let fix = "write [mcp] to say that it shall, with another path, or endpoint = \"off\"";
             section.problems.warning(*at, message, fix);
+        }
+    }
+}
+
+/// Whether some request for an operation is one for the endpoint, at its path or one segment below that is the name of
+/// a product.
+fn is_taken(path: &str, products: &[ProductName], base: &BasePath, operation: &Operation) -> bool {
+    let base = base.as_prefix().split('/').skip(1).map(Piece::Literal);
+    let template = operation.template.segments.iter().map(Piece::of);
+    let mut pieces = base.chain(template);
+    for segment in path.split('/').skip(1) {
+        match pieces.next() {
+            Some(Piece::Literal(text)) if text == segment => {}
+            Some(Piece::Any) => {}
+            Some(Piece::Rest) => return true,
+            Some(Piece::Literal(_)) | None => return false,
+        }
+    }
+    match (pieces.next(), pieces.next()) {
+        (None, _) => true,
+        (Some(Piece::Literal(text)), None) => products.iter().any(|name| name.as_str() == text),
+        (Some(Piece::Any | Piece::Rest), None) => !products.is_empty(),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// A segment of an operation's whole path.
+#[derive(Clone, Copy)]
+enum Piece<'p> {
+    Literal(&'p str),
+    Any,
+    Rest,
+}
+
+impl<'p> Piece<'p> {
+    fn of(segment: &'p Segment) -> Self {
+        match segment {
+            Segment::Literal(text) => Self::Literal(text),
+            Segment::Parameter(_) => Self::Any,
+            Segment::Tail(_) => Self::Rest,
         }
     }
 }

@@ -65,6 +65,10 @@ impl Products<'_> {
         self.containing.get(operation.as_str()).map(Vec::as_slice)
     }
 
+    pub(super) fn names(&self) -> Vec<ProductName> {
+        self.list.iter().filter_map(|listed| listed.name.clone()).collect()
+    }
+
     /// Reports operations that no api has.
     pub(super) fn check(&self, operations: &Names, problems: &Problems<'_>) {
         for operation in self.list.iter().flat_map(|product| &product.operations) {

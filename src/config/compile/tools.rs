@@ -11,6 +11,7 @@ use super::super::section::{Section, Text};
 use super::super::source::Place;
 use super::apis::Published;
 use crate::catalogue::{self, NAME_BYTES_MAX, NoTool, Offer, Source};
+use crate::model::mcp::MetaTool;
 use crate::model::tool::{Catalogue, Schema};
 use crate::openapi::Form;
 
@@ -50,6 +51,11 @@ fn name_of(text: Text<'_>, problems: &Problems<'_>) -> Option<Box<str>> {
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(good) {
         let message = format!("\"{name}\" is not the name of a tool");
         problems.error(text.at, message, "write 1 to 64 of a-z, 0-9, '_' and '-'");
+        return None;
+    }
+    if MetaTool::of_name(name).is_some() {
+        let message = format!("\"{name}\" is the name of a tool that stands for all others");
+        problems.error(text.at, message, "write another name");
         return None;
     }
     if name.len() > NAME_BYTES_GOOD {

@@ -112,7 +112,7 @@ fn prepare(
 }
 
 /// Answers arguments that do not fit: they cost the rate, like every message.
-async fn unfit(
+pub(super) async fn unfit(
     mut serving: Serving<'_>,
     under: Under<'_>,
     entered: Entered,
@@ -121,15 +121,24 @@ async fn unfit(
     if let Err(refusal) = serving.admit(under, entered, Method::CallTool) {
         return serving.refuse(Some(to.id), refusal).await;
     }
-    let Some(request) = &mut serving.ctx.request else { return Ok(()) };
     let refusal = Refusal::new(Denial::MalformedRequest, "the arguments do not fit the tool");
+    not_made(serving, refusal, (to, bad)).await
+}
+
+/// Answers a call that is not made though it was paid for.
+pub(super) async fn not_made(
+    mut serving: Serving<'_>,
+    refusal: Refusal,
+    (to, bad): (To<'_>, &BadArguments),
+) -> Result<()> {
+    let Some(request) = &mut serving.ctx.request else { return Ok(()) };
     request.fail(Fault::Denied(refusal));
     let request_id = request.id.to_text();
     let body = outcome::of_bad_arguments(of(to, Output::Untold, &request_id), bad);
     serving.answer(Reply::Json(200, body.into())).await
 }
 
-fn of<'a>(to: To<'a>, output: Output, request_id: &'a [u8; 36]) -> outcome::To<'a> {
+pub(super) fn of<'a>(to: To<'a>, output: Output, request_id: &'a [u8; 36]) -> outcome::To<'a> {
     let request_id = std::str::from_utf8(request_id).unwrap_or_default();
     outcome::To { id: to.id, revision: to.revision, output, request_id }
 }

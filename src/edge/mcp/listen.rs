@@ -22,10 +22,11 @@ use crate::model::mcp::McpBounds;
 use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::request::limit::Admitted;
-use crate::request::{self, Call, listing};
+use crate::request::listing::{Narrowing, Sight};
+use crate::request::{self, Call};
 
 use super::super::{Shared, admission};
-use super::serving::Serving;
+use super::serving::{Serving, Under};
 use super::stream;
 
 /// How many streams each client has.
@@ -71,15 +72,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub async fn serve(
     mut serving: Serving<'_>,
+    under: Under<'_>,
     admitted: Admitted,
     (id, wants_tools): (&RpcId, bool),
 ) -> Result<()> {
     let Serving { shared, session, ctx } = &mut serving;
     let Some(request) = &mut ctx.request else { return Ok(()) };
-    let (Some(known), Some(mcp)) = (admitted.known(), &request.snapshot.policy.mcp) else {
-        return Ok(());
-    };
-    let bounds = mcp.bounds;
+    let Some(known) = admitted.known() else { return Ok(()) };
+    let bounds = under.mcp.bounds;
     // Each counts among the requests in flight: they must leave room for others.
     let most_of_all = request.snapshot.policy.bounds.requests_max / 2;
     let listeners = &shared.mcp.listeners;
@@ -102,10 +102,11 @@ pub async fn serve(
     // Before the list is looked at: what changes from here on is heard.
     let bell = shared.flights.bell();
     let call = admitted.call();
-    let host = Arc::clone(&request.host);
+    let (host, narrowing) = (Arc::clone(&request.host), under.narrowing);
     request.status = 200;
     request.answer_begins(shared);
-    let mut subscription = Subscription::new(shared, (&call, &host), bounds, bell);
+    let looks = Looks { call: &call, host: &host, narrowing };
+    let mut subscription = Subscription::new(shared, looks, bounds, bell);
     stream::begin(session, request.id, request.dress.as_ref()).await?;
     stream::send(session, event::acknowledged(id, wants_tools)).await?;
     match subscription.last(session, (id, wants_tools)).await? {
@@ -123,10 +124,17 @@ enum Last {
     Over,
 }
 
-struct Subscription<'a> {
-    shared: &'a Shared,
+/// Who looks at the list, and from where.
+#[derive(Clone, Copy)]
+struct Looks<'a> {
     call: &'a Call,
     host: &'a str,
+    narrowing: &'a Narrowing,
+}
+
+struct Subscription<'a> {
+    shared: &'a Shared,
+    looks: Looks<'a>,
     bounds: McpBounds,
     bell: watch::Receiver<()>,
     /// What the list was made of when it was looked at last.
@@ -141,13 +149,13 @@ type Grounds = (Arc<Policy>, Option<Arc<Client>>, Option<Arc<Credential>>);
 impl<'a> Subscription<'a> {
     fn new(
         shared: &'a Shared,
-        (call, host): (&'a Call, &'a str),
+        looks: Looks<'a>,
         bounds: McpBounds,
         bell: watch::Receiver<()>,
     ) -> Self {
         let running = shared.snapshot.load();
-        let (grounds, told) = (grounds(&running, call), listed(&running, call, host));
-        Self { shared, call, host, bounds, bell, grounds, told }
+        let (grounds, told) = (grounds(&running, looks.call), looks.listed(&running));
+        Self { shared, looks, bounds, bell, grounds, told }
     }
 
     async fn last(&mut self, session: &mut Session, asked: (&RpcId, bool)) -> Result<Last> {
@@ -191,11 +199,11 @@ impl<'a> Subscription<'a> {
 
     fn has_expired(&self) -> bool {
         let running = self.shared.snapshot.load();
-        request::still_permitted(&running, self.call, clock::now()).is_err()
+        request::still_permitted(&running, self.looks.call, clock::now()).is_err()
     }
 
     fn stands_on_other_grounds(&mut self) -> bool {
-        let now = grounds(&self.shared.snapshot.load(), self.call);
+        let now = grounds(&self.shared.snapshot.load(), self.looks.call);
         let (policy, client, credential) = &self.grounds;
         let is_same = |of: &Grounds| {
             Arc::ptr_eq(policy, &of.0)
@@ -208,7 +216,7 @@ impl<'a> Subscription<'a> {
     }
 
     fn is_another_list(&mut self) -> bool {
-        let now = listed(&self.shared.snapshot.load(), self.call, self.host);
+        let now = self.looks.listed(&self.shared.snapshot.load());
         std::mem::replace(&mut self.told, now) != now
     }
 }
@@ -233,14 +241,19 @@ fn look_after() -> Duration {
     LOOK_EVERY.mul_f64(1.0 + rand::random::<f64>() / 2.0)
 }
 
-/// What of the catalogue the caller may call now, as a mark.
-fn listed(running: &Snapshot, call: &Call, host: &str) -> u64 {
-    let Some(mcp) = &running.policy.mcp else { return 0 };
-    let caller = (call, host);
-    let tools = listing::tools(running, &mcp.catalogue, &mcp.api, caller, clock::now());
-    let mut hasher = DefaultHasher::new();
-    for tool in tools {
-        tool.digest.hash(&mut hasher);
+impl Looks<'_> {
+    /// What of the catalogue the caller is shown now, as a mark.
+    fn listed(&self, running: &Snapshot) -> u64 {
+        let Some(mcp) = &running.policy.mcp else { return 0 };
+        let caller = (self.call, self.host);
+        let sight = Sight::of_caller(running, &mcp.api, caller, self.narrowing, clock::now());
+        let Some(sight) = sight else { return 0 };
+        let tools = sight.tools(&mcp.catalogue);
+        let mut hasher = DefaultHasher::new();
+        sight.shown(mcp, &tools).hash(&mut hasher);
+        for tool in tools {
+            tool.digest.hash(&mut hasher);
+        }
+        hasher.finish()
     }
-    hasher.finish()
 }

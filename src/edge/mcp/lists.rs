@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::AHashMap;
 
+use crate::mcp::meta;
 use crate::mcp::reply::{self, Page};
+use crate::model::mcp::Shown;
 use crate::model::tool::{Catalogue, Tool};
 
 /// Most sets of tools that are kept, and most bytes of their lists.
@@ -28,20 +30,30 @@ struct Key {
     catalogue: Box<str>,
     /// A bit for each tool of the catalogue, set for those on the page or after it.
     tools: Box<[u64]>,
+    shown: Shown,
 }
 
 impl Lists {
-    /// The page of `visible` that begins after the name `after`.
-    pub fn page(&self, catalogue: &Catalogue, visible: &[&Arc<Tool>], after: &str) -> Page {
+    /// The page of `visible` that begins after the name `after`; where they are shown by what stands for them, that.
+    pub fn page(
+        &self,
+        catalogue: &Catalogue,
+        (visible, shown): (&[&Arc<Tool>], Shown),
+        after: &str,
+    ) -> Page {
         let begins = visible.partition_point(|tool| *tool.name <= *after);
         let rest = visible.get(begins..).unwrap_or_default();
-        let key = Key { catalogue: catalogue.digest.clone(), tools: bits(catalogue, rest) };
+        let key = Key { catalogue: catalogue.digest.clone(), tools: bits(catalogue, rest), shown };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = kept.pages.get(&key) {
             return page.clone();
         }
         drop(kept);
-        let page = reply::page(catalogue, rest.iter().map(|tool| &***tool));
+        let tools = rest.iter().map(|tool| &***tool);
+        let page = match shown {
+            Shown::Each => reply::page(catalogue, tools),
+            Shown::Search => meta::page(tools),
+        };
         kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.pages.len() >= SETS_MAX || kept.bytes + page.tools.len() > BYTES_MAX {
             *kept = Kept::default();

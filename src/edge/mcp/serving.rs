@@ -15,8 +15,10 @@ use crate::mcp::reply;
 use crate::model::denial::{Denial, Refusal};
 use crate::model::mcp::{Mcp, Method};
 use crate::model::snapshot::Snapshot;
+use crate::request::Call;
 use crate::request::endpoint::{self, Entered};
 use crate::request::limit::Admitted;
+use crate::request::listing::{Narrowing, Sight};
 
 use super::super::Shared;
 use super::super::answer::Answer;
@@ -39,12 +41,14 @@ pub struct Under<'s> {
     pub snapshot: &'s Arc<Snapshot>,
     /// The endpoint as it is there.
     pub mcp: &'s Mcp,
+    /// What of the tools the caller wants to be shown.
+    pub narrowing: &'s Narrowing,
 }
 
 impl<'s> Under<'s> {
     /// None: there is no endpoint any more.
-    pub fn of(snapshot: &'s Arc<Snapshot>) -> Option<Self> {
-        snapshot.policy.mcp.as_ref().map(|mcp| Self { snapshot, mcp })
+    pub fn of(snapshot: &'s Arc<Snapshot>, narrowing: &'s Narrowing) -> Option<Self> {
+        snapshot.policy.mcp.as_ref().map(|mcp| Self { snapshot, mcp, narrowing })
     }
 }
 
@@ -107,6 +111,14 @@ impl Serving<'_> {
         };
         let seen = &mut request.seen;
         endpoint::admit(under.snapshot, under.mcp, entered, method, clock::now(), seen)
+    }
+
+    /// What the caller of a call that was admitted sees of the catalogue.
+    pub fn sight<'s>(&'s self, under: Under<'s>, call: &Call) -> Option<Sight<'s>> {
+        let host = self.ctx.request.as_ref().map(|request| &*request.host);
+        let caller = (call, host.unwrap_or_default());
+        let Under { snapshot, mcp, narrowing } = under;
+        Sight::of_caller(snapshot, &mcp.api, caller, narrowing, clock::now())
     }
 
     /// Answers the message.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{CREDENTIALS_MAX, Draft, PROFILES_MAX, SCOPES_MAX, at_most};
 use crate::inventory::change::{
     ClientChange, Expires, GrantId, IssuedKey, Line, NewClient, NewGrant, NewProfile, Outcome,
-    PlanChoice, Terms, TermsChange,
+    PlanChoice, PresentationChoice, Terms, TermsChange,
 };
 use crate::inventory::describe;
 use crate::inventory::error::{ChangeError, Thing};
@@ -83,7 +83,7 @@ impl Draft<'_> {
         change: &TermsChange,
         changed: &mut Changed,
     ) -> Result<(), ChangeError> {
-        let TermsChange { profile: name, plan, scopes } = change;
+        let TermsChange { profile: name, plan, presentation, scopes } = change;
         let profile = Self::live_profile(client, name)?;
         changed.value("profile", name.as_str().into(), name.as_str().into());
         if let Some(plan) = plan {
@@ -95,6 +95,15 @@ impl Draft<'_> {
             self.tables.set_plan(&client.id, name, plan)?;
             let before = describe::plan(profile.plan.as_ref());
             changed.value("plan", before, describe::plan(after));
+        }
+        if let Some(choice) = presentation {
+            let after = match choice {
+                PresentationChoice::Own(presentation) => Some(*presentation),
+                PresentationChoice::OfConfig => None,
+            };
+            self.tables.set_presentation(&client.id, name, after)?;
+            let before = describe::presentation(profile.presentation);
+            changed.value("presentation", before, describe::presentation(after));
         }
         if let Some(scopes) = scopes {
             at_most(Thing::Scope, SCOPES_MAX, scopes.len(), &client.id)?;
@@ -123,11 +132,12 @@ impl Draft<'_> {
         &mut self,
         client: &ClientId,
         name: &ProfileName,
-        Terms { products, scopes, plan }: &Terms,
+        terms: &Terms,
     ) -> Result<(), ChangeError> {
+        let Terms { products, scopes, plan, .. } = terms;
         at_most(Thing::Scope, SCOPES_MAX, scopes.len(), client)?;
         plan.as_ref().map_or(Ok(()), |plan| self.known_plan(plan))?;
-        if self.tables.insert_profile(client, name, plan.as_ref(), scopes)? == Inserted::Taken {
+        if self.tables.insert_profile(client, name, terms)? == Inserted::Taken {
             return Err(exists(Thing::Profile, format_args!("{client}/{name}")));
         }
         super::grant::within_bound(products.len(), client)?;

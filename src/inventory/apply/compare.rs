@@ -68,6 +68,8 @@ fn terms_differ(new: &Terms, old: &Profile) -> Option<&'static str> {
         Some("status")
     } else if new.plan != old.plan {
         Some("plan")
+    } else if new.presentation != old.presentation {
+        Some("presentation")
     } else if !new.scopes.iter().eq(&*old.scopes) {
         Some("scopes")
     } else if !new.products.iter().map(|product| (product, None)).eq(granted) {

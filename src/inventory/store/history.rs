@@ -45,7 +45,7 @@ const TABLES: [Remembered; 4] = [
             ("plan", "TEXT"),
             ("scopes", "TEXT NOT NULL"),
         ],
-        beside: "",
+        beside: ", NULL AS presentation",
     },
     Remembered {
         table: "grant_",

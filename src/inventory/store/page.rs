@@ -4,10 +4,11 @@
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::Store;
-use super::read::{name, optional_text, parsed, scopes, text, time};
+use super::read::{name, optional_text, parsed, presentation, scopes, text, time};
 use crate::inventory::error::{NEAREST_NAMES_MAX, StoreError, nearest};
 use crate::model::client::{ClientKind, Status};
 use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
+use crate::model::mcp::Presentation;
 use crate::model::time::UnixMicros;
 
 /// Part of a list, in the order of ids.
@@ -39,6 +40,7 @@ pub struct ProfileRow {
     pub name: ProfileName,
     pub status: Status,
     pub plan: Option<PlanName>,
+    pub presentation: Option<Presentation>,
     pub scopes: Box<[Scope]>,
 }
 
@@ -147,7 +149,8 @@ const CLIENTS: &str = "
 const BY_ID: &str = "ORDER BY c.id LIMIT ?2";
 
 const PROFILES: &str = "
-    SELECT p.name, CASE WHEN c.status <> 'active' THEN c.status ELSE p.status END, p.plan, p.scopes
+    SELECT p.name, CASE WHEN c.status <> 'active' THEN c.status ELSE p.status END, p.plan, p.scopes,
+        p.presentation
     FROM profile p JOIN client c ON c.id = p.client WHERE p.client = ?1 ORDER BY p.name";
 
 const GRANTS: &str = "
@@ -238,6 +241,7 @@ fn profile_row(row: &Row<'_>) -> Result<ProfileRow, StoreError> {
         name: name(row, 0, table)?,
         status: parsed(row, 1, table, Status::parse)?,
         plan: optional_text(row, 2, table)?.map(|_| name(row, 2, table)).transpose()?,
+        presentation: presentation(row, 4)?,
         scopes: parsed(row, 3, table, scopes)?,
     })
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, Statement};
 use crate::inventory::error::StoreError;
 use crate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
 use crate::model::id::{ClientId, CredentialId, Name, PlanName, ProductName, ProfileName, Scope};
+use crate::model::mcp::Presentation;
 use crate::model::meter::Meter;
 use crate::model::proof::Proof;
 use crate::model::snapshot::{Inventory, SharedMap};
@@ -82,7 +83,8 @@ impl<'t> Resolve<'t> {
 // CROSS JOIN keeps the order of the loops, so the rows come sorted from the primary keys.
 const ALL_CLIENTS: &str = "
     SELECT c.id, c.kind, c.owner, c.purpose, c.status, c.expires,
-           p.name, p.status, p.plan, p.scopes, g.product, g.until, c.suspended_until
+           p.name, p.status, p.plan, p.scopes, g.product, g.until, c.suspended_until,
+           p.presentation
     FROM client c
     CROSS JOIN profile p ON p.client = c.id
     LEFT JOIN grant_ g ON g.client = p.client AND g.profile = p.name
@@ -90,7 +92,8 @@ const ALL_CLIENTS: &str = "
 
 const ONE_CLIENT: &str = "
     SELECT c.id, c.kind, c.owner, c.purpose, c.status, c.expires,
-           p.name, p.status, p.plan, p.scopes, g.product, g.until, c.suspended_until
+           p.name, p.status, p.plan, p.scopes, g.product, g.until, c.suspended_until,
+           p.presentation
     FROM client c
     CROSS JOIN profile p ON p.client = c.id
     LEFT JOIN grant_ g ON g.client = p.client AND g.profile = p.name
@@ -150,6 +153,7 @@ struct BuildingProfile {
     name: ProfileName,
     status: Status,
     plan: Option<PlanName>,
+    presentation: Option<Presentation>,
     scopes: Box<[Scope]>,
     grants: Vec<Grant>,
 }
@@ -180,6 +184,7 @@ impl Building {
                 plan: optional_text(row, 8, table)?
                     .map(|plan| names.plan(plan, row))
                     .transpose()?,
+                presentation: presentation(row, 13)?,
                 scopes: names.scopes(text(row, 9, table)?, row)?,
                 grants: Vec::new(),
             });
@@ -195,12 +200,20 @@ impl Building {
 
     fn finish(self, old: Option<&Client>) -> Client {
         let mut profiles: Vec<Arc<Profile>> = Vec::with_capacity(self.profiles.len());
-        for BuildingProfile { name, status, plan, scopes, grants } in self.profiles {
+        for building in self.profiles {
+            let BuildingProfile { name, status, plan, presentation, scopes, grants } = building;
             let meter = meter(plan.as_ref(), old, &profiles);
-            let grants = grants.into();
-            let name_value = name.to_value();
-            let profile = Profile { name, name_value, status, plan, meter, scopes, grants };
-            profiles.push(Arc::new(profile));
+            let (name_value, grants) = (name.to_value(), grants.into());
+            profiles.push(Arc::new(Profile {
+                name,
+                name_value,
+                status,
+                plan,
+                presentation,
+                meter,
+                scopes,
+                grants,
+            }));
         }
         Client {
             id_value: self.id.to_value(),
@@ -320,6 +333,13 @@ pub(super) fn optional_text<'r>(
     table: &'static str,
 ) -> Result<Option<&'r str>, StoreError> {
     row.get_ref(at)?.as_str_or_null().map_err(|_| damaged(row, table))
+}
+
+/// How a profile's agents are shown their tools.
+pub(super) fn presentation(row: &Row<'_>, at: usize) -> Result<Option<Presentation>, StoreError> {
+    let table = "profile";
+    let text = optional_text(row, at, table)?;
+    text.map(|text| Presentation::parse(text).ok_or_else(|| damaged(row, table))).transpose()
 }
 
 pub(super) fn time(row: &Row<'_>, at: usize) -> Result<Option<UnixMicros>, StoreError> {

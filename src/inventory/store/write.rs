@@ -4,10 +4,11 @@
 use rusqlite::{Connection, Statement, params};
 
 use super::read::{self, Resolve};
-use crate::inventory::change::{GrantId, Line, PlanChoice};
+use crate::inventory::change::{GrantId, Line, PlanChoice, Terms};
 use crate::inventory::error::StoreError;
 use crate::model::client::{ClientKind, Credential, Status};
 use crate::model::id::{ClientId, CredentialId, PlanName, ProfileName, Scope};
+use crate::model::mcp::Presentation;
 use crate::model::time::UnixMicros;
 
 /// The tables, within one transaction.
@@ -53,7 +54,7 @@ impl<'t> Tables<'t> {
                  ON CONFLICT DO NOTHING",
             )?,
             insert_profile: connection.prepare(
-                "INSERT INTO profile VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                "INSERT INTO profile VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
             )?,
             insert_grant: connection.prepare(
                 "INSERT INTO grant_ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
@@ -80,15 +81,16 @@ impl<'t> Tables<'t> {
         Ok(inserted(self.insert_client.execute(row)?))
     }
 
-    pub fn insert_profile<'s>(
+    pub fn insert_profile(
         &mut self,
         client: &ClientId,
         name: &ProfileName,
-        plan: Option<&PlanName>,
-        scopes: impl IntoIterator<Item = &'s Scope>,
+        terms: &Terms,
     ) -> Result<Inserted, StoreError> {
-        let (plan, status) = (plan.map(PlanName::as_str), Status::Active.as_str());
-        let row = params![client.as_str(), name.as_str(), status, plan, joined(scopes)];
+        let plan = terms.plan.as_ref().map(PlanName::as_str);
+        let (status, scopes) = (Status::Active.as_str(), joined(&terms.scopes));
+        let presentation = terms.presentation.map(Presentation::as_str);
+        let row = params![client.as_str(), name.as_str(), status, plan, scopes, presentation];
         Ok(inserted(self.insert_profile.execute(row)?))
     }
 
@@ -152,6 +154,20 @@ impl<'t> Tables<'t> {
         self.connection.execute(
             "UPDATE profile SET plan = ?3 WHERE client = ?1 AND name = ?2",
             params![client.as_str(), profile.as_str(), plan],
+        )?;
+        Ok(())
+    }
+
+    /// None: as the config says.
+    pub fn set_presentation(
+        &mut self,
+        client: &ClientId,
+        profile: &ProfileName,
+        presentation: Option<Presentation>,
+    ) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE profile SET presentation = ?3 WHERE client = ?1 AND name = ?2",
+            params![client.as_str(), profile.as_str(), presentation.map(Presentation::as_str)],
         )?;
         Ok(())
     }

@@ -54,6 +54,7 @@ fn every_kind_of_change(registry: &Registry, remember: &mut impl FnMut(&Registry
         purpose: None,
         expires: Some(Expires::Never),
         terms: Some(TermsChange {
+            presentation: None,
             profile: ProfileName::default(),
             plan: Some(PlanChoice::None),
             scopes: Some(Scope::parse("payments:write").into_iter().collect()),

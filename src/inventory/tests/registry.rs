@@ -232,7 +232,7 @@ fn an_inventory_of_the_first_release_opens_and_takes_suspensions() {
     let path = dir.path().join("inventory.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
     let error = Store::peek(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Older { found: 1, known: 3 }), "{error}");
+    assert!(matches!(error, StoreError::Older { found: 1, known: 4 }), "{error}");
     let (registry, _) = registry(&dir);
     let inventory = registry.running.load().inventory.clone();
     assert_eq!((inventory.revision, inventory.clients.len()), (7, 1));
@@ -275,10 +275,10 @@ fn a_later_schema_is_refused() {
     let dir = TempDir::default();
     drop(Store::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
-    connection.execute_batch("PRAGMA user_version = 4").unwrap();
+    connection.execute_batch("PRAGMA user_version = 5").unwrap();
     drop(connection);
     let error = Store::open(dir.path()).unwrap_err();
-    assert_eq!(error.to_string(), "the inventory has schema 4; this onegate knows up to 3");
+    assert_eq!(error.to_string(), "the inventory has schema 5; this onegate knows up to 4");
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_hundred_thousand_credentials_are_loaded_and_one_more_is_added() {
             SELECT 'c' || n, 'app', 'o', 'p', 'active', NULL, 0, NULL FROM number
             WHERE n < 1000;
         INSERT INTO profile
-            SELECT 'c' || n, 'default', 'active', 'agent', 'a b' FROM number WHERE n < 1000;
+            SELECT 'c' || n, 'default', 'active', 'agent', 'a b', NULL FROM number WHERE n < 1000;
         INSERT INTO credential
             SELECT printf('%012d', n), 'c' || (n / 100), 'default', zeroblob(32), 'active', NULL,
                    NULL, 0, NULL

@@ -4,7 +4,7 @@
 use crate::mcp::fault::{Fault, FaultKind};
 use crate::mcp::json::plain_word;
 use crate::mcp::json::read::Raw;
-use crate::model::mcp::{Method, Revision};
+use crate::model::mcp::{MetaTool, Method, Revision};
 use crate::model::tool::Catalogue;
 
 use super::parts::{agent, check_capabilities, list, listen, traceparent};
@@ -107,7 +107,7 @@ impl Reader<'_, '_> {
         } else if method == Method::ListTools.as_str() {
             list(params)
         } else if method == Method::CallTool.as_str() {
-            self.tool(params).map(Call::CallTool)
+            self.tool(params)
         } else {
             Err(FaultKind::MethodNotFound)
         };
@@ -182,11 +182,13 @@ impl Reader<'_, '_> {
             list(params)
         } else if method == Method::CallTool.as_str() {
             let call = self.tool(params)?;
-            if let Some(tool) = self.catalogue.get(&call.name) {
-                mirror::check_params(&self.mirrors.params, tool, call.arguments)
+            if let Call::CallTool(ToolCall { name, arguments, .. }) = &call
+                && let Some(tool) = self.catalogue.get(name)
+            {
+                mirror::check_params(&self.mirrors.params, tool, *arguments)
                     .map_err(FaultKind::HeaderMismatch)?;
             }
-            Ok(Call::CallTool(call))
+            Ok(call)
         } else if method == Method::Listen.as_str() {
             listen(params)
         } else {
@@ -194,11 +196,13 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn tool<'b>(&self, params: &Params<'b>) -> Result<ToolCall<'b>, FaultKind> {
+    fn tool<'b>(&self, params: &Params<'b>) -> Result<Call<'b>, FaultKind> {
         let Some(name) = params.name.and_then(Raw::text) else {
             return Err(FaultKind::InvalidParams("params.name must be a string, the tool's name"));
         };
-        if self.catalogue.get(&name).is_none() {
+        let is_own = self.catalogue.get(&name).is_some();
+        let meta = if is_own { None } else { MetaTool::of_name(&name) };
+        if !is_own && meta.is_none() {
             return Err(FaultKind::UnknownTool(plain_word(&name, ECHO_BYTES_MAX).into()));
         }
         let arguments = params.arguments.filter(|arguments| !arguments.is_null());
@@ -214,7 +218,11 @@ impl Reader<'_, '_> {
         if !progress_token.is_none_or(is_token) {
             return Err(FaultKind::Meta("params._meta.progressToken must be a string or a number"));
         }
-        Ok(ToolCall { name, arguments, progress_token })
+        let call = ToolCall { name, arguments, progress_token };
+        Ok(match meta {
+            Some(meta) => Call::CallMeta(meta, call),
+            None => Call::CallTool(call),
+        })
     }
 
     fn message<'b>(

@@ -6,6 +6,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
 use super::super::endpoint;
+use super::super::listing::Narrowing;
 use super::{Recorded, Replayed, Teller, known};
 
 pub(super) fn stages(
@@ -15,10 +16,10 @@ pub(super) fn stages(
     teller: &mut Teller,
 ) -> Result<Replayed, Replayed> {
     teller.enter("classify");
-    if endpoint::at(snapshot, call.ask.host, call.ask.path).is_none() {
+    let Some(mcp) = endpoint::at(snapshot, call.ask.host, call.ask.path) else {
         let reason = "there was no MCP endpoint at this host and path";
         return Err(Refusal::new(Denial::NotFound, reason).into());
-    }
+    };
     let operation = call.operation.unwrap_or("no operation");
     teller.tell_here(format!(
         "the MCP endpoint at {}: {operation}, of the gate itself",
@@ -28,6 +29,7 @@ pub(super) fn stages(
     teller.enter("identify");
     let identified = known(snapshot, call.caller, now)?;
     teller.identified(&identified);
+    Narrowing::of(&snapshot.policy, mcp, call.ask.path, "")?;
 
     teller.enter("authorize");
     let plan = identified.known().and_then(|known| known.profile.plan.as_ref());

@@ -53,6 +53,7 @@ impl Era {
 #[derive(Clone, Debug)]
 pub struct Message {
     host: String,
+    target: String,
     fields: Vec<(String, String)>,
     body: Body,
 }
@@ -104,7 +105,7 @@ fn of(body: Body) -> Message {
         field("Content-Type", "application/json"),
         field("Accept", "application/json, text/event-stream"),
     ];
-    Message { host: "gate.test".to_owned(), fields, body }
+    Message { host: "gate.test".to_owned(), target: "/mcp".to_owned(), fields, body }
 }
 
 fn request(method: &str, params: Value) -> Value {
@@ -129,6 +130,12 @@ impl Message {
 
     pub fn under(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
+        self
+    }
+
+    /// To another path or query than the endpoint's own.
+    pub fn to(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
         self
     }
 
@@ -171,7 +178,7 @@ impl Message {
 
     /// As the POST that carries it, with a key or without one.
     pub fn request(&self, key: Option<&str>) -> Request {
-        let mut request = Request::under(&self.host, "POST", "/mcp");
+        let mut request = Request::under(&self.host, "POST", &self.target);
         for (name, value) in &self.fields {
             request = request.field(name, value);
         }
@@ -183,7 +190,7 @@ impl Message {
 
     /// The same with a body in chunks of so many bytes.
     pub fn chunked(&self, key: &str, chunk_bytes: usize) -> Request {
-        let mut request = Request::under(&self.host, "POST", "/mcp").key(key);
+        let mut request = Request::under(&self.host, "POST", &self.target).key(key);
         for (name, value) in &self.fields {
             request = request.field(name, value);
         }

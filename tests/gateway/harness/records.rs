@@ -94,6 +94,7 @@ fn message(record: Box<RequestRecord>) -> Box<RequestRecord> {
         rpc_id: Some(r#""\u0000\" x""#.into()),
         tool: Some("payments_get_payment".into()),
         tool_digest: Some("0123456789abcdef".repeat(4).into()),
+        via: None,
         args_digest: Some("fedcba9876543210".repeat(2).into()),
         agent: Some("\"},{\n\u{1b}[2J\u{7f}é/1.0".into()),
         is_error: Some(record.outcome != Outcome::Allowed),
