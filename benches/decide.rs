@@ -122,6 +122,7 @@ fn client(serial: usize) -> Client {
         status: if serial == REVOKED { Status::Revoked } else { Status::Active },
         expires: (serial == EXPIRED).then_some(UnixMicros(0)),
         suspended_until: None,
+        quarantine: None,
         profiles: Box::new([Arc::new(profile)]),
     }
 }

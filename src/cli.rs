@@ -15,6 +15,7 @@ mod made;
 mod offline;
 pub mod output;
 pub mod profile;
+pub mod quarantine;
 mod reconcile;
 mod replay;
 pub mod revoke;
@@ -110,6 +111,9 @@ enum ControlCommand {
     /// Let a suspended client or credential call again
     #[command(subcommand)]
     Resume(suspend::ResumeCommand),
+    /// Take a part of its calls from a client for a while; it ends by itself
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Many clients at once, from a file
     #[command(subcommand)]
     Inventory(inventory::InventoryCommand),
@@ -191,6 +195,7 @@ impl ControlCommand {
             Self::Revoke(command) => command.run(control, output),
             Self::Suspend(command) => command.run(control, output),
             Self::Resume(command) => command.run(control, output),
+            Self::Quarantine(command) => command.run(control, output),
             Self::Inventory(command) => command.run(control, output),
             Self::Reload => {
                 let reloaded = control.reload()?;

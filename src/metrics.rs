@@ -42,6 +42,7 @@ pub struct Metrics {
     upstream_seconds: HistogramVec,
     in_flight: IntGaugeVec,
     limit_used: GaugeVec,
+    quarantined: IntGaugeVec,
     pub gate: GateSeries,
     pub upstreams: UpstreamSeries,
 }
@@ -53,6 +54,8 @@ pub struct Reading {
     pub in_flight: Vec<(String, u64)>,
     /// By client and limit: 0 at rest, 1 when the next call would be refused.
     pub limit_used: Vec<(String, String, f64)>,
+    /// By client label: clients in quarantine.
+    pub quarantined: Vec<(String, u64)>,
     /// By listener.
     pub connections: Vec<(String, u64)>,
     /// By upstream and state.
@@ -125,6 +128,7 @@ impl Metrics {
                 ),
                 &["client", "limit"],
             )?,
+            quarantined: gauge("onegate_quarantined", "Clients in quarantine.", &["client"])?,
             gate: GateSeries::new()?,
             upstreams: UpstreamSeries::new()?,
         };
@@ -133,7 +137,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 10] = [
+        let all: [Box<dyn Collector>; 11] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
@@ -144,6 +148,7 @@ impl Metrics {
             Box::new(self.upstream_seconds.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.limit_used.clone()),
+            Box::new(self.quarantined.clone()),
         ];
         let more = self.gate.collectors().into_iter().chain(self.upstreams.collectors());
         for collector in all.into_iter().chain(more) {
@@ -187,6 +192,10 @@ impl Metrics {
         self.limit_used.reset();
         for (client, limit, used) in &reading.limit_used {
             self.limit_used.with_label_values(&[client, limit]).set(*used);
+        }
+        self.quarantined.reset();
+        for (client, count) in &reading.quarantined {
+            self.quarantined.with_label_values(&[client]).set(signed(*count));
         }
         self.gate.set(reading);
         self.upstreams.set(reading);

@@ -19,6 +19,7 @@ pub mod meter;
 pub mod plan;
 pub mod policy;
 pub mod proof;
+pub mod quarantine;
 pub mod record;
 pub mod shape;
 pub mod snapshot;

@@ -12,6 +12,7 @@ pub mod identify;
 pub mod limit;
 pub mod listing;
 pub mod policy;
+pub mod quarantine;
 pub mod replay;
 pub mod target;
 
@@ -24,6 +25,7 @@ use crate::model::api::{Api, Operation};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{CredentialId, OperationId, ProductName};
 use crate::model::meter::Wanted;
+use crate::model::quarantine::Effect;
 use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
@@ -98,7 +100,8 @@ pub fn decide(
 
     let cleared = policy::clear(identified, &found.api, ask)?;
 
-    let permit = authorize::authorize(cleared, &found.api, &found.operation?, now)?;
+    let effect = Effect::of(ask.method);
+    let permit = authorize::authorize(cleared, &found.api, &found.operation?, effect, now)?;
     seen.product = permit.product().cloned();
     fits(permit.operation(), ask.body_bytes)?;
 
@@ -119,6 +122,7 @@ fn fits(operation: &Operation, body_bytes: Option<u64>) -> Result<(), Refusal> {
 pub struct Call {
     pub credential: Option<CredentialId>,
     pub operation: OperationId,
+    pub effect: Effect,
     pub source_ip: Option<IpAddr>,
 }
 
@@ -129,5 +133,5 @@ pub fn still_permitted(snapshot: &Snapshot, call: &Call, now: Now) -> Result<(),
     let (api, operation) = snapshot.policy.find(&call.operation).ok_or_else(gone)?;
     let identified = identify::again(snapshot, api, call.credential, now)?;
     let cleared = policy::again(identified, api, call.source_ip)?;
-    authorize::authorize(cleared, api, operation, now).map(drop)
+    authorize::authorize(cleared, api, operation, call.effect, now).map(drop)
 }

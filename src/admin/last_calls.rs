@@ -7,7 +7,7 @@ use super::wire;
 use crate::audit;
 use crate::audit::filter::{ClientFilter, Filter};
 use crate::audit::recent::{self, Recent};
-use crate::inventory::change::{Change, Suspendable, Target};
+use crate::inventory::change::{Change, NewQuarantine, Suspendable, Target};
 use crate::model::id::{ClientId, CredentialId};
 
 /// How many of them, newest first; none of a change that stops nothing. The audit that cannot be
@@ -17,7 +17,8 @@ pub fn of(change: &Change, data_dir: &Path) -> Vec<wire::LastCall> {
         Change::Revoke {
             target: Target::Client(id) | Target::Profile { client: id, .. }, ..
         }
-        | Change::Suspend { target: Suspendable::Client(id), .. } => of_client(id),
+        | Change::Suspend { target: Suspendable::Client(id), .. }
+        | Change::Quarantine(NewQuarantine { client: id, .. }) => of_client(id),
         Change::Revoke { target: Target::Credential(id), .. }
         | Change::Suspend { target: Suspendable::Credential(id), .. } => of_credential(*id),
         Change::AddClient(_)
@@ -27,6 +28,7 @@ pub fn of(change: &Change, data_dir: &Path) -> Vec<wire::LastCall> {
         | Change::RemoveGrant { .. }
         | Change::AddCredential { .. }
         | Change::Resume { .. }
+        | Change::EndQuarantine(_)
         | Change::Apply(_) => return Vec::new(),
     };
     let found = recent::requests(&audit::directory(data_dir), &filter, &id, ROWS_MAX);

@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use super::{parse, show, wire};
+use crate::clock;
 use crate::inventory::error::{ChangeError, Thing};
 use crate::inventory::store::Store;
 use crate::model::id::ClientId;
@@ -15,7 +16,7 @@ pub fn clients(
 
 pub fn client(store: &Store, id: &str) -> Result<wire::ClientDetail, Problem> {
     let id: ClientId = parse::name("client", id)?;
-    let Some(detail) = store.client(&id)? else {
+    let Some(detail) = store.client(&id, clock::wall())? else {
         let (what, name) = (Thing::Client, id.to_string());
         return Err(ChangeError::NotFound { what, name, near: store.near_client(&id)? }.into());
     };

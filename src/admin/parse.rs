@@ -1,6 +1,8 @@
 //! From text to changes: the one place where what administrators write becomes values. It knows
 //! neither the inventory nor the config; what exists is checked where the change is made.
 
+mod quarantine;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -59,6 +61,8 @@ pub fn change(change: &wire::Change) -> Result<Change, BadValue> {
             let reason = reason.as_deref().map(|reason| line("reason", reason)).transpose()?;
             Change::Resume { target: suspendable(target)?, reason }
         }
+        wire::Change::Quarantine(new) => Change::Quarantine(quarantine::quarantine(new)?),
+        wire::Change::EndQuarantine(end) => Change::EndQuarantine(quarantine::end(end)?),
         wire::Change::Apply(wire::Apply { client }) => {
             let parsed = client.iter().map(|new| {
                 new_client(new)

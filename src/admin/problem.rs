@@ -41,6 +41,8 @@ impl From<ChangeError> for Problem {
             | ChangeError::Revoked { .. }
             | ChangeError::Suspended { .. }
             | ChangeError::NotSuspended { .. }
+            | ChangeError::Quarantined { .. }
+            | ChangeError::NotQuarantined { .. }
             | ChangeError::Differs(_) => StatusCode::CONFLICT,
             ChangeError::NotFound { .. } => StatusCode::NOT_FOUND,
             ChangeError::BadValue { .. } | ChangeError::TooMany { .. } => {

@@ -2,25 +2,30 @@
 
 use super::{example, wire};
 use crate::inventory::change::{IssuedKey, Outcome};
-use crate::inventory::store::{ClientDetail, ClientRow, CredentialRow, GrantRow, Page, ProfileRow};
+use crate::inventory::store::{
+    ClientDetail, ClientRow, CredentialRow, GrantRow, Page, ProfileRow, QuarantineRow,
+};
 use crate::inventory::{Done, Recorded};
-use crate::model::id::Scope;
+use crate::model::id::{CredentialId, Scope};
+use crate::model::quarantine::Restriction;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::UnixMicros;
 
 /// What a change did; `now` is the snapshot that it led to.
 pub fn done(done: Done, now: &Snapshot, last_calls: Vec<wire::LastCall>) -> wire::Made {
     let Done { revision, outcome, ended, enforced, recorded } = done;
+    let receipt = |credentials: &[CredentialId]| wire::Receipt {
+        credentials: credentials.iter().map(ToString::to_string).collect(),
+        requests_ended: ended.requests,
+        streams_ended: ended.streams,
+        enforced_us: u64::try_from(enforced.as_micros()).unwrap_or(u64::MAX),
+        last_calls,
+    };
     let outcome = match outcome {
         Outcome::Done => wire::Outcome::Done,
         Outcome::Issued(keys) => wire::Outcome::Issued(issued(keys, now)),
-        Outcome::Stopped(credentials) => wire::Outcome::Stopped(wire::Receipt {
-            credentials: credentials.iter().map(ToString::to_string).collect(),
-            requests_ended: ended.requests,
-            streams_ended: ended.streams,
-            enforced_us: u64::try_from(enforced.as_micros()).unwrap_or(u64::MAX),
-            last_calls,
-        }),
+        Outcome::Stopped(credentials) => wire::Outcome::Stopped(receipt(&credentials)),
+        Outcome::Limited(credentials) => wire::Outcome::Limited(receipt(&credentials)),
         Outcome::Applied { added, unchanged, keys } => {
             wire::Outcome::Applied { added, unchanged, keys: issued(keys, now) }
         }
@@ -83,6 +88,24 @@ pub fn client_detail(detail: ClientDetail) -> wire::ClientDetail {
         client: client(detail.client),
         profiles: detail.profiles.into_iter().map(profile).collect(),
         grants: detail.grants.into_iter().map(grant).collect(),
+        quarantines: detail.quarantines.into_iter().map(quarantine).collect(),
+    }
+}
+
+fn quarantine(row: QuarantineRow) -> wire::Quarantine {
+    let (rate, operation) = match &row.restriction {
+        Restriction::ReadsOnly => (None, None),
+        Restriction::Rate(rate) => (Some(rate.to_string()), None),
+        Restriction::Operation(id) => (None, Some(id.to_string())),
+    };
+    wire::Quarantine {
+        kind: row.restriction.kind().into(),
+        rate,
+        operation,
+        until: row.until.to_string(),
+        reason: row.reason,
+        actor: row.actor,
+        created: row.created.to_string(),
     }
 }
 
@@ -99,6 +122,7 @@ fn client(row: ClientRow) -> wire::Client {
         status: row.status.as_str().into(),
         expires: time(row.expires),
         suspended_until: suspension(row.suspended_until),
+        quarantined_until: time(row.quarantined_until),
         created: row.created.to_string(),
         profiles: row.profiles,
         grants: row.grants,

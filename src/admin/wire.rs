@@ -1,6 +1,10 @@
 //! What the admin socket and `inventory apply` files say, as text has it: the serialised form of
 //! the control plane. `parse` makes values of it, `show` makes it of values.
 
+mod quarantine;
+
+pub use quarantine::{EndQuarantine, NewQuarantine, Quarantine};
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +22,8 @@ pub enum Change {
     Revoke(Revoke),
     Suspend(Suspend),
     Resume(Resume),
+    Quarantine(NewQuarantine),
+    EndQuarantine(EndQuarantine),
     Apply(Apply),
 }
 
@@ -188,6 +194,7 @@ pub enum Outcome {
     Done,
     Issued(Vec<IssuedKey>),
     Stopped(Receipt),
+    Limited(Receipt),
     Applied { added: usize, unchanged: usize, keys: Vec<IssuedKey> },
 }
 
@@ -218,7 +225,7 @@ impl fmt::Debug for ShownOnce {
     }
 }
 
-/// What a revocation or a suspension stopped.
+/// What a revocation or a suspension stopped, or a quarantine holds for.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Receipt {
     /// Those that could be used until then.
@@ -259,6 +266,8 @@ pub struct Client {
     pub expires: Option<String>,
     /// The end of its suspension, also one that has passed; or "until it is resumed".
     pub suspended_until: Option<String>,
+    /// The end of its last quarantine, also one that has passed.
+    pub quarantined_until: Option<String>,
     pub created: String,
     pub profiles: u32,
     pub grants: u32,
@@ -272,6 +281,7 @@ pub struct ClientDetail {
     pub client: Client,
     pub profiles: Vec<Profile>,
     pub grants: Vec<Grant>,
+    pub quarantines: Vec<Quarantine>,
 }
 
 /// All of one client, as `client show --json` prints it.

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Said;
-use crate::model::tool::reads;
+use crate::model::quarantine::Effect;
 
 /// One JSON object in one line: `serde_json` escapes every line break within a text.
 pub(super) fn definition(name: &str, method: &Method, said: &Said) -> String {
@@ -30,7 +30,7 @@ pub(super) fn definition(name: &str, method: &Method, said: &Said) -> String {
 /// No tool has an open world: each reaches one service that the config names, and nothing that a model
 /// could make it reach.
 fn annotations(method: &Method, title: Option<&str>) -> String {
-    let reads = reads(method);
+    let reads = Effect::of(method.as_str()) == Effect::Reads;
     let repeats = reads || matches!(*method, Method::PUT | Method::DELETE);
     let mut text = String::from("{");
     if let Some(title) = title {

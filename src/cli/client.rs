@@ -170,8 +170,12 @@ fn show(
     if output.format == Format::Json {
         return output.json(&wire::ClientShown { detail, credentials, tools: seen });
     }
-    let wire::ClientDetail { client, profiles, grants } = &detail;
+    let wire::ClientDetail { client, profiles, grants, quarantines } = &detail;
     output.fields(&rows::client_fields(client))?;
+    if !quarantines.is_empty() {
+        output.line("")?;
+        output.table(rows::QUARANTINE, quarantines.iter().map(rows::quarantine))?;
+    }
     output.line("")?;
     output.table(rows::PROFILE, profiles.iter().map(rows::profile))?;
     output.line("")?;

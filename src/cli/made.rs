@@ -18,7 +18,7 @@ fn json(made: &Made, output: &mut Output<'_>) -> Result<(), Failure> {
         Outcome::Issued(keys) | Outcome::Applied { keys, .. } => {
             keys.iter().try_for_each(|key| output.json(key))
         }
-        Outcome::Stopped(receipt) => output.json(receipt),
+        Outcome::Stopped(receipt) | Outcome::Limited(receipt) => output.json(receipt),
     }
 }
 
@@ -31,7 +31,8 @@ fn human(outcome: &Outcome, done: &str, output: &mut Output<'_>) -> Result<(), F
             output.line(&format!("Clients added: {added}, there already: {unchanged}."))?;
             keys.iter().try_for_each(|key| show_key(key, output))
         }
-        Outcome::Stopped(receipt) => show_receipt(receipt, output),
+        Outcome::Stopped(receipt) => show_receipt(receipt, "credentials stopped", output),
+        Outcome::Limited(receipt) => show_receipt(receipt, "holds for credentials", output),
     }
 }
 
@@ -55,13 +56,17 @@ fn show_key(key: &IssuedKey, output: &mut Output<'_>) -> Result<(), Failure> {
     }
 }
 
-fn show_receipt(receipt: &Receipt, output: &mut Output<'_>) -> Result<(), Failure> {
+fn show_receipt(
+    receipt: &Receipt,
+    of_credentials: &'static str,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let credentials = match &*receipt.credentials {
         [] => "none could still be used".into(),
         some => some.join(" "),
     };
     output.fields(&[
-        ("credentials stopped", credentials),
+        (of_credentials, credentials),
         ("requests ended", receipt.requests_ended.to_string()),
         ("streams ended", receipt.streams_ended.to_string()),
         ("in force after", format!("{} µs", receipt.enforced_us)),

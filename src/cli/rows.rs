@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::output::{Failure, Format, Head, Output};
 use crate::admin::show::UNTIL_RESUMED;
-use crate::admin::wire::{Client, Credential, Grant, ListQuery, Page, Profile};
+use crate::admin::wire::{Client, Credential, Grant, ListQuery, Page, Profile, Quarantine};
 use crate::clock;
 
 pub const CLIENT: Head =
@@ -14,6 +14,8 @@ pub const GRANT: Head =
     Head(&["CLIENT", "PROFILE", "PRODUCT", "UNTIL", "SINCE", "GRANTED BY", "REASON"]);
 pub const CREDENTIAL: Head =
     Head(&["CREDENTIAL", "CLIENT", "PROFILE", "STATUS", "EXPIRES", "SINCE", "HOLDER"]);
+
+pub const QUARANTINE: Head = Head(&["QUARANTINE", "UNTIL", "SINCE", "BY", "REASON"]);
 
 /// Prints a whole list. People get each page as a table of its own, so that a list of any length
 /// begins at once.
@@ -91,6 +93,15 @@ pub fn profile(row: &Profile) -> Vec<String> {
     vec![row.name.clone(), row.status.clone(), plan, presentation, row.scopes.join(" ")]
 }
 
+pub fn quarantine(row: &Quarantine) -> Vec<String> {
+    let left = match (&row.rate, &row.operation) {
+        (Some(rate), _) => format!("at most {rate}"),
+        (None, Some(operation)) => format!("no calls of {operation}"),
+        (None, None) => "reads only".into(),
+    };
+    vec![left, row.until.clone(), row.created.clone(), row.actor.clone(), row.reason.clone()]
+}
+
 pub fn grant(row: &Grant) -> Vec<String> {
     vec![
         row.client.clone(),
@@ -115,8 +126,12 @@ pub fn credential(row: &Credential) -> Vec<String> {
     ]
 }
 
+/// One that could call, and is in quarantine, says so.
 pub fn client_status(row: &Client) -> String {
-    status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref())
+    let status = status(&row.status, row.expires.as_deref(), row.suspended_until.as_deref());
+    let held =
+        row.quarantined_until.as_ref().is_some_and(|until| *until > clock::wall().to_string());
+    if held && status == "active" { "quarantined".into() } else { status }
 }
 
 pub fn credential_status(row: &Credential) -> String {
@@ -136,13 +151,16 @@ fn status(status: &str, expires: Option<&str>, suspended_until: Option<&str>) ->
     }
 }
 
-/// With the end of a suspension.
+/// With the end of a suspension, or of the last quarantine.
 fn full_status(row: &Client) -> String {
     let status = client_status(row);
     match row.suspended_until.as_deref() {
         Some(UNTIL_RESUMED) if status == "suspended" => format!("{status} {UNTIL_RESUMED}"),
         Some(until) if status == "suspended" => format!("{status} until {until}"),
-        _ => status,
+        _ => match row.quarantined_until.as_deref() {
+            Some(until) if status == "quarantined" => format!("{status} until {until}"),
+            _ => status,
+        },
     }
 }
 

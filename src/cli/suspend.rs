@@ -1,6 +1,7 @@
 //! `onegate suspend` and `onegate resume`: stop a client or a credential for a while. In force when
 //! it returns, told by a receipt; `--for` ends by itself.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -77,10 +78,19 @@ type Target = fn(String) -> wire::Suspendable;
 
 /// When a suspension ends that begins now.
 fn end(text: &str) -> Result<String, Failure> {
+    end_within(text, SHORTEST..=LONGEST, "366d")
+}
+
+/// When something ends that begins now and lasts from a second to `longest`.
+pub(super) fn end_within(
+    text: &str,
+    times: RangeInclusive<Duration>,
+    longest: &str,
+) -> Result<String, Failure> {
     let usage = |detail: String| Failure::plain(Exit::Usage, detail);
-    let time = duration(text).filter(|time| (SHORTEST..=LONGEST).contains(time));
+    let time = duration(text).filter(|time| times.contains(time));
     let time = time.ok_or_else(|| {
-        usage(format!("'{text}' is not a time from 1s to 366d, such as 30m, 2h or 7d"))
+        usage(format!("'{text}' is not a time from 1s to {longest}, such as 30m, 2h or 7d"))
     })?;
     let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     Ok(UnixMicros(clock::wall().0.saturating_add(micros)).to_string())

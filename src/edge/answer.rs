@@ -51,7 +51,7 @@ impl Answer {
         }
         match (&refusal.advice, refusal.denial) {
             (Advice::Allow(methods), _) => answer.field(header::ALLOW, methods.to_string()),
-            (Advice::Retry { after_seconds, .. }, _) => {
+            (Advice::Retry { after_seconds, .. } | Advice::Quarantine { after_seconds, .. }, _) => {
                 answer.field(header::RETRY_AFTER, after_seconds.to_string());
             }
             (Advice::Scopes(scopes), _) => {
@@ -76,14 +76,9 @@ impl Answer {
         answer
     }
 
-    /// Every text in the body is fixed or a checked name, so nothing in it needs JSON escapes.
+    /// Every text in the body is fixed, a checked name, a number or a time, so nothing in it needs JSON escapes.
     fn from_row(row: &Row, advice: &Advice, id: RequestId) -> Self {
-        let detail = match advice {
-            Advice::Detail(detail) => detail.0,
-            Advice::None | Advice::Allow(_) | Advice::Scopes(_) | Advice::Retry { .. } => {
-                row.detail.0
-            }
-        };
+        let detail = advice.detail(row);
         let mut body = String::with_capacity(384);
         let kind = if row.status == 429 { QUOTA_EXCEEDED } else { PROBLEMS };
         let suffix = if row.status == 429 { "" } else { row.code };
@@ -99,6 +94,7 @@ impl Answer {
             Advice::Retry { limit: Some(limit), .. } => {
                 body.push_str(&format!(r#","violated-policies":["{limit}"]"#));
             }
+            Advice::Quarantine { until, .. } => body.push_str(&format!(r#","until":"{until}""#)),
             Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Retry { .. } => {}
         }
         body.push_str("}\n");

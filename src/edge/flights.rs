@@ -331,6 +331,7 @@ mod tests {
 
     use super::*;
     use crate::model::denial::Denial;
+    use crate::model::quarantine::Effect;
 
     #[test]
     fn the_table_is_bounded_and_gives_places_back() {
@@ -351,7 +352,7 @@ mod tests {
         for (boarded, operation) in boarded.iter().zip(["a.x", "a.y"]) {
             let operation = crate::model::id::OperationId::parse(operation).expect("valid");
             boarded.flight.live().call =
-                Some(Call { credential: None, operation, source_ip: None });
+                Some(Call { credential: None, operation, effect: Effect::Reads, source_ip: None });
         }
         let answered = boarded.first().map(|boarded| Arc::clone(&boarded.flight)).expect("three");
         answered.note_answered();

@@ -7,6 +7,7 @@ mod client;
 mod compare;
 mod credential;
 mod grant;
+mod quarantine;
 mod revoke;
 mod suspend;
 
@@ -50,6 +51,8 @@ pub fn apply(
         Change::Revoke { target, reason } => draft.revoke(target, reason)?,
         Change::Suspend { target, until, reason } => draft.suspend(target, *until, reason)?,
         Change::Resume { target, reason } => draft.resume(target, reason.as_ref())?,
+        Change::Quarantine(new) => draft.quarantine(new)?,
+        Change::EndQuarantine(end) => draft.end_quarantine(end)?,
         Change::Apply(clients) => draft.apply_clients(clients)?,
     };
     Ok(draft.finish(outcome)?)

@@ -1,15 +1,22 @@
 //! What can be done to the inventory: a closed set of acts, each already parsed, and what comes of
 //! one. Values only; `apply` carries them out.
 
+mod line;
+
+pub use line::{LINE_BYTES_MAX, Line, LineError};
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::describe;
 use crate::model::client::{Client, ClientKind, Credential};
-use crate::model::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scope};
+use crate::model::id::{
+    ClientId, CredentialId, OperationId, PlanName, ProductName, ProfileName, Scope,
+};
 use crate::model::key::{Environment, NewKey};
 use crate::model::mcp::Presentation;
+use crate::model::quarantine::Restriction;
 use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
 use crate::model::tool::Catalogue;
@@ -50,6 +57,9 @@ pub enum Change {
         target: Suspendable,
         reason: Option<Line>,
     },
+    /// Take a part of its calls from a client for a while.
+    Quarantine(NewQuarantine),
+    EndQuarantine(EndQuarantine),
     /// Clients that shall exist, all or none. One that exists must be as told here; it is left
     /// alone.
     Apply(Vec<NewClient>),
@@ -60,13 +70,17 @@ impl Change {
     /// cannot write; its record waits in the store.
     pub const fn only_takes_away(&self) -> bool {
         match self {
-            Self::RemoveGrant { .. } | Self::Revoke { .. } | Self::Suspend { .. } => true,
+            Self::RemoveGrant { .. }
+            | Self::Revoke { .. }
+            | Self::Suspend { .. }
+            | Self::Quarantine(_) => true,
             Self::AddClient(_)
             | Self::ChangeClient(_)
             | Self::AddProfile { .. }
             | Self::AddGrant(_)
             | Self::AddCredential { .. }
             | Self::Resume { .. }
+            | Self::EndQuarantine(_)
             | Self::Apply(_) => false,
         }
     }
@@ -87,6 +101,8 @@ impl Change {
             Self::Suspend { target: Suspendable::Credential(_), .. } => "credential.suspend",
             Self::Resume { target: Suspendable::Client(_), .. } => "client.resume",
             Self::Resume { target: Suspendable::Credential(_), .. } => "credential.resume",
+            Self::Quarantine(_) => "client.quarantine",
+            Self::EndQuarantine(_) => "client.quarantine_end",
             Self::Apply(_) => "inventory.apply",
         }
     }
@@ -96,6 +112,8 @@ impl Change {
         match self {
             Self::AddClient(NewClient { id, .. })
             | Self::ChangeClient(ClientChange { id, .. })
+            | Self::Quarantine(NewQuarantine { client: id, .. })
+            | Self::EndQuarantine(EndQuarantine { client: id, .. })
             | Self::AddCredential { client: id, .. } => format!("client/{id}"),
             Self::AddProfile { client, profile } => format!("profile/{client}/{}", profile.name),
             Self::AddGrant(NewGrant { grant, .. }) | Self::RemoveGrant { grant, .. } => {
@@ -115,7 +133,9 @@ impl Change {
             }
             Self::RemoveGrant { reason, .. }
             | Self::Revoke { reason, .. }
-            | Self::Suspend { reason, .. } => Some(reason),
+            | Self::Suspend { reason, .. }
+            | Self::Quarantine(NewQuarantine { reason, .. })
+            | Self::EndQuarantine(EndQuarantine { reason, .. }) => Some(reason),
             Self::AddClient(_)
             | Self::ChangeClient(_)
             | Self::AddProfile { .. }
@@ -238,51 +258,23 @@ impl fmt::Display for Suspendable {
     }
 }
 
-/// One line a person wrote: an owner, a purpose, a holder, a reason. Not empty, bounded, and
-/// without control characters, so that showing it in a terminal or a log does nothing else.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Line(Box<str>);
-
-/// Longest [`Line`], in bytes.
-pub const LINE_BYTES_MAX: usize = 500;
-
-impl Line {
-    /// Takes off the space around the text.
-    pub fn parse(text: &str) -> Result<Self, LineError> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(LineError::Empty);
-        }
-        if text.len() > LINE_BYTES_MAX {
-            return Err(LineError::TooLong);
-        }
-        if text.chars().any(char::is_control) {
-            return Err(LineError::Control);
-        }
-        Ok(Self(text.into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// What is taken from a client for a while.
+#[derive(Debug)]
+pub struct NewQuarantine {
+    pub client: ClientId,
+    /// What is left of its calls; of operations there may be several.
+    pub restrictions: Vec<Restriction>,
+    pub until: UnixMicros,
+    pub reason: Line,
 }
 
-/// Why a text is not a [`Line`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LineError {
-    Empty,
-    TooLong,
-    Control,
-}
-
-impl fmt::Display for LineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "is empty",
-            Self::TooLong => "is longer than 500 bytes",
-            Self::Control => "holds a control character",
-        })
-    }
+/// What is given back before its time.
+#[derive(Debug)]
+pub struct EndQuarantine {
+    pub client: ClientId,
+    /// Only those of these operations; none named: everything.
+    pub operations: Vec<OperationId>,
+    pub reason: Line,
 }
 
 /// What one change did: the whole of it, ready to be put in force and recorded.
@@ -359,6 +351,8 @@ pub enum Outcome {
     Issued(Vec<IssuedKey>),
     /// The credentials that could be used before and cannot be used now.
     Stopped(Vec<CredentialId>),
+    /// The credentials that a quarantine holds for.
+    Limited(Vec<CredentialId>),
     Applied {
         added: usize,
         unchanged: usize,

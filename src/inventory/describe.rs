@@ -7,6 +7,7 @@ use super::change::NewGrant;
 use crate::model::client::{Client, Credential, Grant, Profile, Status};
 use crate::model::id::{PlanName, Scope};
 use crate::model::mcp::Presentation;
+use crate::model::quarantine::Restriction;
 use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
 use crate::model::tool::{Catalogue, Changes, Version};
@@ -52,6 +53,22 @@ pub fn suspension(until: Option<UnixMicros>) -> JsonText {
         until => time(until),
     };
     text(&json!({ "suspended_until": until }))
+}
+
+/// Every quarantine of a client that is in force; null when there is none.
+pub fn quarantine(client: &Client, now: UnixMicros) -> JsonText {
+    let in_force = client.quarantine.iter().flat_map(|held| held.in_force(now));
+    let told = in_force.map(|(restriction, until)| match &restriction {
+        Restriction::ReadsOnly => json!({ "reads_only": true, "until": time(Some(until)) }),
+        Restriction::Rate(rate) => {
+            json!({ "rate": rate.to_string(), "until": time(Some(until)) })
+        }
+        Restriction::Operation(id) => {
+            json!({ "operation": id.as_str(), "until": time(Some(until)) })
+        }
+    });
+    let told: Vec<Value> = told.collect();
+    text(&json!({ "quarantine": if told.is_empty() { Value::Null } else { told.into() } }))
 }
 
 /// Named values, such as those that an act changes.

@@ -19,6 +19,7 @@ pub enum Thing {
     Product,
     Plan,
     Scope,
+    Operation,
 }
 
 impl Thing {
@@ -31,6 +32,7 @@ impl Thing {
             Self::Product => "product",
             Self::Plan => "plan",
             Self::Scope => "scope",
+            Self::Operation => "operation",
         }
     }
 }
@@ -60,6 +62,18 @@ pub enum ChangeError {
     },
     NotSuspended {
         target: Suspendable,
+    },
+    /// More is taken from the client, or for longer, than is asked now.
+    Quarantined {
+        client: ClientId,
+        /// What is left to it.
+        left: String,
+        until: UnixMicros,
+    },
+    NotQuarantined {
+        client: ClientId,
+        /// Of what was named; none: of nothing.
+        of: Option<String>,
     },
     BadValue {
         field: &'static str,
@@ -96,6 +110,8 @@ impl ChangeError {
             Self::Revoked { .. } => "revoked",
             Self::Suspended { .. } => "suspended",
             Self::NotSuspended { .. } => "not_suspended",
+            Self::Quarantined { .. } => "quarantined",
+            Self::NotQuarantined { .. } => "not_quarantined",
             Self::BadValue { .. } => "bad_value",
             Self::TooMany { .. } => "too_many",
             Self::Differs(_) => "differs",
@@ -125,6 +141,14 @@ impl ChangeError {
                 let (what, _) = target.told();
                 format!("Look at what holds it back: onegate {} list", what.as_str())
             }
+            Self::Quarantined { client, .. } => {
+                format!(
+                    "To leave it more, end that first: onegate quarantine client {client} --end"
+                )
+            }
+            Self::NotQuarantined { client, .. } => {
+                format!("Look at what holds it back: onegate client show {client}")
+            }
             Self::BadValue { .. } => "Give another value.".into(),
             Self::TooMany { what, .. } => {
                 format!("Use fewer, or spread each {} over more clients.", what.as_str())
@@ -150,6 +174,7 @@ const fn not_found_fix(what: Thing) -> &'static str {
         Thing::Credential => "The credentials: onegate credential list",
         Thing::Product => "Add a [[product]] to the config and reload it first.",
         Thing::Plan => "Add a [[plan]] to the config and reload it first.",
+        Thing::Operation => "Name an operation of the config, as API.OPERATION.",
         Thing::Scope => "Name a scope of an operation in the config.",
     }
 }
@@ -160,9 +185,12 @@ fn already_exists_fix(what: Thing, name: &str) -> String {
             format!("Choose another id, or see what is there: onegate client show {name}")
         }
         Thing::Grant => "To change its end, remove it first: onegate grant remove".into(),
-        Thing::Profile | Thing::Credential | Thing::Product | Thing::Plan | Thing::Scope => {
-            "Choose another name.".into()
-        }
+        Thing::Profile
+        | Thing::Credential
+        | Thing::Product
+        | Thing::Plan
+        | Thing::Scope
+        | Thing::Operation => "Choose another name.".into(),
     }
 }
 
@@ -187,6 +215,15 @@ impl fmt::Display for ChangeError {
             Self::NotSuspended { target } => {
                 let (what, name) = target.told();
                 write!(f, "{} '{name}' is not suspended", what.as_str())
+            }
+            Self::Quarantined { client, left, until } => {
+                write!(f, "client '{client}' is in stricter quarantine until {until}: {left}")
+            }
+            Self::NotQuarantined { client, of: None } => {
+                write!(f, "client '{client}' is not in quarantine")
+            }
+            Self::NotQuarantined { client, of: Some(of) } => {
+                write!(f, "client '{client}' is not in this quarantine: {of}")
             }
             Self::BadValue { field, problem } => write!(f, "{field} {problem}"),
             Self::TooMany { what, of, max } => {

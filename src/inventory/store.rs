@@ -4,11 +4,13 @@
 mod history;
 mod outbox;
 mod page;
+mod quarantine;
 mod read;
 mod write;
 
 pub use outbox::{LastAct, Waiting};
 pub use page::{ClientDetail, ClientRow, CredentialRow, GrantRow, Page, ProfileRow};
+pub use quarantine::{QuarantineRow, QuarantineValues};
 pub use write::{ClientValues, GrantValues, Inserted, Tables};
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -137,7 +139,7 @@ const PRAGMAS: &str = "
     PRAGMA trusted_schema = OFF;
 ";
 
-/// Times are microseconds since 1970. Scopes are a list with single spaces. `history` adds its own.
+/// Times are microseconds since 1970. Scopes are a list with single spaces. `quarantine` and `history` add their own.
 const SCHEMA: &str = "
     CREATE TABLE meta (
         one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -214,18 +216,20 @@ const FROM_3: &str = "
 ";
 
 fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let history = history::schema();
-    let steps = match version(connection)? {
-        0 => [SCHEMA, &history].concat(),
-        1 => [FROM_1, FROM_3, &history].concat(),
+    let (first, history) = match version(connection)? {
+        0 => (SCHEMA.to_owned(), history::schema()),
+        1 => ([FROM_1, FROM_3].concat(), history::schema()),
         // It knew only how things are, and no history.
-        2 => [FROM_3, &history].concat(),
-        3 => FROM_3.to_owned(),
+        2 => (FROM_3.to_owned(), history::schema()),
+        // It knew no quarantines.
+        3 => (FROM_3.to_owned(), history::schema_of("quarantine")),
         SCHEMA_VERSION => return Ok(()),
         newer => return Err(StoreError::Newer { found: newer, known: SCHEMA_VERSION }),
     };
-    let done = format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
-    Ok(connection.execute_batch(&format!("BEGIN IMMEDIATE; {steps} {done}"))?)
+    let (quarantine, done) =
+        (quarantine::SCHEMA, format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"));
+    Ok(connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {first} {quarantine} {history} {done}"))?)
 }
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {

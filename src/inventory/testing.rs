@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -15,8 +15,9 @@ use super::change::*;
 use super::error::AuditUnavailable;
 use super::store::{Asked, Store};
 use super::{ActSink, Ended, Registry};
+use crate::model::api::{Access, ApiFacts, Durability, Metering, Methods, Operation};
 use crate::model::client::ClientKind;
-use crate::model::id::{ClientId, Name, Scope};
+use crate::model::id::{ApiName, ClientId, Name, OperationId, Scope};
 use crate::model::key::Environment;
 use crate::model::plan::Plan;
 use crate::model::policy::{
@@ -24,6 +25,7 @@ use crate::model::policy::{
     Product, Server,
 };
 use crate::model::record::ActRecord;
+use crate::model::template::Template;
 use crate::model::time::UnixMicros;
 
 /// 2026-11-21T00:00:00Z.
@@ -150,13 +152,40 @@ pub fn policy(products: &[&str], plans: &[&str]) -> Arc<Policy> {
         metrics: MetricsSettings { address: ([127, 0, 0, 1], 0).into(), clients_max: 1 },
         hosts: crate::model::api::HostIndex::default(),
         apis: [].into(),
-        operations: AHashMap::default(),
+        operations: operations(),
         products: products.iter().map(product).collect(),
         plans: plans.iter().map(plan).collect(),
         anonymous: None,
         mcp: None,
         upstreams: AHashMap::default(),
     })
+}
+
+/// Those of an api `payments`, and many of an api `many`.
+fn operations() -> AHashMap<OperationId, Arc<Operation>> {
+    let many = (0..100).map(|n| ("many", format!("o{n}")));
+    let few = ["list", "create"].map(|operation| ("payments", operation.to_owned()));
+    let operations = many.chain(few).map(|(api, id)| {
+        let operation = operation(name(api), &id);
+        (operation.id.clone(), Arc::new(operation))
+    });
+    operations.collect()
+}
+
+fn operation(api: ApiName, id: &str) -> Operation {
+    Operation {
+        facts: OnceLock::new(),
+        id: OperationId::join(&api, id).expect("a good id"),
+        api: Arc::new(ApiFacts { name: api, access: Access::Granted }),
+        methods: Methods::Any,
+        template: Template::parse("/").expect("a template"),
+        scopes: [].into(),
+        body_bytes_max: 1,
+        durability: Durability::Standard,
+        metering: Metering::All,
+        shape: None,
+        products: [].into(),
+    }
 }
 
 pub fn name<Kind>(text: &str) -> Name<Kind> {

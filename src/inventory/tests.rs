@@ -2,6 +2,7 @@
 //! is told. `tests/registry.rs` has what spans several changes.
 
 mod history;
+mod quarantine;
 mod registry;
 
 use std::sync::Arc;
@@ -52,6 +53,7 @@ fn told(outcome: &Outcome) -> String {
             keys.iter().map(told).collect::<Vec<_>>().join(", ")
         }
         Outcome::Stopped(credentials) => format!("{} stopped", credentials.len()),
+        Outcome::Limited(credentials) => format!("holds for {}", credentials.len()),
         Outcome::Applied { added, unchanged, keys } => {
             format!("{added} added, {unchanged} unchanged, {} keys", keys.len())
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::mcp::json::plain_word;
 use crate::mcp::json::read::Raw;
 use crate::model::mcp::MetaTool;
+use crate::model::quarantine::Effect;
 use crate::model::tool::{Need, Tool};
 
 use super::arguments::BadArguments;
@@ -129,12 +130,15 @@ fn bad(text: impl Into<String>) -> BadArguments {
 
 /// The tool that calls an operation.
 fn caller_of(tool: &Tool) -> MetaTool {
-    if tool.reads() { MetaTool::CallRead } else { MetaTool::CallWrite }
+    match tool.effect() {
+        Effect::Reads => MetaTool::CallRead,
+        Effect::Writes => MetaTool::CallWrite,
+    }
 }
 
 /// Whether `meta` may stand for a tool: what people let pass unasked must not change anything.
 pub fn stands_for(meta: MetaTool, tool: &Tool) -> Result<(), BadArguments> {
-    if meta != MetaTool::CallRead || tool.reads() {
+    if meta != MetaTool::CallRead || tool.effect() == Effect::Reads {
         return Ok(());
     }
     let (name, other) = (&tool.name, MetaTool::CallWrite.name());

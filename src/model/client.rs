@@ -9,6 +9,7 @@ use super::id::{ClientId, CredentialId, PlanName, ProductName, ProfileName, Scop
 use super::mcp::Presentation;
 use super::meter::Meter;
 use super::proof::Proof;
+use super::quarantine::Quarantine;
 use super::time::UnixMicros;
 
 /// Who calls.
@@ -24,6 +25,8 @@ pub struct Client {
     pub expires: Option<UnixMicros>,
     /// Until then it may not call; `FOREVER` is until it is resumed.
     pub suspended_until: Option<UnixMicros>,
+    /// None of nearly every client.
+    pub quarantine: Option<Box<Quarantine>>,
     /// At least one, named `default`.
     pub profiles: Box<[Arc<Profile>]>,
 }

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::id::{LimitName, Scope};
+use super::quarantine::CallRate;
+use super::time::UnixMicros;
 
 /// The gate refused the request (INTERFACES.md 2). Issues that add a check add its variant.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -28,6 +30,7 @@ pub enum Denial {
     PolicyRefused,
     NotGranted,
     InsufficientScope,
+    Quarantined,
     RateLimited,
     QuotaExhausted,
     ConcurrencyLimited,
@@ -102,6 +105,23 @@ pub enum Advice {
         after_seconds: u64,
         limit: Option<LimitName>,
     },
+    /// Which calls a quarantine takes away, until when, and when to come back.
+    Quarantine {
+        taken: Taken,
+        until: UnixMicros,
+        after_seconds: u64,
+    },
+}
+
+/// The part of its calls that a quarantine takes from a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Taken {
+    /// Those that do not read.
+    Writes,
+    /// Those over a rate.
+    Over(CallRate),
+    /// All of this operation.
+    Operation,
 }
 
 impl Refusal {
@@ -118,7 +138,11 @@ impl Refusal {
     pub const fn limit(&self) -> Option<&LimitName> {
         match &self.advice {
             Advice::Retry { limit, .. } => limit.as_ref(),
-            Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Scopes(_) => None,
+            Advice::None
+            | Advice::Detail(_)
+            | Advice::Allow(_)
+            | Advice::Scopes(_)
+            | Advice::Quarantine { .. } => None,
         }
     }
 
@@ -127,9 +151,54 @@ impl Refusal {
     }
 }
 
+impl Advice {
+    /// What the caller can do: a sentence of its own where there is one, else the row's.
+    pub fn detail(&self, row: &Row) -> Cow<'static, str> {
+        match self {
+            Self::Detail(detail) => Cow::Borrowed(detail.0),
+            Self::None | Self::Allow(_) | Self::Scopes(_) | Self::Retry { .. } => {
+                Cow::Borrowed(row.detail.0)
+            }
+            Self::Quarantine { taken, until, .. } => Cow::Owned(taken.told(*until)),
+        }
+    }
+
+    /// When to come back, where that is known.
+    pub const fn after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Retry { after_seconds, .. } | Self::Quarantine { after_seconds, .. } => {
+                Some(*after_seconds)
+            }
+            Self::None | Self::Detail(_) | Self::Allow(_) | Self::Scopes(_) => None,
+        }
+    }
+}
+
+impl Taken {
+    /// For the caller: fixed words, a time and numbers, and nothing that an operator wrote.
+    fn told(self, until: UnixMicros) -> String {
+        let left = match self {
+            Self::Writes => {
+                "this client may only read: GET, HEAD, OPTIONS and QUERY. Do not repeat this call; ask the gate's \
+                 operator."
+            }
+            Self::Operation => {
+                "this client may not call this operation. Do not repeat this call; use another, or ask the gate's \
+                 operator."
+            }
+            Self::Over(rate) => {
+                return format!(
+                    "Until {until} this client may make at most {rate} calls. Wait as long as Retry-After says."
+                );
+            }
+        };
+        format!("Until {until} {left}")
+    }
+}
+
 impl Denial {
     /// Every denial, for tables that must have a row for each.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedRequest,
         Self::UriTooLong,
         Self::HeadTooLarge,
@@ -146,6 +215,7 @@ impl Denial {
         Self::PolicyRefused,
         Self::NotGranted,
         Self::InsufficientScope,
+        Self::Quarantined,
         Self::RateLimited,
         Self::QuotaExhausted,
         Self::ConcurrencyLimited,
@@ -189,6 +259,8 @@ impl Denial {
                 "No product granted to this client contains the operation. Ask its owner for access."),
             Self::InsufficientScope => row("insufficient_scope", 403, "Insufficient scope",
                 "The credential lacks scopes that the operation needs."),
+            Self::Quarantined => row("quarantined", 403, "In quarantine",
+                "This client may not make this call at present. Ask the gate's operator."),
             Self::RateLimited => row("rate_limited", 429, "Rate limited",
                 "The client's rate is used up. Wait as long as Retry-After says."),
             Self::QuotaExhausted => row("quota_exhausted", 429, "Quota exhausted",

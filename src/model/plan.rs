@@ -57,7 +57,7 @@ impl Plan {
         let names = names.chain(quotas.iter().map(|quota| &quota.name));
         let names = names.chain(concurrency.iter().map(|concurrency| &concurrency.name));
         let items = names.map(|name| format!("{SEPARATOR}\"{name}\";r=").into()).collect();
-        let paces = rates.iter().map(Pace::of).collect();
+        let paces = rates.iter().map(Rate::pace).collect();
         Self { name, rates, quotas, concurrency, policy_header, paces, items, is_plain }
     }
 
@@ -105,11 +105,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Time between two calls at the steady rate, in nanoseconds, rounded up: never more than the
-    /// promise. Config keeps it at 1,000 or more, so the rounding is below 0.1 %.
-    pub fn interval_ns(&self) -> u64 {
-        let per_ns = u64::try_from(self.per.as_nanos()).unwrap_or(u64::MAX);
-        per_ns.div_ceil(u64::from(self.limit.max(1))).max(1)
+    pub const fn pace(&self) -> Pace {
+        Pace::new(self.limit, self.per, self.burst)
     }
 }
 
@@ -123,9 +120,19 @@ pub struct Pace {
 }
 
 impl Pace {
-    fn of(rate: &Rate) -> Self {
-        let interval_ns = rate.interval_ns();
-        Self { interval_ns, room_ns: interval_ns.saturating_mul(u64::from(rate.burst.max(1))) }
+    /// Of `limit` calls per `per`, with at most `burst` at once. The interval is rounded up: never more than the
+    /// promise. Config keeps it at 1,000 ns or more, so the rounding is below 0.1 %.
+    pub const fn new(limit: u32, per: Duration, burst: u32) -> Self {
+        // Times of rates are days at most.
+        let per_ns = per.as_secs().saturating_mul(1_000_000_000);
+        let per_ns = per_ns.saturating_add(per.subsec_nanos() as u64);
+        let limit = if limit == 0 { 1 } else { limit as u64 };
+        let interval_ns = match per_ns.div_ceil(limit) {
+            0 => 1,
+            interval_ns => interval_ns,
+        };
+        let burst = if burst == 0 { 1 } else { burst as u64 };
+        Self { interval_ns, room_ns: interval_ns.saturating_mul(burst) }
     }
 }
 

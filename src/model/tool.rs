@@ -7,6 +7,7 @@ use ahash::AHashMap;
 use http::{HeaderName, Method};
 
 use super::api::Operation;
+use super::quarantine::Effect;
 
 mod changes;
 mod schema;
@@ -100,9 +101,9 @@ impl Tool {
         }
     }
 
-    /// Whether a call changes nothing, as its method promises (RFC 9110, 9.2.1).
-    pub fn reads(&self) -> bool {
-        reads(&self.method)
+    /// What a call does, as its method promises.
+    pub fn effect(&self) -> Effect {
+        Effect::of(self.method.as_str())
     }
 
     /// `/payments/{id}`
@@ -116,11 +117,6 @@ impl Tool {
         };
         self.path.iter().map(part).collect()
     }
-}
-
-/// Whether a method promises to change nothing.
-pub fn reads(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Whether a tool has an `outputSchema`. Clients then take no result without `structuredContent`, errors

@@ -7,10 +7,12 @@ use crate::model::api::{Access, Api, Operation};
 use crate::model::client::Profile;
 use crate::model::denial::{Advice, Denial, Refusal};
 use crate::model::id::{ProductName, Scope};
+use crate::model::quarantine::Effect;
 use crate::model::time::Now;
 
 use super::identify::{Identified, Known};
 use super::policy::Cleared;
+use super::quarantine;
 
 /// Proof that this caller may call this operation.
 ///
@@ -33,6 +35,7 @@ pub struct Permit {
     source_ip: Option<IpAddr>,
     api: Arc<Api>,
     operation: Arc<Operation>,
+    effect: Effect,
     product: Option<ProductName>,
 }
 
@@ -54,6 +57,11 @@ impl Permit {
         &self.operation
     }
 
+    /// Whether the call only reads.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
     /// The granted product that contains the operation, first in config order; none where the api
     /// is public.
     pub fn product(&self) -> Option<&ProductName> {
@@ -62,22 +70,38 @@ impl Permit {
 }
 
 /// Permits the call when a live grant names a product that contains the operation and the
-/// profile's scopes cover the operation's; or when the api is public.
+/// profile's scopes cover the operation's, or when the api is public; and no quarantine of the client takes it
+/// away.
 pub fn authorize(
     cleared: Cleared,
     api: &Arc<Api>,
     operation: &Arc<Operation>,
+    effect: Effect,
     now: Now,
 ) -> Result<Permit, Refusal> {
     let (identified, source_ip) = cleared.into_parts();
-    let product = may(identified.known(), operation, now)?;
+    let product = may(identified.known(), operation, effect, now)?;
     let (api, operation) = (Arc::clone(api), Arc::clone(operation));
-    Ok(Permit { identified, source_ip, api, operation, product })
+    Ok(Permit { identified, source_ip, api, operation, effect, product })
 }
 
 /// What [`authorize`] asks, for those who only tell what it would say: nothing can be forwarded with the
 /// answer. The product that grants the call, if it takes one.
 pub fn may(
+    known: Option<&Known>,
+    operation: &Operation,
+    effect: Effect,
+    now: Now,
+) -> Result<Option<ProductName>, Refusal> {
+    let product = granted(known, operation, now)?;
+    if let Some(held) = known.and_then(|known| known.client.quarantine.as_deref()) {
+        quarantine::permits(held, operation, effect, now)?;
+    }
+    Ok(product)
+}
+
+/// Whether it is the caller's to call, quarantine or not.
+fn granted(
     known: Option<&Known>,
     operation: &Operation,
     now: Now,

@@ -13,6 +13,7 @@ use http::{HeaderMap, header};
 use crate::model::api::{Api, Operation};
 use crate::model::denial::{Advice, ClientText, Denial, Refusal};
 use crate::model::mcp::{Mcp, Method};
+use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
@@ -153,6 +154,7 @@ fn helped(refusal: Refusal, presented: &Presented<'_>) -> Refusal {
         | Denial::PolicyRefused
         | Denial::NotGranted
         | Denial::InsufficientScope
+        | Denial::Quarantined
         | Denial::RateLimited
         | Denial::QuotaExhausted
         | Denial::ConcurrencyLimited
@@ -231,7 +233,9 @@ pub fn admit(
 ) -> Result<Admitted, Refusal> {
     let operation = mcp.operation(method);
     seen.operation = Some(operation.clone());
-    let permit = authorize::authorize(entered.cleared, &mcp.api, operation, now)?;
+    // What is asked of the gate itself changes nothing.
+    let effect = Effect::Reads;
+    let permit = authorize::authorize(entered.cleared, &mcp.api, operation, effect, now)?;
     match limit::limit(permit, &snapshot.policy.plans, now, seen) {
         Ok(admitted) => Ok(admitted),
         Err(Unadmitted::Refused(refusal)) => Err(refusal),

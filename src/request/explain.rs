@@ -6,6 +6,7 @@ use crate::model::denial::Refusal;
 use crate::model::id::{ClientId, PlanName, ProductName, Scope};
 use crate::model::mcp::Mcp;
 use crate::model::plan::Plan;
+use crate::model::quarantine::Effect;
 use crate::model::shape::rules::Rules;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
@@ -58,7 +59,7 @@ fn tell(
     teller.api(api);
 
     let identified = identify::assumed(snapshot, client, profile, now)?;
-    teller.assumed(&identified);
+    teller.assumed(&identified, now);
 
     let cleared = policy::clear(Ok(identified), api, ask)?;
     if api.rules.is_some() {
@@ -69,7 +70,8 @@ fn tell(
     let operation = found.operation?;
     teller.operation(&operation);
 
-    let permit = authorize::authorize(cleared, api, &operation, now)?;
+    let effect = Effect::of(ask.method);
+    let permit = authorize::authorize(cleared, api, &operation, effect, now)?;
     fits(&operation, ask.body_bytes)?;
     teller.permitted(&permit);
 
@@ -106,7 +108,7 @@ fn tell_of_endpoint(
 
     let identified = identify::assumed(snapshot, client, profile, now);
     if let Ok(identified) = &identified {
-        teller.assumed(identified);
+        teller.assumed(identified, now);
     }
     let known = identified.as_ref().ok().and_then(Identified::known);
     let plan = known.and_then(|known| known.profile.plan.clone());
@@ -176,16 +178,25 @@ impl Teller {
     }
 
     /// A caller whose word was taken for it.
-    fn assumed(&mut self, identified: &Identified) {
+    fn assumed(&mut self, identified: &Identified, now: Now) {
         if let Some(known) = identified.known() {
             let (id, kind) = (&known.client.id, known.client.kind.as_str());
             let found = format!("client {id} ({kind}), profile {}", known.profile.name);
             self.tell("identify", found);
         }
+        self.quarantine(identified, now);
+    }
+
+    /// What is taken from a client for a while.
+    fn quarantine(&mut self, identified: &Identified, now: Now) {
+        let held = identified.known().and_then(|known| known.client.quarantine.as_ref());
+        for (left, until) in held.into_iter().flat_map(|held| held.in_force(now.wall)) {
+            self.tell("identify", format!("in quarantine until {until}: {left}"));
+        }
     }
 
     /// A caller with its credential.
-    pub(super) fn identified(&mut self, identified: &Identified) {
+    pub(super) fn identified(&mut self, identified: &Identified, now: Now) {
         let found = match identified.known() {
             None => "nobody: the api is public".to_owned(),
             Some(known) => format!(
@@ -198,6 +209,7 @@ impl Teller {
             ),
         };
         self.tell("identify", found);
+        self.quarantine(identified, now);
     }
 
     /// The rules of an api that a record has the facts for, and those that it has not.

@@ -20,7 +20,7 @@ use crate::model::time::{MonoNs, Now};
 use self::gcra::Charge;
 use super::authorize::Permit;
 use super::identify::Known;
-use super::{Call, Seen, Unadmitted};
+use super::{Call, Seen, Unadmitted, quarantine};
 
 /// Proof that the request may be forwarded: permitted, and charged to its plan.
 ///
@@ -69,6 +69,7 @@ impl Admitted {
         Call {
             credential: self.known().map(|known| known.credential.id),
             operation: self.operation().id.clone(),
+            effect: self.0.effect(),
             source_ip: self.0.source_ip(),
         }
     }
@@ -131,8 +132,28 @@ pub struct LimitStanding {
     pub more_after_seconds: Option<u64>,
 }
 
-/// Charges the client's plan. A caller without a plan, or none at all, is not limited here.
+/// Charges the client's plan, and the rate of its quarantine. A caller without either, or none at all, is not
+/// limited here.
 pub fn limit(
+    permit: Permit,
+    plans: &AHashMap<PlanName, Arc<Plan>>,
+    now: Now,
+    seen: &mut Seen,
+) -> Result<Admitted, Unadmitted> {
+    if permit.known().is_none_or(|known| known.client.quarantine.is_none()) {
+        return of_plan(permit, plans, now, seen);
+    }
+    // The permit goes on while the charge is held.
+    let client = permit.known().map(|known| Arc::clone(&known.client));
+    let charged = quarantine::charge(client.as_deref(), now)?;
+    let admitted = of_plan(permit, plans, now, seen);
+    if admitted.is_err() {
+        charged.give_back();
+    }
+    admitted
+}
+
+fn of_plan(
     permit: Permit,
     plans: &AHashMap<PlanName, Arc<Plan>>,
     now: Now,

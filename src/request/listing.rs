@@ -10,6 +10,7 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{ApiName, ClientId, ProductName};
 use crate::model::mcp::{Mcp, Presentation, Shown};
 use crate::model::policy::Policy;
+use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::model::tool::{Catalogue, Tool};
@@ -18,19 +19,12 @@ use super::identify::{Identified, Known};
 use super::{Call, authorize, classify, identify, policy};
 
 /// What a caller wants to be shown of all that it may call: it says so where it connects.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Narrowing {
     /// Of this product only.
     pub product: Option<ProductName>,
-    pub effects: Effects,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Effects {
-    #[default]
-    Any,
-    /// Tools that only read.
-    Reads,
+    /// None: whatever they do.
+    pub effect: Option<Effect>,
 }
 
 impl Narrowing {
@@ -44,35 +38,34 @@ impl Narrowing {
                 Refusal::new(Denial::NotFound, "the endpoint's path names no product of the config")
             })
         });
-        Ok(Self { product: product.transpose()?, effects: Effects::of(query)? })
+        Ok(Self { product: product.transpose()?, effect: effect_of(query)? })
     }
 
     fn lets(&self, tool: &Tool) -> bool {
         let of_product = |product| tool.operation.products.contains(product);
         self.product.as_ref().is_none_or(of_product)
-            && (self.effects == Effects::Any || tool.reads())
+            && self.effect.is_none_or(|effect| effect == tool.effect())
     }
 }
 
-impl Effects {
-    fn of(query: &str) -> Result<Self, Refusal> {
-        let mut effects = None;
-        for parameter in query.trim_start_matches('?').split('&') {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if name != "readonly" {
-                continue;
-            }
-            let said = match value {
-                "true" => Self::Reads,
-                "false" => Self::Any,
-                _ => return Err(malformed("readonly is neither true nor false")),
-            };
-            if effects.replace(said).is_some() {
-                return Err(malformed("readonly is there more than once"));
-            }
+/// `readonly` of a query.
+fn effect_of(query: &str) -> Result<Option<Effect>, Refusal> {
+    let mut said = None;
+    for parameter in query.trim_start_matches('?').split('&') {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if name != "readonly" {
+            continue;
         }
-        Ok(effects.unwrap_or_default())
+        let effect = match value {
+            "true" => Some(Effect::Reads),
+            "false" => None,
+            _ => return Err(malformed("readonly is neither true nor false")),
+        };
+        if said.replace(effect).is_some() {
+            return Err(malformed("readonly is there more than once"));
+        }
     }
+    Ok(said.flatten())
 }
 
 fn malformed(reason: &'static str) -> Refusal {
@@ -97,7 +90,7 @@ enum Place<'s> {
     At { here: AHashSet<&'s ApiName>, admitting: AHashSet<&'s ApiName> },
 }
 
-const ALL: &Narrowing = &Narrowing { product: None, effects: Effects::Any };
+const ALL: &Narrowing = &Narrowing { product: None, effect: None };
 
 impl<'s> Sight<'s> {
     /// Of a caller under a host of the endpoint. Its limits are not asked. None: its credential is not taken any more.
@@ -133,9 +126,7 @@ impl<'s> Sight<'s> {
                 admitting.contains(api) && (tool.host.is_some() || here.contains(api))
             }
         };
-        is_served
-            && self.narrowing.lets(tool)
-            && authorize::may(self.identified.known(), &tool.operation, self.now).is_ok()
+        is_served && self.narrowing.lets(tool) && may_call(self.identified.known(), tool, self.now)
     }
 
     /// In order of their names.
@@ -156,21 +147,25 @@ impl<'s> Sight<'s> {
     }
 }
 
+fn may_call(known: Option<&Known>, tool: &Tool, now: Now) -> bool {
+    authorize::may(known, &tool.operation, tool.effect(), now).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn reads_alone_are_asked_for_plainly_or_not_at_all() {
-        let check = |query: &str, expected: Option<Effects>| {
-            assert_eq!(Effects::of(query).ok(), expected, "{query}");
+        let check = |query: &str, expected: Option<Option<Effect>>| {
+            assert_eq!(effect_of(query).ok(), expected, "{query}");
         };
-        check("", Some(Effects::Any));
-        check("?", Some(Effects::Any));
-        check("?readonly=true", Some(Effects::Reads));
-        check("?readonly=false", Some(Effects::Any));
-        check("?a=b&readonly=true&c", Some(Effects::Reads));
-        check("?READONLY=true", Some(Effects::Any));
+        check("", Some(None));
+        check("?", Some(None));
+        check("?readonly=true", Some(Some(Effect::Reads)));
+        check("?readonly=false", Some(None));
+        check("?a=b&readonly=true&c", Some(Some(Effect::Reads)));
+        check("?READONLY=true", Some(None));
         for bad in ["?readonly", "?readonly=", "?readonly=yes", "?readonly=true&readonly=true"] {
             check(bad, None);
         }

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use crate::model::api::{Access, Api, Operation};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{CredentialId, ProductName};
+use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
 use super::explain::Teller;
-use super::identify::{self, Identified};
-use super::{Ask, authorize, classify, limit, policy};
+use super::identify::{self, Identified, Known};
+use super::{Ask, authorize, classify, limit, policy, quarantine};
 
 /// A call as its record has it.
 #[derive(Debug)]
@@ -157,7 +158,7 @@ fn stages(
     teller.enter("identify");
     let identified = identity(snapshot, api, *caller, now);
     if let Ok(identified) = &identified {
-        teller.identified(identified);
+        teller.identified(identified, now);
     } else if matches!(caller, Recalled::Unproved(_)) && api.access != Access::Public {
         teller.tell_here("nobody was known, and the api is not public".to_owned());
     }
@@ -184,8 +185,10 @@ fn stages(
 
     teller.enter("authorize");
     teller.needed(&operation, cleared.identified());
-    let permit = authorize::authorize(cleared, api, &operation, now)?;
+    let effect = Effect::of(ask.method);
+    let permit = authorize::authorize(cleared, api, &operation, effect, now)?;
     teller.permitted(&permit);
+    slowed(permit.known(), *outcome, now)?;
     if *outcome == Outcome::Denied(Denial::BodyTooLarge) {
         return Err(Replayed::Stuck("the length of the body"));
     }
@@ -196,6 +199,15 @@ fn stages(
     teller.plan(plan.transpose()?.map(|plan| &**plan), &operation);
     let product = permit.product().cloned();
     Ok(Replayed::Permitted { api: Arc::clone(api), operation, product })
+}
+
+/// How much of it was used then, nobody knows.
+fn slowed(known: Option<&Known>, outcome: Outcome, now: Now) -> Result<(), Replayed> {
+    let slowed = known.and_then(|known| quarantine::rate(&known.client, now.wall));
+    if outcome == Outcome::Denied(Denial::Quarantined) && slowed.is_some() {
+        return Err(Replayed::Stuck("how many calls it had made at the rate of its quarantine"));
+    }
+    Ok(())
 }
 
 fn identity(

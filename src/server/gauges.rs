@@ -43,6 +43,7 @@ impl LiveGauges {
         Reading {
             in_flight: self.in_flight(&snapshot, clients_max),
             limit_used: limits_used(&snapshot, clients_max, clock::now()),
+            quarantined: quarantined(&snapshot, clients_max, clock::wall()),
             connections: self.shared.flights.connections_by_listener(),
             upstream_endpoints: self.upstream_endpoints(),
             certificate_expiry: certificate_expiry(self.shared.doors.expiries(), clock::wall()),
@@ -88,6 +89,20 @@ fn certificate_expiry(all: Vec<(String, UnixMicros)>, now: UnixMicros) -> Vec<(S
         by_name.entry(name).and_modify(|least| *least = left.min(*least)).or_insert(left);
     }
     by_name.into_iter().collect()
+}
+
+/// Clients in quarantine, for as many as have series of their own; the rest are one.
+fn quarantined(snapshot: &Snapshot, most: usize, now: UnixMicros) -> Vec<(String, u64)> {
+    let is_held = |client: &&Arc<Client>| {
+        let held = client.quarantine.as_ref();
+        held.is_some_and(|held| held.in_force(now).next().is_some())
+    };
+    let mut held = snapshot.inventory.clients.values().filter(is_held);
+    let mut counts: Vec<_> =
+        held.by_ref().take(most).map(|client| (client.id.to_string(), 1)).collect();
+    let rest = held.count() as u64;
+    counts.extend((rest > 0).then(|| (metrics::OTHER.to_owned(), rest)));
+    counts
 }
 
 /// Limits that are in use now; those at rest are left out.

@@ -6,6 +6,7 @@ use onegate::model::client::{Client, Credential, Status};
 use onegate::model::denial::Denial;
 use onegate::model::id::OperationId;
 use onegate::model::key::PresentedKey;
+use onegate::model::quarantine::Effect;
 use onegate::model::time::UnixMicros;
 use onegate::request::{Call, Seen, still_permitted};
 
@@ -17,7 +18,8 @@ fn a_live_call_is_judged_again() {
     let operation = OperationId::parse("payments.list").expect("valid");
     let (_, key) = world.keys[0].clone();
     let id = PresentedKey::parse(key.as_bytes()).expect("valid").id;
-    let call = Call { credential: Some(id), operation, source_ip: None };
+    let effect = Effect::Reads;
+    let call = Call { credential: Some(id), operation, effect, source_ip: None };
     assert!(still_permitted(&world.snapshot, &call, now()).is_ok());
     let good = world.snapshot.inventory.clients.get("good").expect("known");
     let mut client = Client { profiles: good.profiles.clone(), ..copy(good) };
@@ -48,7 +50,7 @@ fn a_suspended_key_is_refused_until_its_time() {
     assert!(decide(None).is_ok());
 }
 
-fn copy(client: &Client) -> Client {
+pub fn copy(client: &Client) -> Client {
     Client {
         id: client.id.clone(),
         id_value: client.id_value.clone(),
@@ -58,6 +60,7 @@ fn copy(client: &Client) -> Client {
         status: client.status,
         expires: client.expires,
         suspended_until: client.suspended_until,
+        quarantine: None,
         profiles: client.profiles.clone(),
     }
 }

@@ -21,6 +21,8 @@ use onegate::request::identify::Presented;
 use onegate::request::limit::Admitted;
 use onegate::request::{Ask, Seen, Unadmitted, decide};
 
+use super::again;
+
 const APIS: &str = r#"
 [[listener]]
 name = "edge"
@@ -88,6 +90,14 @@ impl Lab {
     fn meter(&self) -> Arc<Meter> {
         let client = self.snapshot.inventory.clients.values().next().expect("one client");
         Arc::clone(&client.profiles[0].meter)
+    }
+
+    /// The client, changed.
+    pub fn change_client(&mut self, change: impl FnOnce(&mut Client)) {
+        let clients = &self.snapshot.inventory.clients;
+        let mut client = again::copy(clients.values().next().expect("one client"));
+        change(&mut client);
+        self.snapshot.inventory.clients = clients.with(client.id.clone(), Arc::new(client));
     }
 
     /// One call, as the edge makes it; what is asked for ahead waits for `answer`.
@@ -166,6 +176,7 @@ fn snapshot(plan: &str, meter: Arc<Meter>, keys: &[NewKey]) -> Snapshot {
         purpose: "purpose".into(),
         status: Status::Active,
         suspended_until: None,
+        quarantine: None,
         expires: None,
         profiles: Box::new([Arc::new(profile)]),
     };

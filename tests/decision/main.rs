@@ -11,6 +11,7 @@ mod again;
 mod lab;
 mod limits;
 mod matcher;
+mod quarantine;
 mod quotas;
 mod replay;
 mod rules;
@@ -148,6 +149,7 @@ impl World {
             status: Status::Active,
             expires: None,
             suspended_until: None,
+            quarantine: None,
             profiles: one_profile(Vec::new(), "", None),
         };
         change(&mut client);
@@ -266,10 +268,11 @@ fn refused(unadmitted: Unadmitted) -> Refusal {
     }
 }
 
-/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `rules.rs` those of
+/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `quarantine.rs` its own, `rules.rs` those of
 /// an api's rules, `tests/gateway/denials.rs` the edge's, which refuses before there is a request to
 /// decide on, or because of its own state.
-const ELSEWHERE: [Denial; 12] = [
+const ELSEWHERE: [Denial; 13] = [
+    Denial::Quarantined,
     Denial::RateLimited,
     Denial::QuotaExhausted,
     Denial::ConcurrencyLimited,

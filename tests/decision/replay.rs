@@ -54,6 +54,8 @@ pub fn expect_same(
                 | Denial::CredentialConflict
                 | Denial::PolicyRefused
                 | Denial::BodyTooLarge
+                // Of a rate.
+                | Denial::Quarantined
         ),
         Outcome::Allowed | Outcome::Withdrawn | Outcome::Broken | Outcome::Unknown => {
             verdict.is_ok_and(|allowed| allowed.starts_with("preflight"))

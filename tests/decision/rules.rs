@@ -4,6 +4,7 @@
 use onegate::model::denial::Denial;
 use onegate::model::id::OperationId;
 use onegate::model::key::PresentedKey;
+use onegate::model::quarantine::Effect;
 use onegate::request::{Call, Seen, still_permitted};
 
 use super::{World, now};
@@ -117,7 +118,8 @@ fn a_live_call_ends_when_its_address_is_no_longer_allowed() {
     let check = |from: &str, expected: Result<(), Denial>| {
         let id = PresentedKey::parse(world.key("good").as_bytes()).expect("valid").id;
         let operation = OperationId::parse("ruled.write").expect("valid");
-        let call = Call { credential: Some(id), operation, source_ip: from.parse().ok() };
+        let (effect, source_ip) = (Effect::Writes, from.parse().ok());
+        let call = Call { credential: Some(id), operation, effect, source_ip };
         let verdict = still_permitted(&world.snapshot, &call, now());
         assert_eq!(verdict.map_err(|refusal| refusal.denial), expected, "{from}");
     };

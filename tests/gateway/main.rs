@@ -70,6 +70,7 @@ mod metrics;
 mod peers;
 mod policy;
 mod process;
+mod quarantine;
 mod quotas;
 mod reload;
 mod rest;

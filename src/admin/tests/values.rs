@@ -104,6 +104,42 @@ fn bad_values_are_named() {
 }
 
 #[test]
+fn a_quarantine_leaves_one_thing() {
+    let check = |new: wire::NewQuarantine, expected: Result<&str, &str>| {
+        let until = "2027-01-31T10:00:00Z".into();
+        let new =
+            wire::NewQuarantine { client: "a".into(), until, reason: "odd calls".into(), ..new };
+        let told = parse::change(&wire::Change::Quarantine(new)).map(|change| {
+            let Change::Quarantine(new) = change else { panic!("{change:?}") };
+            new.restrictions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        });
+        let told = told.as_deref().map_err(ToString::to_string);
+        assert_eq!(told, expected.map_err(str::to_owned));
+    };
+    let none = wire::NewQuarantine::default;
+    let rate = |text: &str| wire::NewQuarantine { rate: Some(text.into()), ..none() };
+    let of = |operations: &[&str]| wire::NewQuarantine {
+        operations: operations.iter().map(|text| (*text).into()).collect(),
+        ..none()
+    };
+    check(wire::NewQuarantine { reads_only: true, ..none() }, Ok("reads only"));
+    check(rate("5"), Ok("at most 5/1s"));
+    check(rate("5/1m"), Ok("at most 5/1m"));
+    check(rate("1000000/24h"), Ok("at most 1000000/1d"));
+    check(of(&["a.x", "a.y"]), Ok("no calls of a.x, no calls of a.y"));
+    let one = "a quarantine leaves one of: reads only, a rate, all but some operations";
+    check(none(), Err(one));
+    check(wire::NewQuarantine { reads_only: true, ..rate("5") }, Err(one));
+    check(wire::NewQuarantine { rate: Some("5".into()), ..of(&["a.x"]) }, Err(one));
+    for text in ["0", "1000001", "x", "5/", "/1s", "5/500ms", "5/25h", "-1", "5/1m/1m"] {
+        let why = "is not N or N/TIME: 1 to 1000000 calls in 1s to 24h, such as 5 or 5/1m";
+        check(rate(text), Err(&format!("rate '{text}' {why}")));
+    }
+    let why = "operation 'A.x' must start with a lower-case letter or a digit";
+    check(of(&["A.x"]), Err(why));
+}
+
+#[test]
 fn good_values_become_changes() {
     let wanted = wire::NewClient {
         scopes: vec!["b".into(), "a".into(), "b".into()],

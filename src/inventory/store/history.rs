@@ -18,7 +18,7 @@ struct Remembered {
     beside: &'static str,
 }
 
-const TABLES: [Remembered; 4] = [
+const TABLES: [Remembered; 5] = [
     Remembered {
         table: "client",
         history: "client_history",
@@ -74,6 +74,20 @@ const TABLES: [Remembered; 4] = [
         ],
         beside: ", zeroblob(32) AS secret_sha256",
     },
+    Remembered {
+        table: "quarantine",
+        history: "quarantine_history",
+        key: &["client", "kind", "operation"],
+        columns: &[
+            ("client", "TEXT NOT NULL"),
+            ("kind", "TEXT NOT NULL"),
+            ("operation", "TEXT NOT NULL"),
+            ("calls", "INTEGER"),
+            ("per_s", "INTEGER"),
+            ("until", "INTEGER NOT NULL"),
+        ],
+        beside: "",
+    },
 ];
 
 /// The tables and triggers, and what is known at this moment as their beginning.
@@ -86,6 +100,11 @@ pub fn schema() -> String {
         INSERT INTO history SELECT 1, revision FROM meta;";
     let parts = TABLES.iter().map(Remembered::schema);
     [since.to_owned()].into_iter().chain(parts).collect()
+}
+
+/// The same of one table, which came later than the history.
+pub fn schema_of(table: &str) -> String {
+    TABLES.iter().filter(|remembered| remembered.table == table).map(Remembered::schema).collect()
 }
 
 impl Remembered {

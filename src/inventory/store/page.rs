@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::Store;
+use super::quarantine::QuarantineRow;
 use super::read::{name, optional_text, parsed, presentation, scopes, text, time};
 use crate::inventory::error::{NEAREST_NAMES_MAX, StoreError, nearest};
 use crate::model::client::{ClientKind, Status};
@@ -28,6 +29,8 @@ pub struct ClientRow {
     pub status: Status,
     pub expires: Option<UnixMicros>,
     pub suspended_until: Option<UnixMicros>,
+    /// The end of the last of its quarantines.
+    pub quarantined_until: Option<UnixMicros>,
     pub created: UnixMicros,
     pub profiles: u32,
     pub grants: u32,
@@ -74,6 +77,8 @@ pub struct ClientDetail {
     pub client: ClientRow,
     pub profiles: Vec<ProfileRow>,
     pub grants: Vec<GrantRow>,
+    /// Those in force.
+    pub quarantines: Vec<QuarantineRow>,
 }
 
 /// Most rows of a page.
@@ -114,14 +119,19 @@ impl Store {
         page(&mut select, params![after, limit], PAGE_ROWS_MAX, credential_row)
     }
 
-    pub fn client(&self, id: &ClientId) -> Result<Option<ClientDetail>, StoreError> {
+    pub fn client(
+        &self,
+        id: &ClientId,
+        now: UnixMicros,
+    ) -> Result<Option<ClientDetail>, StoreError> {
         let mut select = self.connection.prepare(&format!("{CLIENTS} WHERE c.id = ?1"))?;
         let client = select.query_row([id.as_str()], |row| Ok(client_row(row))).optional()?;
         let Some(client) = client.transpose()? else { return Ok(None) };
         let mut select = self.connection.prepare(PROFILES)?;
         let profiles = page(&mut select, [id.as_str()], ALL_ROWS, profile_row)?.rows;
         let grants = grants(&self.connection, Some(id), ["", "", ""], ALL_ROWS)?.rows;
-        Ok(Some(ClientDetail { client, profiles, grants }))
+        let quarantines = self.quarantines(id, now)?;
+        Ok(Some(ClientDetail { client, profiles, grants, quarantines }))
     }
 
     /// The client that was most likely meant.
@@ -143,7 +153,8 @@ const CLIENTS: &str = "
            (SELECT count(*) FROM credential k JOIN profile p ON (p.client, p.name) = (k.client, k.profile)
             WHERE k.client = c.id AND c.status = 'active' AND p.status = 'active'
               AND k.status = 'active'),
-           c.suspended_until
+           c.suspended_until,
+           (SELECT max(q.until) FROM quarantine q WHERE q.client = c.id)
     FROM client c";
 
 const BY_ID: &str = "ORDER BY c.id LIMIT ?2";
@@ -232,6 +243,7 @@ fn client_row(row: &Row<'_>) -> Result<ClientRow, StoreError> {
         grants: row.get(8)?,
         credentials: row.get(9)?,
         suspended_until: time(row, 10)?,
+        quarantined_until: time(row, 11)?,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, Row, Statement};
 
+use super::quarantine::{self, Held};
 use crate::inventory::error::StoreError;
 use crate::model::client::{Client, ClientKind, Credential, Grant, Profile, Status};
 use crate::model::id::{ClientId, CredentialId, Name, PlanName, ProductName, ProfileName, Scope};
@@ -20,8 +21,10 @@ pub fn inventory(connection: &Connection) -> Result<Inventory, StoreError> {
     let revision = revision(connection)?;
     let mut names = Names::default();
     let mut clients = Vec::new();
+    let held = quarantine::read(&mut connection.prepare(quarantine::ALL)?, [])?;
     let mut statement = connection.prepare(ALL_CLIENTS)?;
-    read_clients(&mut statement, [], None, &mut names, |client| clients.push(Arc::new(client)))?;
+    let keep = |client| clients.push(Arc::new(client));
+    read_clients(&mut statement, [], (None, held), &mut names, keep)?;
     let clients: SharedMap<_, _> = clients.into_iter().map(|c| (c.id.clone(), c)).collect();
     let credentials = credentials(connection, &clients)?;
     Ok(Inventory { revision, clients, credentials })
@@ -45,6 +48,7 @@ pub(super) fn count(
 pub struct Resolve<'t> {
     client: Statement<'t>,
     credentials: Statement<'t>,
+    quarantines: Statement<'t>,
     names: Names,
 }
 
@@ -53,11 +57,13 @@ impl<'t> Resolve<'t> {
         Ok(Self {
             client: connection.prepare(ONE_CLIENT)?,
             credentials: connection.prepare(CREDENTIALS_OF_CLIENT)?,
+            quarantines: connection.prepare(quarantine::OF_CLIENT)?,
             names: Names::default(),
         })
     }
 
-    /// One client. What it used of its plans stays counted: its meters are those of `old`.
+    /// One client. What it used of its plans and of a rate in quarantine stays counted: its meters are those of
+    /// `old`.
     pub fn client(
         &mut self,
         id: &ClientId,
@@ -65,7 +71,8 @@ impl<'t> Resolve<'t> {
     ) -> Result<Arc<Client>, StoreError> {
         let mut found = None;
         let keep = |client| found = Some(Arc::new(client));
-        read_clients(&mut self.client, [id.as_str()], old, &mut self.names, keep)?;
+        let held = quarantine::read(&mut self.quarantines, [id.as_str()])?;
+        read_clients(&mut self.client, [id.as_str()], (old, held), &mut self.names, keep)?;
         found.ok_or_else(|| StoreError::Corrupt { table: "client", id: id.to_string() })
     }
 
@@ -113,7 +120,7 @@ const CREDENTIALS_OF_CLIENT: &str = "
 fn read_clients(
     statement: &mut Statement<'_>,
     parameters: impl rusqlite::Params,
-    old: Option<&Client>,
+    (old, mut held): (Option<&Client>, Held),
     names: &mut Names,
     mut done: impl FnMut(Client),
 ) -> Result<(), StoreError> {
@@ -122,7 +129,7 @@ fn read_clients(
     while let Some(row) = rows.next()? {
         let id = text(row, 0, "client")?;
         if let Some(whole) = open.take_if(|open| open.id.as_str() != id) {
-            done(whole.finish(old));
+            done(whole.finish(old, &mut held));
         }
         let mut building = match open.take() {
             Some(same) => same,
@@ -132,7 +139,7 @@ fn read_clients(
         open = Some(building);
     }
     if let Some(whole) = open {
-        done(whole.finish(old));
+        done(whole.finish(old, &mut held));
     }
     Ok(())
 }
@@ -198,7 +205,9 @@ impl Building {
         Ok(())
     }
 
-    fn finish(self, old: Option<&Client>) -> Client {
+    fn finish(self, old: Option<&Client>, held: &mut Held) -> Client {
+        let held = held.remove(&self.id);
+        let old_quarantine = old.and_then(|old| old.quarantine.as_deref());
         let mut profiles: Vec<Arc<Profile>> = Vec::with_capacity(self.profiles.len());
         for building in self.profiles {
             let BuildingProfile { name, status, plan, presentation, scopes, grants } = building;
@@ -224,6 +233,7 @@ impl Building {
             status: self.status,
             expires: self.expires,
             suspended_until: self.suspended_until,
+            quarantine: held.map(|rows| Box::new(rows.resolve(old_quarantine))),
             profiles: profiles.into(),
         }
     }
@@ -364,7 +374,7 @@ pub(super) fn parsed<V>(
 }
 
 /// Every query here begins with the id of its row.
-fn damaged(row: &Row<'_>, table: &'static str) -> StoreError {
+pub(super) fn damaged(row: &Row<'_>, table: &'static str) -> StoreError {
     let id = row.get::<_, String>(0).unwrap_or_default();
     StoreError::Corrupt { table, id }
 }

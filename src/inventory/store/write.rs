@@ -13,7 +13,7 @@ use crate::model::time::UnixMicros;
 
 /// The tables, within one transaction.
 pub struct Tables<'t> {
-    connection: &'t Connection,
+    pub(super) connection: &'t Connection,
     /// Of these an `inventory apply` may need many.
     insert_client: Statement<'t>,
     insert_profile: Statement<'t>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::quarantine::{end, quarantine, reads_only};
 use super::registry::VERSION_1;
 use super::*;
 use crate::inventory::error::StoreError;
@@ -14,12 +15,14 @@ fn told(inventory: &Inventory) -> Vec<String> {
     let clients = inventory.clients.values().map(|client| {
         let Client { id, kind, owner, purpose, status, expires, suspended_until, profiles, .. } =
             &**client;
+        let held = client.quarantine.iter().flat_map(|held| held.in_force(NOW));
+        let held: Vec<_> = held.map(|(left, until)| format!("{left} {until}")).collect();
         let profiles = profiles.iter().map(|profile| {
             let Profile { name, status, plan, scopes, grants, .. } = &**profile;
             format!("{name} {status:?} {plan:?} {scopes:?} {grants:?}")
         });
         let profiles: Vec<_> = profiles.collect();
-        format!("{id} {kind:?} {owner} {purpose} {status:?} {expires:?} {suspended_until:?} {profiles:?}")
+        format!("{id} {kind:?} {owner} {purpose} {status:?} {expires:?} {suspended_until:?} {profiles:?} {held:?}")
     });
     let credentials = inventory.credentials.values().map(|credential| {
         let Credential { id, client, profile, status, expires, suspended_until, holder, .. } =
@@ -48,6 +51,10 @@ fn every_kind_of_change(registry: &Registry, remember: &mut impl FnMut(&Registry
         change(&Change::Suspend { target: target.clone(), until, reason: line("odd calls") });
         change(&Change::Resume { target, reason: None });
     }
+    change(&quarantine("b", reads_only(), in_days(2)));
+    change(&quarantine("b", reads_only(), in_days(3)));
+    change(&end("b", &[]));
+    change(&quarantine("b", reads_only(), in_days(2)));
     change(&Change::ChangeClient(ClientChange {
         id: name("b"),
         owner: Some(line("bob")),

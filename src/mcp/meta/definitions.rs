@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::mcp::json::push_text;
 use crate::model::mcp::MetaTool;
+use crate::model::quarantine::Effect;
 use crate::model::tool::Tool;
 
 /// Bytes of the names of apis that a description has.
@@ -22,7 +23,10 @@ struct Reach<'t> {
 pub(super) fn list<'t>(visible: impl Iterator<Item = &'t Tool>) -> String {
     let mut reach = Reach::default();
     for tool in visible {
-        *(if tool.reads() { &mut reach.reads } else { &mut reach.writes }) += 1;
+        match tool.effect() {
+            Effect::Reads => reach.reads += 1,
+            Effect::Writes => reach.writes += 1,
+        }
         reach.apis.insert(tool.operation.api.name.as_str());
     }
     let mut out = String::from("[");

@@ -41,7 +41,7 @@ struct Bucket {
 
 impl Bucket {
     fn new(rate: &Rate) -> Self {
-        let interval_ns = rate.interval_ns();
+        let interval_ns = rate.pace().interval_ns;
         let size_ns = interval_ns * u64::from(rate.burst);
         Self { interval_ns, size_ns, level_ns: size_ns, at_ns: 0 }
     }

@@ -28,8 +28,9 @@ pub(super) fn stages(
 
     teller.enter("identify");
     let identified = known(snapshot, call.caller, now)?;
-    teller.identified(&identified);
+    teller.identified(&identified, now);
     Narrowing::of(&snapshot.policy, mcp, call.ask.path, "")?;
+    super::slowed(identified.known(), call.outcome, now)?;
 
     teller.enter("authorize");
     let plan = identified.known().and_then(|known| known.profile.plan.as_ref());

@@ -35,6 +35,8 @@ pub fn compare(call: &Recorded<'_>, replayed: &Replayed) -> Verdict {
             Replayed::Permitted { .. } if denial == Denial::Misdirected => {
                 Verdict::NotReplayed("the name on the connection's certificate")
             }
+            // The gate's own calls are taken away by a rate alone, and there is none.
+            Replayed::Own if denial == Denial::Quarantined => Verdict::Differs,
             // Refused for what the message said: another tool, another origin.
             Replayed::Own => Verdict::NotReplayed("the message and its header fields"),
             Replayed::Permitted { .. } => Verdict::Differs,
@@ -99,7 +101,8 @@ const fn basis(denial: Denial) -> Basis {
         | Denial::AddressNotAllowed
         | Denial::PolicyRefused
         | Denial::NotGranted
-        | Denial::InsufficientScope => Basis::Policy,
+        | Denial::InsufficientScope
+        | Denial::Quarantined => Basis::Policy,
         Denial::RateLimited | Denial::QuotaExhausted | Denial::ConcurrencyLimited => Basis::Limits,
         Denial::MalformedRequest | Denial::UriTooLong | Denial::HeadTooLarge => {
             Basis::Other("the bytes of the request's head")
