@@ -167,6 +167,17 @@ fn of_expiry() {
 }
 
 #[test]
+fn of_quarantine() {
+    let upstream = Upstream::start();
+    let bench = Bench::start(&Setup::before(&upstream));
+    let quarantine = ["quarantine", "client", "full", "--reads-only", "--for", "1h"];
+    bench.gate.json(&[&quarantine[..], &["--reason", "a test"]].concat());
+    let script = r#"curl -si -d "{}" -H "X-API-Key: $KEY" "$URL/lab/ok/1""#;
+    bench.check(script, Denial::Quarantined, &[]);
+    assert!(upstream.received().is_empty(), "a denied call reached the upstream");
+}
+
+#[test]
 fn of_load() {
     let upstream = Upstream::start();
     let bench = Bench::start(&Setup { bounds: "requests_max = 2", ..Setup::before(&upstream) });

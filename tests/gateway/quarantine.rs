@@ -109,7 +109,7 @@ fn tools_are_hidden_and_refused_as_over_rest() {
     };
     let write = json!({ "n": "1", "amount": 1 });
     check(&["--reads-only"], "lab_write", &write, &["lab_write"]);
-    let read = json!({ "behaviour": "ok", "n": "1" });
+    let read = json!({ "n": "1" });
     check(&["--operation", "lab.read"], "lab_read", &read, &["lab_read"]);
     assert!(toolbox.upstream.asked().is_empty(), "a denied call reached the upstream");
 
