@@ -83,6 +83,9 @@ fn of_client(detail: &wire::ClientDetail, credentials: &[wire::Credential]) -> V
         )),
         "suspended" => notes
             .push(format!("'{id}' is suspended. Let it call again: onegate resume client {id}")),
+        "quarantined" => notes.push(format!(
+            "A part of the calls of '{id}' is taken from it for a while: onegate client show {id}"
+        )),
         _ => {}
     }
     // What stops the client shows at its keys too, and is told already.
