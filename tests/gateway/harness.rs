@@ -20,6 +20,7 @@ pub mod gate;
 pub mod http;
 pub mod http2;
 pub mod injector;
+pub mod inspector;
 pub mod listening;
 pub mod logs;
 pub mod mcp;

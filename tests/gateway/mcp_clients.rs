@@ -1,10 +1,11 @@
-//! Real clients against the demo: the Python SDK and the TypeScript client, in both eras, with the key
-//! that curl uses for REST. What a tool gives is what REST gives.
+//! Real clients against the demo: the Python SDK, the TypeScript client, the Rust SDK and MCP Inspector,
+//! in both eras, with the key that curl uses for REST. What a tool gives is what REST gives.
 
 use serde_json::{Value, json};
 
 use super::harness::agent::{Agent, KeyField, Ran, Sdk};
 use super::harness::demo::Demo;
+use super::harness::inspector::{Inspector, said_json};
 
 /// All of the demo's tools, in order of their names.
 const ALL: [&str; 5] = [
@@ -20,14 +21,22 @@ const READING: [&str; 3] =
     ["payments_export_payments", "payments_get_payment", "payments_list_payments"];
 
 /// Each way to be a client: with what, how it begins, and the revision that comes of it.
-const WAYS: [(Sdk, &str, &str); 6] = [
+const WAYS: [(Sdk, &str, &str); 9] = [
     (Sdk::Python, "legacy", "2025-11-25"),
     (Sdk::Python, "auto", "2026-07-28"),
     (Sdk::Python, "2026-07-28", "2026-07-28"),
     (Sdk::TypeScript, "legacy", "2025-11-25"),
     (Sdk::TypeScript, "auto", "2026-07-28"),
     (Sdk::TypeScript, "2026-07-28", "2026-07-28"),
+    (Sdk::Rust, "legacy", "2025-11-25"),
+    (Sdk::Rust, "auto", "2026-07-28"),
+    (Sdk::Rust, "2026-07-28", "2026-07-28"),
 ];
+
+/// How the Inspector can begin.
+const ERAS: [&str; 2] = ["legacy", "modern"];
+/// What it ends with after a result with `isError`, and when there is no such tool.
+const TOOL_FAILED: i32 = 5;
 
 #[test]
 fn clients_get_what_curl_gets() {
@@ -65,7 +74,13 @@ fn clients_see_what_they_are_granted() {
     let key_field = KeyField::Authorization;
     let key = demo.key("support-agent");
     let pay = json!([["payments_create_payment", { "amount_cents": 1999, "payee": "hooli" }]]);
-    for (sdk, mode) in [(Sdk::Python, "2026-07-28"), (Sdk::TypeScript, "legacy")] {
+    let readers = [
+        (Sdk::Python, "2026-07-28"),
+        (Sdk::TypeScript, "legacy"),
+        (Sdk::Rust, "legacy"),
+        (Sdk::Rust, "2026-07-28"),
+    ];
+    for (sdk, mode) in readers {
         let ran = Agent { sdk, mode, key, key_field }.run(&demo.mcp(), &pay);
         assert_eq!(ran.tools, READING, "{sdk:?}");
         // What is hidden is refused as over REST.
@@ -75,7 +90,12 @@ fn clients_see_what_they_are_granted() {
     assert_eq!(list["payments"].as_array().map(Vec::len), Some(3), "one was made: {list}");
 
     let key = demo.key("mobile-app");
-    for (sdk, mode, id) in [(Sdk::Python, "legacy", "4"), (Sdk::TypeScript, "2026-07-28", "5")] {
+    let payers = [
+        (Sdk::Python, "legacy", "4"),
+        (Sdk::TypeScript, "2026-07-28", "5"),
+        (Sdk::Rust, "auto", "6"),
+    ];
+    for (sdk, mode, id) in payers {
         let ran = Agent { sdk, mode, key, key_field }.run(&demo.mcp(), &pay);
         let (status, payment) = demo.curl("mobile-app", &format!("/api/payments/{id}"));
         assert_eq!((status, &payment["amount_cents"]), (200, &json!(1999)));
@@ -93,9 +113,49 @@ fn clients_are_told_that_their_key_is_wrong() {
     }
 }
 
+#[test]
+fn inspector_finds_nothing_amiss() {
+    let demo = Demo::start();
+    let (_, second) = demo.curl("mobile-app", "/api/payments/2");
+    let url = demo.mcp();
+    for era in ERAS {
+        let inspector = Inspector { url: &url, key: demo.key("mobile-app"), era };
+        let listed = inspector.list_strictly();
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        let tools = &said_json(&listed)["result"]["tools"];
+        let names: Vec<_> = tools.as_array().expect("tools").iter().map(|of| &of["name"]).collect();
+        assert_eq!(names, ALL, "{era}");
+        let called = inspector.call("payments_get_payment", &json!({ "id": "2" }));
+        assert_eq!(called.code, Some(0), "{called:?}");
+        expect_same(&said_json(&called)["result"], &second);
+
+        let absent = inspector.call("payments_get_payment", &json!({ "id": "999" }));
+        assert_eq!(absent.code, Some(TOOL_FAILED), "{absent:?}");
+        expect_word(&said_json(&absent)["result"], "404");
+
+        // It calls nothing that it was not shown.
+        let reader = Inspector { key: demo.key("support-agent"), ..inspector };
+        let pay = json!({ "amount_cents": 1999, "payee": "hooli" });
+        let hidden = reader.call("payments_create_payment", &pay);
+        assert_eq!(hidden.code, Some(TOOL_FAILED), "{hidden:?}");
+        assert!(hidden.stderr.contains("payments_create_payment"), "{hidden:?}");
+    }
+    // One of curl, and each era's two.
+    let filters = ["--path", "/api/payments", "--limit", "1000"];
+    let enough = 1 + 2 * ERAS.len();
+    let records = demo.records(&filters, |records| records.len() >= enough);
+    assert_eq!(records.len(), enough, "{records:?}");
+    let of_agents = records.iter().filter(|record| record["surface"] == "mcp").count();
+    assert_eq!(of_agents, 2 * ERAS.len(), "{records:?}");
+    demo.expect_no_key();
+}
+
 /// The text of a result is JSON, and so is its structured content.
 fn expect_json(ran: &Ran, at: usize, expected: &Value) {
-    let result = &ran.calls[at]["result"];
+    expect_same(&ran.calls[at]["result"], expected);
+}
+
+fn expect_same(result: &Value, expected: &Value) {
     assert_ne!(result["isError"], true, "{result}");
     assert_eq!(&result["structuredContent"], expected, "{result}");
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {result}"));
@@ -105,8 +165,11 @@ fn expect_json(ran: &Ran, at: usize, expected: &Value) {
 
 /// A result that says what went wrong, in words for the model.
 fn expect_error(ran: &Ran, at: usize, word: &str) {
-    let result = &ran.calls[at]["result"];
-    assert_eq!(result["isError"], true, "{:?}", ran.calls[at]);
+    expect_word(&ran.calls[at]["result"], word);
+}
+
+fn expect_word(result: &Value, word: &str) {
+    assert_eq!(result["isError"], true, "{result}");
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {result}"));
     assert!(text.contains(word), "{word}: {text}");
 }
@@ -139,4 +202,5 @@ fn expect_one_trail(demo: &Demo) {
         assert_eq!(count("rest", operation, status), 1, "{operation} {status}");
         assert_eq!(count("mcp", operation, status), WAYS.len(), "{operation} {status}");
     }
+    demo.expect_no_key();
 }

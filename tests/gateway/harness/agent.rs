@@ -1,4 +1,4 @@
-//! Agents that speak MCP as most do: by the Python SDK and by the TypeScript client.
+//! Agents that speak MCP as most do: by the Python SDK, the TypeScript client and the Rust SDK.
 
 use std::process::Command;
 
@@ -13,6 +13,7 @@ use super::tools;
 pub enum Sdk {
     Python,
     TypeScript,
+    Rust,
 }
 
 /// Where an agent puts its key.
@@ -48,6 +49,7 @@ impl Sdk {
         match self {
             Self::Python => python::command("mcp_client.py"),
             Self::TypeScript => node::command("client.mjs"),
+            Self::Rust => Command::new(tools::rmcp_client()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `onegate demo` as a newcomer starts it, in a folder of the test's own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -9,6 +10,7 @@ use super::address;
 use super::folder::Folder;
 use super::poll;
 use super::tools::{self, Said};
+use super::witness::Witness;
 
 pub struct Demo {
     child: Child,
@@ -25,7 +27,8 @@ impl Demo {
         command.args(["--json", "--data-dir", &folder.at("data"), "demo"]);
         command.args(["--listen", &address::free().to_string()]);
         command.args(["--metrics", &address::free().to_string()]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let log = File::create(folder.at("log")).expect("the folder is ours");
+        let child = command.stdout(Stdio::piped()).stderr(log).spawn();
         let mut child = child.expect("the binary was built");
         let mut line = String::new();
         let output = child.stdout.take().expect("it was asked for");
@@ -49,6 +52,15 @@ impl Demo {
         let clients = self.said["clients"].as_array().expect("clients");
         let client = clients.iter().find(|of| of["id"] == client).expect("the demo has it");
         client["key"].as_str().expect("a key: the folder is fresh")
+    }
+
+    /// No key of a client stands in any of its files, its log among them.
+    pub fn expect_no_key(&self) {
+        let witness = Witness::default();
+        for client in self.said["clients"].as_array().expect("clients") {
+            witness.was_given(client["key"].as_str().expect("a key: the folder is fresh"));
+        }
+        witness.expect_no_secret(&self.folder.files());
     }
 
     /// What curl gets for a path, with a client's key: status and body.

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// What a program said.
@@ -59,6 +59,16 @@ pub fn node() -> PathBuf {
 /// The packages of `ci/node`.
 pub fn node_packages() -> PathBuf {
     made_by_setup("node/node_modules")
+}
+
+/// The client of the Rust SDK, `tests/gateway/rmcp`, which `ci/test` builds beside the gate.
+pub fn rmcp_client() -> PathBuf {
+    let gate = PathBuf::from(env!("CARGO_BIN_EXE_onegate"));
+    let target = gate.parent().and_then(Path::parent).expect("it was built");
+    let client = target.join("debug").join("rmcp-client");
+    let build = "cargo build --locked --manifest-path tests/gateway/rmcp/Cargo.toml";
+    assert!(client.exists(), "{} is missing: `{build}` makes it", client.display());
+    client
 }
 
 fn made_by_setup(name: &str) -> PathBuf {
