@@ -20,6 +20,10 @@ const ALL: [&str; 5] = [
 const READING: [&str; 3] =
     ["payments_export_payments", "payments_get_payment", "payments_list_payments"];
 
+/// What a search is made with, and what it finds is called with.
+const BY_SEARCH: [&str; 4] =
+    ["search_operations", "describe_operation", "call_read_operation", "call_write_operation"];
+
 /// Each way to be a client: with what, how it begins, and the revision that comes of it.
 const WAYS: [(Sdk, &str, &str); 9] = [
     (Sdk::Python, "legacy", "2025-11-25"),
@@ -147,6 +151,44 @@ fn inspector_finds_nothing_amiss() {
     assert_eq!(records.len(), enough, "{records:?}");
     let of_agents = records.iter().filter(|record| record["surface"] == "mcp").count();
     assert_eq!(of_agents, 2 * ERAS.len(), "{records:?}");
+    demo.expect_no_key();
+}
+
+/// The tools that stand for all others, in the hands of real clients.
+#[test]
+fn clients_find_and_call_by_search() {
+    let demo = Demo::start();
+    demo.cli(&["client", "change", "mobile-app", "--presentation", "search"]).expect_success();
+    let (_, second) = demo.curl("mobile-app", "/api/payments/2");
+    let url = demo.mcp();
+    let question = json!({ "query": "get a payment by its id" });
+    let inner = json!({ "name": "payments_get_payment", "arguments": { "id": "2" } });
+    let calls = json!([["search_operations", question], ["call_read_operation", inner.clone()]]);
+    let key = demo.key("mobile-app");
+    for (sdk, mode) in [
+        (Sdk::Python, "legacy"),
+        (Sdk::Python, "2026-07-28"),
+        (Sdk::TypeScript, "legacy"),
+        (Sdk::TypeScript, "2026-07-28"),
+        (Sdk::Rust, "legacy"),
+        (Sdk::Rust, "2026-07-28"),
+    ] {
+        let agent = Agent { sdk, mode, key, key_field: KeyField::XApiKey };
+        let ran = agent.run(&url, &calls);
+        assert_eq!(ran.tools, BY_SEARCH, "{agent:?}");
+        let found = ran.calls[0]["result"]["content"][0]["text"].as_str().expect("a text");
+        let found: Value = serde_json::from_str(found).expect("JSON");
+        assert_eq!(found["operations"][0]["name"], "payments_get_payment", "{found}");
+        expect_json(&ran, 1, &second);
+    }
+    for era in ERAS {
+        let inspector = Inspector { url: &url, key, era };
+        let listed = inspector.list_strictly();
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        let called = inspector.call("call_read_operation", &inner);
+        assert_eq!(called.code, Some(0), "{called:?}");
+        expect_same(&said_json(&called)["result"], &second);
+    }
     demo.expect_no_key();
 }
 

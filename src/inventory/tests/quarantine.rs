@@ -216,7 +216,8 @@ fn an_inventory_of_schema_3_takes_quarantines_and_remembers_them() {
     let before = registry.running.load().inventory.revision;
     drop(registry);
     let connection = rusqlite::Connection::open(dir.path().join("inventory.db")).unwrap();
-    let to_3 = "DROP TABLE quarantine; DROP TABLE quarantine_history; PRAGMA user_version = 3;";
+    let to_3 = "ALTER TABLE profile DROP COLUMN presentation; DROP TABLE quarantine;
+                DROP TABLE quarantine_history; PRAGMA user_version = 3;";
     connection.execute_batch(to_3).unwrap();
     drop(connection);
     let (registry, _) = super::registry(&dir);
