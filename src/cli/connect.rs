@@ -13,6 +13,8 @@ use super::control::Control;
 use super::output::{Failure, Format, Output};
 use super::rows;
 use crate::admin::wire;
+use crate::inventory::error::nearest;
+use crate::model::policy::Policy;
 use crate::server::Source;
 
 #[derive(Args, Debug)]
@@ -21,6 +23,12 @@ pub struct Connect {
     /// Where MCP clients reach the gate, when it is not where its config says; its path may be left out
     #[arg(long)]
     url: Option<String>,
+    /// List the operations of one product only; what may be called stays the same
+    #[arg(long)]
+    product: Option<String>,
+    /// List what only reads; what may be called stays the same
+    #[arg(long)]
+    readonly: bool,
     /// claude-code, claude-desktop, cursor, vscode, python or typescript; may be repeated [default: all]
     #[arg(long = "for", value_name = "NAME", value_parser = McpClient::parse)]
     mcp_clients: Vec<McpClient>,
@@ -46,7 +54,8 @@ impl Connect {
         let products: Vec<_> = detail.grants.iter().map(|row| &*row.product).collect();
         let told = self.url.as_deref().map(|url| endpoint::given(url, &mcp.path));
         let told = told.unwrap_or_else(|| endpoint::of_config(&policy, mcp, &products));
-        let Endpoint { url, mut notes } = told?;
+        let Endpoint { mut url, mut notes } = told?;
+        self.narrow(&mut url, &policy)?;
         notes.extend(of_client(&detail, &credentials));
         let connection = Connection { url: &url, client: &self.id };
         let wanted = |of: &McpClient| self.mcp_clients.is_empty() || self.mcp_clients.contains(of);
@@ -56,6 +65,29 @@ impl Connect {
             Format::Json => output.json(&as_json(&connection, &notes, &setups)),
             Format::Human => tell(&connection, &notes, &setups, output),
         }
+    }
+}
+
+impl Connect {
+    /// To what shall be listed there.
+    fn narrow(&self, url: &mut String, policy: &Policy) -> Result<(), Failure> {
+        if let Some(product) = &self.product {
+            if !policy.products.iter().any(|known| known.name.as_str() == product) {
+                let names = policy.products.iter().map(|known| known.name.as_str());
+                let fix = match nearest(product, names) {
+                    Some(near) => format!("Did you mean '{near}'?"),
+                    None => "Name one of its [[product]]s.".to_owned(),
+                };
+                let problem = format!("the config has no product '{product}'");
+                return Err(Failure::not_done(&problem, fix));
+            }
+            url.push('/');
+            url.push_str(product);
+        }
+        if self.readonly {
+            url.push_str("?readonly=true");
+        }
+        Ok(())
     }
 }
 
