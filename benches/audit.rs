@@ -306,6 +306,7 @@ impl Sample {
             reason: None,
             limit: None,
             shadow_limit: None,
+            braked: None,
             status: 200,
             upstream: UpstreamName::parse("payments").ok(),
             endpoint: Some(Address::Inet(([10, 0, 0, 9], 8080).into())),

@@ -20,6 +20,7 @@ pub mod health;
 pub mod http2;
 pub mod ids;
 pub mod lane;
+pub mod loops;
 pub mod mcp;
 pub mod pace;
 pub mod peer;
@@ -45,6 +46,7 @@ use crate::counters::Counters;
 use crate::model::snapshot::Current;
 
 use self::flights::Flights;
+use self::loops::Brakes;
 use self::mcp::Means;
 use self::strangers::Strangers;
 use self::tls::doors::Doors;
@@ -66,6 +68,8 @@ pub struct Shared {
     /// Callers without a valid credential, by source.
     pub strangers: Strangers,
     pub mcp: Means,
+    /// Loop brakes that came on.
+    pub brakes: Brakes,
     /// `onegate_refused_before_request_total`, by reason.
     pub refused_before_request: IntCounterVec,
     /// `onegate_denials_total` of requests that have no record to be counted by.

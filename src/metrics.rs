@@ -36,6 +36,7 @@ pub struct Metrics {
     denials: IntCounterVec,
     failures: IntCounterVec,
     shadow_refusals: IntCounterVec,
+    loop_brakes: IntCounterVec,
     responses: IntCounterVec,
     tool_errors: IntCounterVec,
     gateway_seconds: HistogramVec,
@@ -100,6 +101,11 @@ impl Metrics {
                 "Allowed requests that a shadow limit would have refused.",
                 &["client", "limit"],
             )?,
+            loop_brakes: counter(
+                "onegate_loop_brake_total",
+                "Times that the loop brake came on, by what it does: on or shadow.",
+                &["client", "mode"],
+            )?,
             responses: counter(
                 "onegate_responses_total",
                 "Answers by class of their status; 'none' when the caller left before any.",
@@ -137,11 +143,12 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 11] = [
+        let all: [Box<dyn Collector>; 12] = [
             Box::new(self.requests.clone()),
             Box::new(self.denials.clone()),
             Box::new(self.failures.clone()),
             Box::new(self.shadow_refusals.clone()),
+            Box::new(self.loop_brakes.clone()),
             Box::new(self.responses.clone()),
             Box::new(self.tool_errors.clone()),
             Box::new(self.gateway_seconds.clone()),
@@ -172,6 +179,7 @@ impl Metrics {
             denials: self.denials.clone(),
             failures: self.failures.clone(),
             shadow_refusals: self.shadow_refusals.clone(),
+            loop_brakes: self.loop_brakes.clone(),
             responses: self.responses.clone(),
             tool_errors: self.tool_errors.clone(),
             gateway_seconds: self.gateway_seconds.clone(),
@@ -212,6 +220,7 @@ pub struct Fold {
     denials: IntCounterVec,
     failures: IntCounterVec,
     shadow_refusals: IntCounterVec,
+    loop_brakes: IntCounterVec,
     responses: IntCounterVec,
     tool_errors: IntCounterVec,
     gateway_seconds: HistogramVec,
@@ -256,6 +265,9 @@ impl Fold {
         if let Some(shadow) = &record.shadow_limit {
             let limit = format!("{}/{}", shadow.0, shadow.1);
             self.shadow_refusals.with_label_values(&[client.as_str(), &limit]).inc();
+        }
+        if let Some(mode) = record.braked {
+            self.loop_brakes.with_label_values(&[client.as_str(), mode.as_str()]).inc();
         }
         if record.mcp.as_ref().and_then(|mcp| mcp.is_error) == Some(true) {
             self.tool_errors.with_label_values(&[client.as_str()]).inc();

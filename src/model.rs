@@ -14,6 +14,7 @@ pub mod facts;
 pub mod hex;
 pub mod id;
 pub mod key;
+pub mod loops;
 pub mod mcp;
 pub mod meter;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! by move, and each token has one maker, so a stage that is skipped does not compile.
 
 pub mod authorize;
+pub mod brake;
 pub mod classify;
 pub mod endpoint;
 pub mod explain;
@@ -30,6 +31,7 @@ use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
+use self::brake::Watch;
 use self::identify::Presented;
 use self::limit::{Admitted, Standing};
 
@@ -63,6 +65,8 @@ pub struct Seen {
     pub standing: Option<Standing>,
     /// Units of quotas to ask for before they are needed, of a request that was admitted.
     pub wanted: Option<Box<Wanted>>,
+    /// To be told how the call ends; none under a plan without a loop brake.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// Why a request is not admitted, or not yet. Nothing was charged.
@@ -84,8 +88,8 @@ impl From<Refusal> for Unadmitted {
 ///
 /// classify comes first because the api says where credentials may sit; identify comes before the
 /// operation is looked at, so that only identified callers learn what exists; the api's rules come
-/// between, because they hold for every caller; limit comes last, so that only what is permitted is
-/// charged.
+/// between, because they hold for every caller; the loop brake comes before whatever a repeated call is refused for;
+/// limit comes last, so that only what is permitted is charged.
 pub fn decide(
     snapshot: &Snapshot,
     ask: &Ask<'_>,
@@ -100,12 +104,16 @@ pub fn decide(
 
     let cleared = policy::clear(identified, &found.api, ask)?;
 
+    let known = cleared.identified().known();
+    let plan = limit::plan_of(known, &snapshot.policy.plans);
+    brake::check(known, plan, || brake::called(&found), now, seen)?;
+
     let effect = Effect::of(ask.method);
     let permit = authorize::authorize(cleared, &found.api, &found.operation?, effect, now)?;
     seen.product = permit.product().cloned();
     fits(permit.operation(), ask.body_bytes)?;
 
-    limit::limit(permit, &snapshot.policy.plans, now, seen)
+    limit::limit(permit, plan, now, seen)
 }
 
 /// An announced body over the operation's bound is refused before anything is charged. One that

@@ -5,6 +5,7 @@
 //! resolver, the keeper of the upstreams and the admin socket have threads of their own.
 
 mod archivist;
+mod brakes;
 mod gauges;
 mod keep;
 mod life;
@@ -38,6 +39,7 @@ use crate::edge::Shared;
 use crate::edge::connection::Connections;
 use crate::edge::exchange::Exchange;
 use crate::edge::flights::{EndedCalls, Flights, Listening, TICK};
+use crate::edge::loops::Brakes;
 use crate::edge::mcp::Means;
 use crate::edge::mcp::dispatch::Way;
 use crate::edge::pace::Pace;
@@ -77,6 +79,7 @@ pub struct Running {
     archivist: Archivist,
     access_log: Arc<AccessLog>,
     ledger: Ledger,
+    brakes: Ticker,
     _tickers: [Ticker; 2],
     _lookout: Lookout,
 }
@@ -115,14 +118,15 @@ pub fn start_with(loaded: Loaded, source: Source, way: Way) -> Result<Running, S
         counters,
         strangers: Strangers::default(),
         mcp: Means::default(),
+        brakes: Brakes::default(),
         refused_before_request: metrics.gate.refused_before_request.clone(),
         unrecorded: metrics.unrecorded(),
     });
 
     let metrics_address = metrics_socket.local_addr().map_err(StartError::Thread)?;
-    let gauges = LiveGauges { shared: Arc::clone(&shared), metrics: Arc::clone(&metrics) };
-    let control = start_control(metrics_socket, gauges).map_err(StartError::Thread)?;
+    let control = start_control(metrics_socket, &shared, &metrics).map_err(StartError::Thread)?;
     let archivist = start_archivist(&policy, &recorder, &registry, &metrics, &shared.audit)?;
+    let brakes = brakes::start(&shared, &registry)?;
     let tickers = start_tickers(flights, &registry, &rotation)?;
     let reloader = Arc::new(Reloader {
         source,
@@ -151,6 +155,7 @@ pub fn start_with(loaded: Loaded, source: Source, way: Way) -> Result<Running, S
         archivist,
         access_log,
         ledger,
+        brakes,
         _tickers: tickers,
         _lookout: lookout,
     })
@@ -193,9 +198,14 @@ fn open_counters(policy: &Policy) -> Result<(Counters, Ledger), StartError> {
     counters::open(&policy.server.data_dir).map_err(StartError::Counters)
 }
 
-fn start_control(metrics: TcpListener, gauges: LiveGauges) -> io::Result<Runtime> {
+fn start_control(
+    socket: TcpListener,
+    shared: &Arc<Shared>,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Runtime> {
+    let gauges = LiveGauges { shared: Arc::clone(shared), metrics: Arc::clone(metrics) };
     let control = Builder::new_current_thread().enable_all().build()?;
-    control.spawn(serve::serve(metrics, Arc::new(gauges)));
+    control.spawn(serve::serve(socket, Arc::new(gauges)));
     Ok(control)
 }
 

@@ -83,6 +83,7 @@ pub fn bare(n: u64) -> RequestRecord {
         reason: None,
         limit: None,
         shadow_limit: None,
+        braked: None,
         status: 400,
         upstream: None,
         endpoint: None,

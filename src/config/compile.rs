@@ -17,6 +17,7 @@ mod apis;
 mod audit;
 mod balancing;
 mod beside;
+mod brakes;
 mod certificates;
 mod described;
 mod files;

@@ -51,9 +51,12 @@ impl Answer {
         }
         match (&refusal.advice, refusal.denial) {
             (Advice::Allow(methods), _) => answer.field(header::ALLOW, methods.to_string()),
-            (Advice::Retry { after_seconds, .. } | Advice::Quarantine { after_seconds, .. }, _) => {
-                answer.field(header::RETRY_AFTER, after_seconds.to_string());
-            }
+            (
+                Advice::Retry { after_seconds, .. }
+                | Advice::Quarantine { after_seconds, .. }
+                | Advice::Loop { after_seconds, .. },
+                _,
+            ) => answer.field(header::RETRY_AFTER, after_seconds.to_string()),
             (Advice::Scopes(scopes), _) => {
                 let scopes = joined(scopes.iter().map(Scope::as_str), " ");
                 let challenge = format!(
@@ -91,7 +94,7 @@ impl Answer {
                 let scopes = joined(scopes.iter().map(Scope::as_str), "\",\"");
                 body.push_str(&format!(r#","missing_scopes":["{scopes}"]"#));
             }
-            Advice::Retry { limit: Some(limit), .. } => {
+            Advice::Retry { limit: Some(limit), .. } | Advice::Loop { limit, .. } => {
                 body.push_str(&format!(r#","violated-policies":["{limit}"]"#));
             }
             Advice::Quarantine { until, .. } => body.push_str(&format!(r#","until":"{until}""#)),

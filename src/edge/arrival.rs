@@ -79,6 +79,7 @@ pub fn request(
         slot: shared.audit.reserve(),
         answered_whole: false,
         tally: Tally::NotYet,
+        braked: None,
         expects_continue: false,
         tunnel: None,
         in_flight: shared.flights.enter(snapshot.policy.bounds.requests_max),

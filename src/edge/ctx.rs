@@ -16,6 +16,7 @@ use crate::clock;
 use crate::model::api::{Api, Durability};
 use crate::model::denial::{Denial, Failure, Reason, Refusal};
 use crate::model::id::RequestId;
+use crate::model::plan::Mode;
 use crate::model::policy::Scheme;
 use crate::model::record::{AccessDetail, End, McpDetail, Surface};
 use crate::model::snapshot::Snapshot;
@@ -33,6 +34,7 @@ use super::flight::Flight;
 use super::flights::InFlight;
 use super::headers::fields::Fields;
 use super::ids::Trace;
+use super::loops;
 use super::shape::dress::Dress;
 use super::shape::encoder::Encoder;
 use super::stop::{Blame, Fault, Meaning};
@@ -116,6 +118,8 @@ pub struct Request {
     /// The promise of room for the record; none when the audit could not give one.
     pub slot: Option<Slot>,
     pub tally: Tally,
+    /// The loop brake that came on by this call.
+    pub braked: Option<Mode>,
     /// The answer's last byte has passed.
     pub answered_whole: bool,
     /// The caller waits for `100 Continue` before it sends its body.
@@ -188,6 +192,7 @@ impl Request {
     /// To be called before an answer goes out, with its status known: from then on killing the gate does
     /// not lose the record, or the count of those that have none.
     pub fn answer_begins(&mut self, shared: &Shared) {
+        loops::answers(shared, self);
         if let Some(mut slot) = self.slot.take() {
             slot.answer(|out| self.write_opening(out));
             self.slot = Some(slot);
@@ -233,6 +238,7 @@ impl Ctx {
     /// Completes the record. Later calls find nothing left to complete.
     pub fn finish(&mut self, end: End) {
         let Some(mut request) = self.request.take() else { return };
+        loops::ends(&self.shared, &mut request);
         match request.slot.take() {
             Some(slot) => slot.complete(request.into_record(end, clock::mono())),
             None => request.count_unrecorded(&self.shared),

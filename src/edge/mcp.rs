@@ -35,7 +35,7 @@ use crate::model::mcp::{Method, Revision};
 use crate::model::record::McpDetail;
 use crate::model::snapshot::Snapshot;
 use crate::request::Call as CallOf;
-use crate::request::endpoint::{self, Entered};
+use crate::request::endpoint::{self, Entered, Tried};
 use crate::request::listing::Narrowing;
 use crate::request::target::Target;
 
@@ -129,7 +129,7 @@ impl Serving<'_> {
         let revision = message.revision;
         let (id, call) = match message.asked {
             Asked::Notification => {
-                return match self.admit(under, entered, Method::Notification) {
+                return match self.admit(under, entered, (Method::Notification, Tried::Method)) {
                     Ok(_) => self.answer(Reply::Accepted).await,
                     Err(refusal) => self.refuse(None, refusal).await,
                 };
@@ -153,7 +153,7 @@ impl Serving<'_> {
             Call::ListTools { .. } => Method::ListTools,
             Call::Listen { .. } => Method::Listen,
         };
-        let admitted = match self.admit(under, entered, method) {
+        let admitted = match self.admit(under, entered, (method, Tried::Method)) {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse(Some(&id), refusal).await,
         };
@@ -199,8 +199,12 @@ impl Serving<'_> {
         fault: MessageFault,
     ) -> Result<()> {
         let of_call = matches!(fault.kind, FaultKind::UnknownTool(_));
-        let method = if of_call { Method::CallTool } else { Method::Malformed };
-        match self.admit(under, entered, method) {
+        let asked = if of_call {
+            (Method::CallTool, Tried::NoTool)
+        } else {
+            (Method::Malformed, Tried::NoMessage)
+        };
+        match self.admit(under, entered, asked) {
             Ok(_) => self.answer_fault(&fault).await,
             Err(refusal) => self.refuse(fault.id.as_ref(), refusal).await,
         }

@@ -92,6 +92,7 @@ pub fn record(shared: &Arc<Shared>, head: RefusedHead) -> Answer {
         slot: shared.audit.reserve(),
         answered_whole: false,
         tally: Tally::NotYet,
+        braked: None,
         expects_continue: false,
         tunnel: None,
         in_flight: None,

@@ -15,6 +15,11 @@ impl Actor {
         Self("onegate".into())
     }
 
+    /// What the gate does by itself against loops.
+    pub fn loop_brake() -> Self {
+        Self("onegate loop_brake".into())
+    }
+
     /// Someone on the admin socket, or at the CLI beside the store.
     pub fn local(uid: u32, login: Option<&str>, sudo_user: Option<&str>) -> Self {
         let (login, sudo_user) = (hint(login), hint(sudo_user));

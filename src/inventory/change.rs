@@ -1,15 +1,16 @@
 //! What can be done to the inventory: a closed set of acts, each already parsed, and what comes of
 //! one. Values only; `apply` carries them out.
 
+mod act;
 mod line;
 
+pub use act::Act;
 pub use line::{LINE_BYTES_MAX, Line, LineError};
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::describe;
 use crate::model::client::{Client, ClientKind, Credential};
 use crate::model::id::{
     ClientId, CredentialId, OperationId, PlanName, ProductName, ProfileName, Scope,
@@ -17,9 +18,7 @@ use crate::model::id::{
 use crate::model::key::{Environment, NewKey};
 use crate::model::mcp::Presentation;
 use crate::model::quarantine::Restriction;
-use crate::model::record::JsonText;
 use crate::model::time::UnixMicros;
-use crate::model::tool::Catalogue;
 
 mod client;
 
@@ -287,61 +286,6 @@ pub struct Applied {
     pub credentials: Vec<Arc<Credential>>,
     pub acts: Vec<Act>,
     pub outcome: Outcome,
-}
-
-/// What the audit is told of one act.
-#[derive(Debug)]
-pub struct Act {
-    pub action: &'static str,
-    pub target: String,
-    pub reason: Option<Line>,
-    pub before: Option<JsonText>,
-    pub after: Option<JsonText>,
-    pub succeeded: bool,
-}
-
-impl Act {
-    /// A reload of the config, from one snapshot's label to another's; None when it was refused.
-    pub fn reload(before: &str, after: Option<&str>) -> Self {
-        let policy = |label: &str| describe::fields(vec![("policy", label.into())]);
-        Self {
-            action: "config.reload",
-            target: "config".into(),
-            reason: None,
-            before: Some(policy(before)),
-            after: after.map(policy),
-            succeeded: after.is_some(),
-        }
-    }
-}
-
-impl Act {
-    /// A reload changed what agents are shown; None when it did not.
-    pub fn catalogue(before: &Catalogue, after: &Catalogue) -> Option<Self> {
-        let changes = after.changes(before);
-        let (was, is) = describe::catalogues(before, after, &changes);
-        (!changes.is_empty()).then(|| Self {
-            action: "catalogue.change",
-            target: "catalogue".into(),
-            reason: None,
-            before: Some(was),
-            after: Some(is),
-            succeeded: true,
-        })
-    }
-
-    /// The audit is signed with another key; None where the disk refuses, and it will be later.
-    pub fn rotate_key(from: &str, to: Option<&str>, reason: Line) -> Self {
-        let key = |key: &str| describe::fields(vec![("key", key.into())]);
-        Self {
-            action: "audit.rotate_key",
-            target: "audit".into(),
-            reason: Some(reason),
-            before: Some(key(from)),
-            after: to.map(key),
-            succeeded: to.is_some(),
-        }
-    }
 }
 
 /// What the one who asked is told.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::id::{LimitName, Scope};
+use super::loops::Looping;
 use super::quarantine::CallRate;
 use super::time::UnixMicros;
 
@@ -34,6 +35,7 @@ pub enum Denial {
     RateLimited,
     QuotaExhausted,
     ConcurrencyLimited,
+    RepeatedCall,
     TooManyUnauthenticated,
     AuditUnavailable,
     Overloaded,
@@ -111,6 +113,12 @@ pub enum Advice {
         until: UnixMicros,
         after_seconds: u64,
     },
+    /// Why the loop brake refuses, and when to come back.
+    Loop {
+        looping: Looping,
+        after_seconds: u64,
+        limit: LimitName,
+    },
 }
 
 /// The part of its calls that a quarantine takes from a client.
@@ -138,6 +146,7 @@ impl Refusal {
     pub const fn limit(&self) -> Option<&LimitName> {
         match &self.advice {
             Advice::Retry { limit, .. } => limit.as_ref(),
+            Advice::Loop { limit, .. } => Some(limit),
             Advice::None
             | Advice::Detail(_)
             | Advice::Allow(_)
@@ -160,18 +169,31 @@ impl Advice {
                 Cow::Borrowed(row.detail.0)
             }
             Self::Quarantine { taken, until, .. } => Cow::Owned(taken.told(*until)),
+            Self::Loop { looping, .. } => Cow::Owned(looping_told(*looping)),
         }
     }
 
     /// When to come back, where that is known.
     pub const fn after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Retry { after_seconds, .. } | Self::Quarantine { after_seconds, .. } => {
-                Some(*after_seconds)
-            }
+            Self::Retry { after_seconds, .. }
+            | Self::Quarantine { after_seconds, .. }
+            | Self::Loop { after_seconds, .. } => Some(*after_seconds),
             Self::None | Self::Detail(_) | Self::Allow(_) | Self::Scopes(_) => None,
         }
     }
+}
+
+/// One sentence, made for a model that would go on.
+fn looping_told(looping: Looping) -> String {
+    let why = match looping {
+        Looping::Failed(times) => format!("it failed {times} times in a row"),
+        Looping::TooFast(times) => format!("it came {times} times over the limits"),
+    };
+    format!(
+        "Do not repeat this call: {why} and is refused for as long as Retry-After says; change the arguments then, \
+         or ask the person you work for."
+    )
 }
 
 impl Taken {
@@ -198,7 +220,7 @@ impl Taken {
 
 impl Denial {
     /// Every denial, for tables that must have a row for each.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedRequest,
         Self::UriTooLong,
         Self::HeadTooLarge,
@@ -219,6 +241,7 @@ impl Denial {
         Self::RateLimited,
         Self::QuotaExhausted,
         Self::ConcurrencyLimited,
+        Self::RepeatedCall,
         Self::TooManyUnauthenticated,
         Self::AuditUnavailable,
         Self::Overloaded,
@@ -267,6 +290,8 @@ impl Denial {
                 "The client's quota of this period is used up. Wait as long as Retry-After says."),
             Self::ConcurrencyLimited => row("concurrency_limited", 429, "Too many calls at once",
                 "The client has as many calls under way as it may. Wait until one of them ends."),
+            Self::RepeatedCall => row("repeated_call", 429, "Repeated call",
+                "Do not repeat this call: it failed again and again. Wait as long as Retry-After says."),
             Self::TooManyUnauthenticated => row("too_many_unauthenticated", 429, "Too many calls without a credential",
                 "Send a valid credential, or wait as long as Retry-After says."),
             Self::AuditUnavailable => row("audit_unavailable", 503, "Audit unavailable",

@@ -7,6 +7,7 @@ use ahash::AHashMap;
 
 use super::calendar::Period;
 use super::id::{ClientId, CredentialId, LimitName};
+use super::loops::Loops;
 use super::plan::{Plan, Quota, QuotaTerms, RATES_MAX};
 use super::time::{MonoNs, UnixMicros};
 
@@ -36,6 +37,8 @@ pub struct MoreCells {
     pub credentials: AHashMap<CredentialId, RateCells>,
     /// One for each quota that was used, in no order.
     leases: Vec<Lease>,
+    /// What was tried in vain, under a plan with a loop brake.
+    loops: Loops,
 }
 
 /// Units of one quota in one period that the ledger has given to this meter.
@@ -90,6 +93,18 @@ impl Meter {
 }
 
 impl Cells {
+    pub fn loops(&self) -> Option<&Loops> {
+        self.more.as_ref().map(|more| &more.loops)
+    }
+
+    pub fn loops_mut(&mut self) -> Option<&mut Loops> {
+        self.more.as_mut().map(|more| &mut more.loops)
+    }
+
+    pub fn loops_or_new(&mut self) -> &mut Loops {
+        &mut self.more.get_or_insert_default().loops
+    }
+
     pub fn lease_of(&self, quota: &LimitName) -> Option<&Lease> {
         self.more.as_ref()?.leases.iter().find(|lease| lease.quota == *quota)
     }

@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use super::calendar::Calendar;
 use super::id::{LimitName, OperationId, PlanName};
+use super::loops::LoopBrake;
 
 /// Most rates in one plan, and most quotas: a meter has that many cells.
 pub const RATES_MAX: usize = 8;
@@ -32,6 +33,7 @@ pub struct Plan {
     /// Of each limit, how its item in `RateLimit` begins. In the order of [`LimitAt`].
     items: Box<[Box<str>]>,
     is_plain: bool,
+    brake: Option<Box<LoopBrake>>,
 }
 
 /// Between the items of a field.
@@ -58,7 +60,26 @@ impl Plan {
         let names = names.chain(concurrency.iter().map(|concurrency| &concurrency.name));
         let items = names.map(|name| format!("{SEPARATOR}\"{name}\";r=").into()).collect();
         let paces = rates.iter().map(Rate::pace).collect();
-        Self { name, rates, quotas, concurrency, policy_header, paces, items, is_plain }
+        Self {
+            name,
+            rates,
+            quotas,
+            concurrency,
+            policy_header,
+            paces,
+            items,
+            is_plain,
+            brake: None,
+        }
+    }
+
+    /// The same plan with a brake against loops.
+    pub fn with_brake(self, brake: Option<LoopBrake>) -> Self {
+        Self { brake: brake.map(Box::new), ..self }
+    }
+
+    pub fn brake(&self) -> Option<&LoopBrake> {
+        self.brake.as_deref()
     }
 
     pub const fn rate_at(at: usize) -> LimitAt {
@@ -185,6 +206,16 @@ pub enum CountedBy {
 pub enum Mode {
     Enforced,
     Shadow,
+}
+
+impl Mode {
+    /// `on`, `shadow`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforced => "on",
+            Self::Shadow => "shadow",
+        }
+    }
 }
 
 /// The operations whose calls a limit counts.

@@ -12,6 +12,7 @@ use super::denial::{Denial, Failure, Reason};
 use super::id::{
     ApiName, ClientId, CredentialId, LimitName, PlanName, ProductName, RequestId, UpstreamName,
 };
+use super::plan::Mode;
 use super::time::UnixMicros;
 use super::upstream::Address;
 
@@ -42,6 +43,8 @@ pub struct RequestRecord {
     pub limit: Option<LimitName>,
     /// The limit that would have refused the call, had it been enforced, and its plan.
     pub shadow_limit: Option<Box<(PlanName, LimitName)>>,
+    /// The loop brake came on by this call, and does so much. Counted, and not written: its act is.
+    pub braked: Option<Mode>,
     /// What the caller was sent; 0 when it left before any answer.
     pub status: u16,
     pub upstream: Option<UpstreamName>,

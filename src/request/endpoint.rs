@@ -12,6 +12,7 @@ use http::{HeaderMap, header};
 
 use crate::model::api::{Api, Operation};
 use crate::model::denial::{Advice, ClientText, Denial, Refusal};
+use crate::model::loops::Called;
 use crate::model::mcp::{Mcp, Method};
 use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
@@ -21,7 +22,7 @@ use super::identify::{self, Identified, Known, Presented, Proven};
 use super::limit::{self, Admitted};
 use super::listing::Narrowing;
 use super::policy::{self, Cleared};
-use super::{Ask, Seen, Unadmitted, authorize, classify};
+use super::{Ask, Seen, Unadmitted, authorize, brake, classify};
 
 /// Proof that a client stands behind a message. Only this file makes one:
 /// ```compile_fail,E0451
@@ -158,6 +159,7 @@ fn helped(refusal: Refusal, presented: &Presented<'_>) -> Refusal {
         | Denial::RateLimited
         | Denial::QuotaExhausted
         | Denial::ConcurrencyLimited
+        | Denial::RepeatedCall
         | Denial::TooManyUnauthenticated
         | Denial::AuditUnavailable
         | Denial::Overloaded => return refusal,
@@ -222,21 +224,43 @@ pub const fn too_large() -> Refusal {
     Refusal::new(Denial::BodyTooLarge, "the message is over its bound")
 }
 
+/// What a message asks for, as the loop brake counts it.
+#[derive(Clone, Copy, Debug)]
+pub enum Tried<'a> {
+    /// Its method.
+    Method,
+    /// A tool's operation, with arguments that do not fit.
+    Tool(&'a Operation),
+    /// A tool that there is not.
+    NoTool,
+    /// It is no message of the protocol.
+    NoMessage,
+}
+
 /// Permits a method of the protocol, which every client may call, and charges the plan's rates.
 pub fn admit(
     snapshot: &Snapshot,
     mcp: &Mcp,
     entered: Entered,
-    method: Method,
+    (method, tried): (Method, Tried<'_>),
     now: Now,
     seen: &mut Seen,
 ) -> Result<Admitted, Refusal> {
     let operation = mcp.operation(method);
     seen.operation = Some(operation.clone());
+    let called = || match tried {
+        Tried::Method => brake::called_operation(operation),
+        Tried::Tool(of) => brake::called_operation(of),
+        Tried::NoTool => Called::NoTool,
+        Tried::NoMessage => Called::NoMessage,
+    };
+    let known = entered.known();
+    let plan = limit::plan_of(known, &snapshot.policy.plans);
+    brake::check(known, plan, called, now, seen)?;
     // What is asked of the gate itself changes nothing.
     let effect = Effect::Reads;
     let permit = authorize::authorize(entered.cleared, &mcp.api, operation, effect, now)?;
-    match limit::limit(permit, &snapshot.policy.plans, now, seen) {
+    match limit::limit(permit, plan, now, seen) {
         Ok(admitted) => Ok(admitted),
         Err(Unadmitted::Refused(refusal)) => Err(refusal),
         Err(Unadmitted::Awaits(_)) => {

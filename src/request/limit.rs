@@ -132,41 +132,58 @@ pub struct LimitStanding {
     pub more_after_seconds: Option<u64>,
 }
 
+/// The plan that a caller's calls are charged to.
+#[derive(Clone, Copy, Debug)]
+pub enum PlanOf<'p> {
+    /// Nobody is known, or has no plan.
+    None,
+    /// The config lacks it.
+    Missing,
+    Is(&'p Arc<Plan>),
+}
+
+/// Looks the plan up, once for all that ask it.
+pub fn plan_of<'p>(known: Option<&Known>, plans: &'p AHashMap<PlanName, Arc<Plan>>) -> PlanOf<'p> {
+    match known.and_then(|known| known.profile.plan.as_ref()) {
+        None => PlanOf::None,
+        Some(name) => plans.get(name).map_or(PlanOf::Missing, PlanOf::Is),
+    }
+}
+
 /// Charges the client's plan, and the rate of its quarantine. A caller without either, or none at all, is not
 /// limited here.
 pub fn limit(
     permit: Permit,
-    plans: &AHashMap<PlanName, Arc<Plan>>,
+    plan: PlanOf<'_>,
     now: Now,
     seen: &mut Seen,
 ) -> Result<Admitted, Unadmitted> {
     if permit.known().is_none_or(|known| known.client.quarantine.is_none()) {
-        return of_plan(permit, plans, now, seen);
+        return charge_plan(permit, plan, now, seen);
     }
     // The permit goes on while the charge is held.
     let client = permit.known().map(|known| Arc::clone(&known.client));
     let charged = quarantine::charge(client.as_deref(), now)?;
-    let admitted = of_plan(permit, plans, now, seen);
+    let admitted = charge_plan(permit, plan, now, seen);
     if admitted.is_err() {
         charged.give_back();
     }
     admitted
 }
 
-fn of_plan(
+fn charge_plan(
     permit: Permit,
-    plans: &AHashMap<PlanName, Arc<Plan>>,
+    plan: PlanOf<'_>,
     now: Now,
     seen: &mut Seen,
 ) -> Result<Admitted, Unadmitted> {
-    let Some((name, meter)) = permit
-        .known()
-        .and_then(|known| known.profile.plan.as_ref().map(|plan| (plan, &known.profile.meter)))
-    else {
-        return Ok(Admitted(permit, None));
+    let plan = match plan {
+        PlanOf::None => return Ok(Admitted(permit, None)),
+        PlanOf::Missing => return Err(without_plan().into()),
+        PlanOf::Is(plan) => plan,
     };
-    let Some(plan) = plans.get(name) else {
-        return Err(without_plan().into());
+    let Some(meter) = permit.known().map(|known| &known.profile.meter) else {
+        return Ok(Admitted(permit, None));
     };
     if !plan.is_plain() {
         let seat = whole::limit(&permit, plan, meter, now, seen)?;

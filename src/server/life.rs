@@ -30,6 +30,7 @@ impl Running {
         self.control.block_on(until_empty(&self.shared, LAST_WORDS));
         self.workers.shutdown_timeout(LAST_WORDS);
         self.admin.stop();
+        drop(self.brakes);
         // It records what it deletes.
         drop(self.archivist);
         self.ledger.close();

@@ -102,6 +102,16 @@ impl Lab {
 
     /// One call, as the edge makes it; what is asked for ahead waits for `answer`.
     pub fn call(&mut self, key: usize, method: &str, now: Now) -> Result<Admitted, Refusal> {
+        self.call_at(key, (method, "/"), now)
+    }
+
+    /// The same of any path.
+    pub fn call_at(
+        &mut self,
+        key: usize,
+        (method, path): (&str, &str),
+        now: Now,
+    ) -> Result<Admitted, Refusal> {
         loop {
             let key = self.keys[key].reveal().to_owned();
             let mut presented = Presented::default();
@@ -109,7 +119,7 @@ impl Lab {
             let ask = Ask {
                 method,
                 host: "any",
-                path: "/",
+                path,
                 presented,
                 body_bytes: None,
                 body_may_follow: false,

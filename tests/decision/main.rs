@@ -8,6 +8,7 @@
 )]
 
 mod again;
+mod brake;
 mod lab;
 mod limits;
 mod matcher;
@@ -268,10 +269,11 @@ fn refused(unadmitted: Unadmitted) -> Refusal {
     }
 }
 
-/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `quarantine.rs` its own, `rules.rs` those of
+/// Denials with rows elsewhere: `limits.rs` and `quotas.rs` have those of plans, `quarantine.rs` and `brake.rs` their own, `rules.rs` those of
 /// an api's rules, `tests/gateway/denials.rs` the edge's, which refuses before there is a request to
 /// decide on, or because of its own state.
-const ELSEWHERE: [Denial; 13] = [
+const ELSEWHERE: [Denial; 14] = [
+    Denial::RepeatedCall,
     Denial::Quarantined,
     Denial::RateLimited,
     Denial::QuotaExhausted,

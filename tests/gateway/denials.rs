@@ -178,6 +178,19 @@ fn of_quarantine() {
 }
 
 #[test]
+fn of_repetition() {
+    let upstream = Upstream::start();
+    let plans = "[[plan]]\nname = \"wide\"\nloop_brake = { mode = \"on\", failures = 2 }\n\
+                 [[plan]]\nname = \"five\"\nconcurrency = 5\n";
+    let bench = Bench::start(&Setup { plans, ..Setup::before(&upstream) });
+    let script = r#"
+        for _ in 1 2; do curl -s -o /dev/null -H "X-API-Key: $KEY" "$URL/lab/absent/1"; done
+        curl -si -H "X-API-Key: $KEY" "$URL/lab/ok/1""#;
+    let record = bench.check(script, Denial::RepeatedCall, &[("retry-after", "300")]);
+    assert_eq!(record["limit"], "loop_brake", "{record}");
+}
+
+#[test]
 fn of_load() {
     let upstream = Upstream::start();
     let bench = Bench::start(&Setup { bounds: "requests_max = 2", ..Setup::before(&upstream) });

@@ -44,6 +44,7 @@ mod http2_hostile;
 mod http2_upstream;
 mod ledger;
 mod limits;
+mod loop_brake;
 mod mcp;
 mod mcp_browsers;
 mod mcp_changes;

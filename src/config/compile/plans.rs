@@ -11,6 +11,7 @@ use super::super::diagnostic::Problems;
 use super::super::names::Names;
 use super::super::section::{Section, Text, Value};
 use super::super::unit::Shown;
+use super::brakes;
 use super::files::Files;
 use super::limits::{self, CALLS_MAX, Limits};
 use super::quotas;
@@ -62,7 +63,7 @@ fn plan<'s>(
     if let Some(name) = &name {
         names.declare(name.text.text, name.text.at, section.problems);
     }
-    if section.lacks("quotas") && section.lacks("concurrency") {
+    if ["quotas", "concurrency", "loop_brake"].iter().all(|key| section.lacks(key)) {
         section.need("rates", "rates = [{ limit = 50, per = \"1s\" }]");
     }
     let mut limits = Limits { names: Names::new("limit"), operations };
@@ -72,9 +73,11 @@ fn plan<'s>(
     let quota = |value| quotas::quota(value, &mut limits);
     let quotas: Box<[Quota]> = quotas.iter().filter_map(quota).collect();
     let concurrency = quotas::concurrency(&mut section, &mut limits);
+    let brake = brakes::loop_brake(&mut section, &mut limits);
     section.finish();
     let policy_header = policy_header(&rates, &quotas, concurrency.as_ref());
-    Some(Plan::new(name?.name, rates, quotas, concurrency, policy_header))
+    let plan = Plan::new(name?.name, rates, quotas, concurrency, policy_header);
+    Some(plan.with_brake(brake))
 }
 
 fn rate<'s>(value: &Value<'s>, limits: &mut Limits<'_, 's>) -> Option<Rate> {

@@ -8,7 +8,7 @@ use crate::model::id::{LimitName, PlanName};
 use crate::model::record::{Caller, End, Outcome, RequestRecord};
 use crate::model::time::MonoNs;
 use crate::model::upstream::Address;
-use crate::request::limit::Standing;
+use crate::request::Seen;
 use crate::request::target::Target;
 
 use super::Request;
@@ -78,12 +78,23 @@ impl Request {
         if let Some(reason) = reason {
             out.push(Fact::Reason, reason.as_log_text().as_bytes());
         }
-        if let Some((_, limit)) = self.seen.standing.as_ref().and_then(shadow_limit) {
+        if let Some((_, limit)) = shadow_limit(&self.seen) {
             out.push(Fact::ShadowLimit, limit.as_str().as_bytes());
         }
     }
 
+    /// What became of it, as far as it has come.
+    pub fn outcome(&self) -> Outcome {
+        match &self.fault {
+            None => Outcome::Allowed,
+            Some(Fault::Failed(failure)) => Outcome::Failed(*failure),
+            Some(Fault::Denied(refusal)) => Outcome::Denied(refusal.denial),
+        }
+    }
+
     pub(super) fn into_record(self: Box<Self>, end: End, now: MonoNs) -> Box<RequestRecord> {
+        let shadow_limit =
+            shadow_limit(&self.seen).map(|(plan, limit)| Box::new((plan.clone(), limit.clone())));
         let seen = self.seen;
         let (outcome, reason, limit) = match self.fault {
             None => (Outcome::Allowed, self.reason, None),
@@ -109,11 +120,8 @@ impl Request {
             outcome,
             reason,
             limit,
-            shadow_limit: seen
-                .standing
-                .as_ref()
-                .and_then(shadow_limit)
-                .map(|(plan, limit)| Box::new((plan.clone(), limit.clone()))),
+            shadow_limit,
+            braked: self.braked,
             status: self.status,
             upstream: self.forward.upstream,
             endpoint: self.forward.endpoint,
@@ -132,9 +140,13 @@ impl Request {
 }
 
 /// What most plans do not have: a limit that only watches, and would have refused.
-fn shadow_limit(standing: &Standing) -> Option<(&PlanName, &LimitName)> {
-    let shadow = standing.all()?.shadow.as_ref()?;
-    Some((&standing.plan.name, shadow))
+fn shadow_limit(seen: &Seen) -> Option<(&PlanName, &LimitName)> {
+    let of_plan = || {
+        let standing = seen.standing.as_ref()?;
+        Some((&standing.plan.name, standing.all()?.shadow.as_ref()?))
+    };
+    let of_brake = || seen.watch.as_ref()?.would_refuse();
+    of_plan().or_else(of_brake)
 }
 
 fn micros(later: MonoNs, earlier: MonoNs) -> u64 {

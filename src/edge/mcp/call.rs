@@ -26,7 +26,7 @@ use crate::model::mcp::{McpBounds, Method, Revision};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::MonoNs;
 use crate::model::tool::{Output, Tool};
-use crate::request::endpoint::{self, Entered, Leads};
+use crate::request::endpoint::{self, Entered, Leads, Tried};
 
 use super::super::answer::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use super::super::ctx::Request;
@@ -70,7 +70,10 @@ pub async fn serve(
     }
     let prepared = match prepare(under.snapshot, request, tool, call) {
         Ok(prepared) => prepared,
-        Err(bad) => return unfit(serving, under, entered, (to, &bad)).await,
+        Err(bad) => {
+            let tried = Tried::Tool(&tool.operation);
+            return unfit(serving, under, entered, (tried, to, &bad)).await;
+        }
     };
     let takes_streams = request.takes_streams(session);
     let streams = match (takes_streams, call.progress_token) {
@@ -116,9 +119,10 @@ pub(super) async fn unfit(
     mut serving: Serving<'_>,
     under: Under<'_>,
     entered: Entered,
-    (to, bad): (To<'_>, &BadArguments),
+    (tried, to, bad): (Tried<'_>, To<'_>, &BadArguments),
 ) -> Result<()> {
-    if let Err(refusal) = serving.admit(under, entered, Method::CallTool) {
+    let asked = (Method::CallTool, tried);
+    if let Err(refusal) = serving.admit(under, entered, asked) {
         return serving.refuse(Some(to.id), refusal).await;
     }
     let refusal = Refusal::new(Denial::MalformedRequest, "the arguments do not fit the tool");

@@ -12,7 +12,7 @@ use crate::mcp::outcome;
 use crate::model::denial::{Denial, Refusal};
 use crate::model::mcp::{MetaTool, Method};
 use crate::model::tool::{Output, Tool};
-use crate::request::endpoint::Entered;
+use crate::request::endpoint::{Entered, Tried};
 use crate::request::limit::Admitted;
 
 use super::call::{self, To};
@@ -32,26 +32,29 @@ pub async fn serve(
     match meta {
         MetaTool::Search => match Search::read(call.arguments) {
             Ok(search) => find(serving, under, entered, (&search, to)).await,
-            Err(bad) => call::unfit(serving, under, entered, (to, &bad)).await,
+            Err(bad) => call::unfit(serving, under, entered, (Tried::Method, to, &bad)).await,
         },
         MetaTool::Describe => match meta::name_of(call.arguments) {
             Ok(name) => describe(serving, under, entered, (&name, to)).await,
-            Err(bad) => call::unfit(serving, under, entered, (to, &bad)).await,
+            Err(bad) => call::unfit(serving, under, entered, (Tried::Method, to, &bad)).await,
         },
         MetaTool::CallRead | MetaTool::CallWrite => {
             let inner = match Inner::read(call.arguments) {
                 Ok(inner) => inner,
-                Err(bad) => return call::unfit(serving, under, entered, (to, &bad)).await,
+                Err(bad) => {
+                    return call::unfit(serving, under, entered, (Tried::Method, to, &bad)).await;
+                }
             };
             let Some(tool) = under.mcp.catalogue.get(&inner.name) else {
-                return match serving.admit(under, entered, Method::CallTool) {
+                return match serving.admit(under, entered, (Method::CallTool, Tried::NoTool)) {
                     Ok(admitted) => unknown(serving, under, &admitted, (&inner.name, to)).await,
                     Err(refusal) => serving.refuse(Some(to.id), refusal).await,
                 };
             };
             serving.note_inner(meta, tool);
             if let Err(bad) = meta::stands_for(meta, tool) {
-                return call::unfit(serving, under, entered, (to, &bad)).await;
+                let tried = Tried::Tool(&tool.operation);
+                return call::unfit(serving, under, entered, (tried, to, &bad)).await;
             }
             let Inner { name, arguments } = inner;
             let call = ToolCall { name, arguments, progress_token: call.progress_token };
@@ -66,7 +69,7 @@ async fn find(
     entered: Entered,
     (search, to): (&Search<'_>, To<'_>),
 ) -> Result<()> {
-    let admitted = match serving.admit(under, entered, Method::CallTool) {
+    let admitted = match serving.admit(under, entered, (Method::CallTool, Tried::Method)) {
         Ok(admitted) => admitted,
         Err(refusal) => return serving.refuse(Some(to.id), refusal).await,
     };
@@ -80,7 +83,7 @@ async fn describe(
     entered: Entered,
     (name, to): (&str, To<'_>),
 ) -> Result<()> {
-    let admitted = match serving.admit(under, entered, Method::CallTool) {
+    let admitted = match serving.admit(under, entered, (Method::CallTool, Tried::Method)) {
         Ok(admitted) => admitted,
         Err(refusal) => return serving.refuse(Some(to.id), refusal).await,
     };

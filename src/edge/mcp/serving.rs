@@ -16,7 +16,7 @@ use crate::model::denial::{Denial, Refusal};
 use crate::model::mcp::{Mcp, Method};
 use crate::model::snapshot::Snapshot;
 use crate::request::Call;
-use crate::request::endpoint::{self, Entered};
+use crate::request::endpoint::{self, Entered, Tried};
 use crate::request::limit::Admitted;
 use crate::request::listing::{Narrowing, Sight};
 
@@ -104,13 +104,13 @@ impl Serving<'_> {
         &mut self,
         under: Under<'_>,
         entered: Entered,
-        method: Method,
+        asked: (Method, Tried<'_>),
     ) -> std::result::Result<Admitted, Refusal> {
         let Some(request) = &mut self.ctx.request else {
             return Err(Refusal::new(Denial::Overloaded, "the request has ended"));
         };
         let seen = &mut request.seen;
-        endpoint::admit(under.snapshot, under.mcp, entered, method, clock::now(), seen)
+        endpoint::admit(under.snapshot, under.mcp, entered, asked, clock::now(), seen)
     }
 
     /// What the caller of a call that was admitted sees of the catalogue.

@@ -61,6 +61,7 @@ impl Draft<'_> {
         for restriction in &ended {
             self.tables.delete_quarantine(id, restriction)?;
         }
+        release(client, operations);
         let now = self.resolve(id)?;
         let after = describe::quarantine(&now, self.asked.at);
         let target = format!("client/{id}");
@@ -112,5 +113,18 @@ impl Draft<'_> {
         }
         let near = nearest(id.as_str(), operations.keys().map(OperationId::as_str));
         Err(ChangeError::NotFound { what: Thing::Operation, name: id.to_string(), near })
+    }
+}
+
+/// Lets the loop brake of the client's plans go too, or it would refuse what is given back. Where the change is then
+/// not made, the quarantine holds on.
+fn release(client: &Client, operations: &[OperationId]) {
+    for profile in &client.profiles {
+        let mut cells = profile.meter.lock();
+        let Some(loops) = cells.loops_mut() else { continue };
+        match operations {
+            [] => loops.release(None),
+            some => some.iter().for_each(|operation| loops.release(Some(operation))),
+        }
     }
 }

@@ -61,6 +61,14 @@ pub fn describe(plan: &Plan, operation: &Operation) -> Vec<String> {
     if let Some(Concurrency { limit, mode, .. }) = &plan.concurrency {
         told.push(format!("concurrency: {limit} at once{}", word(*mode)));
     }
+    if let Some(brake) = plan.brake() {
+        let (failures, calls) = (brake.failures, brake.calls);
+        told.push(format!(
+            "loop brake: after {failures} failures in a row, or {calls} calls over the limits in {} s{}",
+            brake.window.as_secs(),
+            word(brake.mode),
+        ));
+    }
     told
 }
 

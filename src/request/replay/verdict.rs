@@ -112,6 +112,7 @@ const fn basis(denial: Denial) -> Basis {
         Denial::CredentialMissing | Denial::CredentialConflict => {
             Basis::Other("what was sent as a credential, if anything")
         }
+        Denial::RepeatedCall => Basis::Other("how often such calls had failed before"),
         Denial::TooManyUnauthenticated => {
             Basis::Other("how many calls without a valid credential its source had made")
         }

@@ -71,6 +71,7 @@ fn request(n: u64) -> Box<RequestRecord> {
         reason: None,
         limit: None,
         shadow_limit: None,
+        braked: None,
         status: 200,
         upstream: None,
         endpoint: None,
