@@ -218,7 +218,8 @@ impl End {
 pub struct ActRecord {
     pub id: RequestId,
     pub time: UnixMicros,
-    /// Who did it: `uid=0 login=ann sudo_user=-`, or `onegate` for what the gate does by itself.
+    /// Who did it: `uid=0 login=ann sudo_user=-`, or `onegate` for what the gate does by itself, `onegate loop_brake`
+    /// for what it does against loops.
     pub actor: Box<str>,
     /// `client.add`, `credential.revoke`, `config.reload`, `audit.gap`, …
     pub action: Box<str>,

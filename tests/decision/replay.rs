@@ -124,6 +124,10 @@ fn a_message_to_the_gate_is_replayed_by_who_sent_it() {
     let message = Verdict::NotReplayed(MESSAGE);
     check(by("good"), denied(Denial::NotFound), message, "all in force");
     check(by("good"), denied(Denial::PolicyRefused), message, "all in force");
+    let repeated = Verdict::NotReplayed("how often such calls had failed before");
+    check(by("good"), denied(Denial::RepeatedCall), repeated, "all in force");
+    // There was no quarantine.
+    check(by("good"), denied(Denial::Quarantined), Verdict::Differs, "all in force");
     let malformed = denied(Denial::MalformedRequest);
     let bytes = Verdict::NotReplayed("the bytes of the message");
     check(by("good"), malformed, bytes, "all in force");

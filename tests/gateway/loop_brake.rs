@@ -107,6 +107,28 @@ fn guesses_and_arguments_that_do_not_fit_are_stopped_too() {
     toolbox.ask(&right).expect_problem(429, "repeated_call");
 }
 
+#[test]
+fn guesses_through_the_tools_that_stand_for_all_are_stopped_too() {
+    let plans = Box::leak(format!("{WIDE}{ON}").into_boxed_str());
+    let mcp = "[mcp]\npresentation = \"search\"\n";
+    let toolbox = Toolbox::start_with(|setup| Setup { plans, more: mcp.to_owned(), ..setup });
+    let call = |name: &str, arguments: Value| {
+        let inner = json!({ "name": name, "arguments": arguments });
+        toolbox.ask(&Era::Modern.call("call_read_operation", &inner))
+    };
+    for n in 0..5 {
+        call(&format!("lab_guess_{n}"), json!({})).expect_error("lab_guess");
+    }
+    assert_eq!(call("lab_guess_9", json!({})).response.status, 429);
+    // What there is goes on, and is the operation's own affair.
+    for _ in 0..5 {
+        call("lab_absent", json!({ "n": "1" })).expect_error("404");
+    }
+    call("lab_absent", json!({ "n": "1" })).expect_problem(429, "repeated_call");
+    assert!(!call("lab_read", json!({ "n": "1" })).is_error());
+    expect_denial(&toolbox.rest("GET", "/lab/absent/1"), Denial::RepeatedCall, &[]);
+}
+
 /// A call of a client over REST.
 type Call = Box<dyn Fn(&Gate, &str) -> Response>;
 
