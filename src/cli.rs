@@ -14,6 +14,7 @@ pub mod inventory;
 mod made;
 mod offline;
 pub mod output;
+pub mod parity;
 pub mod profile;
 pub mod quarantine;
 mod reconcile;
@@ -69,6 +70,8 @@ enum Command {
     Check,
     /// Tell, step by step, how a client would fare with a call
     Explain(explain::ExplainArgs),
+    /// Prove that REST and MCP are decided alike, client by client and operation by operation
+    Parity(parity::ParityArgs),
     /// Who called what, and was it allowed
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -172,6 +175,7 @@ impl Cli {
             Command::Demo(args) => args.run(source.data_dir, &mut output),
             Command::Check => check::run(&source, &mut output),
             Command::Explain(args) => args.run(&source, &mut output),
+            Command::Parity(args) => args.run(&source, &mut output),
             Command::Control(command) => {
                 with_control(&source, |control| command.run(control, &source, &mut output))
             }

@@ -27,6 +27,7 @@ mod names;
 mod restart;
 mod section;
 mod source;
+pub mod staged;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ pub mod metrics;
 
 pub mod admin;
 pub mod edge;
+pub mod parity;
 
 pub mod cli;
 pub mod demo;

@@ -32,6 +32,10 @@ impl Texts {
         Self(sources)
     }
 
+    pub(super) const fn sources(&self) -> &Sources {
+        &self.0
+    }
+
     /// Reads a config's files, and whatever else they are good for. None when the main file cannot
     /// be read.
     pub fn read(path: &Path) -> Option<Self> {

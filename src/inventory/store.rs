@@ -1,6 +1,7 @@
 //! The inventory on disk: one SQLite file, one holder at a time. SQL is in this file and its
 //! folder only. It keeps and finds rows; `apply` says what may be done to them.
 
+mod copy;
 mod history;
 mod outbox;
 mod page;
@@ -24,6 +25,7 @@ use super::actor::Actor;
 use super::apply;
 use super::change::{Act, Applied, Change};
 use super::error::{ChangeError, StoreError};
+use crate::model::key::NewKey;
 use crate::model::snapshot::{Inventory, Snapshot};
 use crate::model::time::UnixMicros;
 
@@ -66,6 +68,18 @@ impl Store {
     /// beside whoever holds the lock.
     pub fn peek_at(data_dir: &Path, revision: u64) -> Result<Inventory, StoreError> {
         history::inventory(look_into(data_dir)?, revision)
+    }
+
+    /// Makes a data directory with a copy of an inventory in which every credential has another secret, and gives
+    /// the keys. The file is read beside whoever holds its lock.
+    pub fn copy_with_fresh_secrets(
+        database: &Path,
+        into: &Path,
+    ) -> Result<Vec<NewKey>, StoreError> {
+        make_dir(into)?;
+        copy::copy(database, &into.join(DATABASE_FILE))?;
+        // Brings a copy of an older schema up to date, too.
+        copy::renew_secrets(&mut Self::open(into)?.connection)
     }
 
     /// The whole inventory, as requests see it.

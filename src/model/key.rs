@@ -25,10 +25,14 @@ impl NewKey {
     /// Makes a key from random bytes: 12 for the id, 32 for the secret.
     pub fn from_random(environment: &Environment, id: [u8; 12], secret: [u8; 32]) -> Self {
         let id_text: String = id.iter().map(|b| char::from(digit(u32::from(*b)))).collect();
+        Self::of(environment, CredentialId::parse(&id_text).unwrap_or(CredentialId::ZERO), secret)
+    }
+
+    /// Makes a key for a credential that is there, from random bytes.
+    pub fn of(environment: &Environment, id: CredentialId, secret: [u8; 32]) -> Self {
         let secret_text = base62(secret);
-        let body = format!("og_{environment}_{id_text}_{secret_text}");
+        let body = format!("og_{environment}_{}_{secret_text}", id.as_str());
         let text = format!("{body}_{}", crc(body.as_bytes())).into_boxed_str();
-        let id = CredentialId::parse(&id_text).unwrap_or(CredentialId::ZERO);
         Self { id, secret_sha256: Sha256::digest(secret_text.as_bytes()).into(), text }
     }
 

@@ -1,0 +1,288 @@
+//! `onegate parity`: proof that REST and MCP are decided alike. A gate is started for each surface on a copy of the
+//! inventory, with counters of its own and one upstream that keeps what reaches it; every client calls every
+//! operation that is a tool, by its key, and what became of each call is compared. The gates are this very program,
+//! run as anyone would run it: nobody's identity is put in, nothing is decided here.
+
+mod arguments;
+mod compare;
+mod error;
+mod facts;
+mod fire;
+mod gate;
+mod plan;
+mod stage;
+mod stub;
+mod surface;
+
+pub use compare::Differs;
+pub use error::ParityError;
+pub use stage::Clients;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
+
+use crate::audit;
+use crate::audit::filter::Filter;
+use crate::audit::query;
+use crate::clock;
+use crate::config::Loaded;
+use crate::config::kept::Texts;
+use crate::config::staged::Limits;
+use crate::model::plan::Plan as LimitPlan;
+use crate::model::policy::Policy;
+
+use self::compare::{Message, compare};
+use self::facts::{Came, Facts};
+use self::fire::{Aim, Answer, fire};
+use self::gate::Gate;
+use self::plan::{Plan, Sequence, Step, Why};
+use self::stage::Stage;
+use self::stub::Stub;
+use self::surface::Surface;
+
+/// What is compared.
+pub struct Asked<'a> {
+    pub loaded: Loaded,
+    pub clients: Clients,
+    /// The command that runs a gate with a config on a data directory.
+    pub gate: &'a dyn Fn(&Path, &Path) -> Command,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub clients: usize,
+    /// Tools that were called.
+    pub operations: usize,
+    pub surfaces: Vec<&'static str>,
+    /// To each surface.
+    pub calls: usize,
+    pub allowed: usize,
+    /// How often a call was refused, by its code.
+    pub denied: BTreeMap<String, usize>,
+    pub differences: Vec<Difference>,
+    /// Found beyond [`DIFFERENCES_MAX`].
+    pub more: usize,
+    /// Tools that were not called, and why.
+    pub uncalled: Vec<(String, &'static str)>,
+}
+
+/// One fact of one call that is not alike.
+#[derive(Debug)]
+pub struct Difference {
+    pub client: String,
+    pub operation: String,
+    pub case: String,
+    pub surface: &'static str,
+    pub differs: Differs,
+}
+
+/// Differences that are kept; more are counted.
+pub const DIFFERENCES_MAX: usize = 10_000;
+/// Calls that a limit admits where it is looked at, and where it is not.
+const FEW: u32 = 3;
+const WIDE: u32 = 200_000;
+/// Threads for the calls and the upstream.
+const THREADS: usize = 2;
+
+/// Compares.
+pub fn run(asked: Asked<'_>) -> Result<Report, ParityError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("onegate-parity")
+        .enable_all()
+        .build()
+        .map_err(ParityError::Io)?;
+    let stub = runtime.block_on(Stub::start()).map_err(ParityError::Io)?;
+    let stage = Stage::new(stub.address)?;
+    let Loaded { policy, texts, .. } = asked.loaded;
+    let (_, staged) = stage.config((&texts, &policy), Limits::Wide { calls: WIDE })?;
+    let (staged, now) = (Arc::new(staged.policy), clock::wall());
+    let cast = stage.cast(asked.clients, &staged, now)?;
+    let plan = Arc::new(Plan::new(&staged, &cast, now)?);
+    let gate = asked.gate;
+    let mut comparison = Comparison { runtime, stub, stage, texts, policy, plan, gate };
+    comparison.all()
+}
+
+struct Comparison<'a> {
+    runtime: Runtime,
+    stub: Stub,
+    stage: Stage,
+    texts: Texts,
+    policy: Policy,
+    plan: Arc<Plan>,
+    gate: &'a dyn Fn(&Path, &Path) -> Command,
+}
+
+/// What one surface came to, by step.
+struct Run {
+    facts: Vec<(Step, Facts, Message)>,
+    /// Records that no answer tells of.
+    strays: usize,
+}
+
+impl Comparison<'_> {
+    fn all(&mut self) -> Result<Report, ParityError> {
+        let Plan { callers, calls, uncalled, .. } = &*self.plan;
+        let names = callers.iter().map(|caller| &caller.client);
+        let operations = calls.iter().map(|call| &call.tool.name);
+        let mut report = Report {
+            clients: names.collect::<std::collections::BTreeSet<_>>().len(),
+            operations: operations.collect::<std::collections::BTreeSet<_>>().len(),
+            surfaces: Surface::COMPARED.iter().map(|surface| surface.as_str()).collect(),
+            uncalled: uncalled.clone(),
+            ..Report::default()
+        };
+        let everything = Arc::new(self.plan.all());
+        let wide = Limits::Wide { calls: WIDE };
+        let rest = self.round(wide, &everything, &mut report)?;
+        let mut allowed: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (step, facts, _) in &rest.facts {
+            if facts.get("record: decision").is_some_and(|decision| decision == "allowed") {
+                allowed.entry(step.caller).or_default().push(step.call);
+            }
+        }
+        drop(rest);
+        let counts = self.policy.plans.values().map(|plan| {
+            plan.rates.len() + plan.quotas.len() + usize::from(plan.concurrency.is_some())
+        });
+        for at in 0..counts.max().unwrap_or_default() {
+            let sequences = self.plan.at_limit(&self.policy, at, FEW, &allowed);
+            if !sequences.is_empty() {
+                let at = LimitPlan::rate_at(at);
+                let tight = Limits::Tight { at, few: FEW, calls: WIDE };
+                self.round(tight, &Arc::new(sequences), &mut report)?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// All surfaces under one config; gives what REST came to.
+    fn round(
+        &mut self,
+        limits: Limits,
+        sequences: &Arc<Vec<Sequence>>,
+        report: &mut Report,
+    ) -> Result<Run, ParityError> {
+        let (config, _) = self.stage.config((&self.texts, &self.policy), limits)?;
+        let rest = self.run(&config, Surface::Rest, sequences)?;
+        report.count(&rest);
+        for surface in Surface::COMPARED.iter().copied() {
+            let other = self.run(&config, surface, sequences)?;
+            if other.strays != rest.strays {
+                let (rest, other) = (rest.strays.to_string(), other.strays.to_string());
+                let fact = "records that no answer tells of".to_owned();
+                let differs = Differs { fact, rest: Some(rest), other: Some(other) };
+                report.add(Difference {
+                    client: String::new(),
+                    operation: String::new(),
+                    case: String::new(),
+                    surface: surface.as_str(),
+                    differs,
+                });
+            }
+            for ((step, rest, _), (_, other, message)) in rest.facts.iter().zip(&other.facts) {
+                for differs in compare(rest, other, *message) {
+                    report.add(self.difference(*step, surface, differs));
+                }
+            }
+        }
+        Ok(rest)
+    }
+
+    fn difference(&self, step: Step, surface: Surface, differs: Differs) -> Difference {
+        let (caller, call) = (self.plan.callers.get(step.caller), self.plan.calls.get(step.call));
+        let given = call.map_or("", |call| call.given.as_str());
+        Difference {
+            client: caller.map(plan::Caller::told).unwrap_or_default(),
+            operation: call.map(|call| call.tool.operation.id.to_string()).unwrap_or_default(),
+            case: match step.why {
+                Why::Decided => given.to_owned(),
+                Why::Limited(0) => "beside a limit".to_owned(),
+                Why::Limited(number) => format!("call {number} under a limit"),
+                Why::Held(number) => format!("call {number} at once"),
+            },
+            surface: surface.as_str(),
+            differs,
+        }
+    }
+
+    /// One surface: a gate with fresh counters, all calls, its records.
+    fn run(
+        &mut self,
+        config: &Path,
+        surface: Surface,
+        sequences: &Arc<Vec<Sequence>>,
+    ) -> Result<Run, ParityError> {
+        let data_dir = self.stage.data_dir()?;
+        let gate = Gate::start(&mut (self.gate)(config, &data_dir), &data_dir)?;
+        self.stub.take();
+        let aim = Aim { address: gate.address, surface, stub: self.stub.clone() };
+        let answers = fire(&self.runtime, &aim, &self.plan, sequences)?;
+        gate.stop()?;
+        let mut records = records(&data_dir)?;
+        let mut received = self.stub.take();
+        let mut facts = Vec::new();
+        for (step, answer) in sequences.iter().flatten().zip(answers.iter().flatten()) {
+            let id = id_of(answer);
+            let (received, records) = (received.remove(id), records.remove(id));
+            let came = Came {
+                surface,
+                id,
+                answer,
+                received: received.as_deref().unwrap_or_default(),
+                records: records.as_deref().unwrap_or_default(),
+            };
+            let unread = surface != Surface::Rest && came.is_unread();
+            let message = if unread { Message::Unread } else { Message::Read };
+            facts.push((*step, came.facts(), message));
+        }
+        Ok(Run { facts, strays: records.len() + received.len() })
+    }
+}
+
+fn id_of(answer: &Answer) -> &str {
+    answer.fields.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
+/// The records of all requests, by id.
+fn records(data_dir: &Path) -> Result<AHashMap<String, Vec<Map<String, Value>>>, ParityError> {
+    let mut records: AHashMap<String, Vec<Map<String, Value>>> = AHashMap::new();
+    let directory = audit::directory(data_dir);
+    let read = query::scan(&directory, &Filter::default(), None, |line, bytes| {
+        if line.actor.is_none() {
+            let record = serde_json::from_slice(bytes).map_err(std::io::Error::from)?;
+            records.entry(line.id.to_string()).or_default().push(record);
+        }
+        Ok(())
+    });
+    read.map_err(|error| ParityError::Io(std::io::Error::other(error.to_string())))?;
+    Ok(records)
+}
+
+impl Report {
+    fn count(&mut self, rest: &Run) {
+        self.calls += rest.facts.len();
+        for (_, facts, _) in &rest.facts {
+            match facts.get("record: denial") {
+                None => self.allowed += 1,
+                Some(denial) => *self.denied.entry(denial.clone()).or_default() += 1,
+            }
+        }
+    }
+
+    fn add(&mut self, difference: Difference) {
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push(difference);
+        } else {
+            self.more += 1;
+        }
+    }
+}
