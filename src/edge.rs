@@ -27,6 +27,8 @@ pub mod peer;
 pub mod profile;
 pub mod proxy;
 pub mod refused;
+#[cfg(test)]
+pub mod sabotage;
 pub mod shape;
 pub mod stop;
 pub mod strangers;

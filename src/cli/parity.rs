@@ -35,7 +35,12 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 
 impl ParityArgs {
     pub fn run(self, source: &Source, output: &mut Output<'_>) -> Result<(), Failure> {
-        let loaded = source.load().map_err(|problems| Failure::config(&problems))?;
+        let loaded = source.load().map_err(|problems| {
+            let mut failure = Failure::config(&problems);
+            // Nothing was compared.
+            failure.exit = Exit::NotDone;
+            failure
+        })?;
         let clients = match &self.inventory {
             Some(file) => of_file(file)?,
             None => of_directory(&loaded.policy.server.data_dir)?,
@@ -148,7 +153,8 @@ fn tell_people(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> 
         let words = [client, operation, case, *surface, &differs.fact].map(str::to_owned);
         words.into_iter().chain([rest, other]).collect()
     });
-    output.table(Head(&["CLIENT", "OPERATION", "CASE", "SURFACE", "WHAT", "REST", "OTHER"]), rows)?;
+    output
+        .table(Head(&["CLIENT", "OPERATION", "CASE", "SURFACE", "WHAT", "REST", "OTHER"]), rows)?;
     let hidden = (report.differences.len() + report.more).saturating_sub(ROWS_MAX);
     if hidden > 0 {
         output.line(&format!("and {hidden} more"))?;

@@ -1,6 +1,7 @@
 //! Whole commands, as typed, through a running gate and beside it: the same answers either way.
 
 mod connect;
+mod parity;
 
 use std::fs;
 use std::sync::Arc;

@@ -25,6 +25,8 @@ use super::answer::Answer;
 use super::ctx::{Ctx, Request, Stage};
 use super::flight::Phase;
 use super::headers::Judged;
+#[cfg(test)]
+use super::sabotage;
 use super::stop::Fault;
 
 /// Why there is no verdict but this, or none yet.
@@ -161,6 +163,8 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
     if endpoint.is_some() {
         request.surface = Surface::Mcp;
     }
+    #[cfg(test)]
+    let surface = request.surface;
     let judge = AssertUnwindSafe(|| {
         if let Some(mcp) = endpoint {
             if let Some(asked) = endpoint::preflight(mcp, &ask, seen) {
@@ -170,6 +174,9 @@ fn judge(session: &mut Session, request: &mut Request, now: Now) -> Result<Stage
         }
         match policy::preflight(snapshot, &ask, seen) {
             Some(asked) => Ok(asked.map(Stage::Preflight)?),
+            #[cfg(test)]
+            None => sabotage::decide(snapshot, &ask, now, seen, surface).map(Stage::Admitted),
+            #[cfg(not(test))]
             None => request::decide(snapshot, &ask, now, seen).map(Stage::Admitted),
         }
     });

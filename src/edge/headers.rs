@@ -203,6 +203,8 @@ fn add_ours(
         fields.append(X_ONEGATE_CLIENT, known.client.id_value.clone());
         fields.append(X_ONEGATE_PROFILE, known.profile.name_value.clone());
     }
+    #[cfg(test)]
+    super::sabotage::fields(fields, request.surface);
     id
 }
 

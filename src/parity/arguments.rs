@@ -234,7 +234,8 @@ mod tests {
             }),
             json!({ "b": ["a", "a"], "c": 7 }),
         );
-        let endless = json!({ "type": "object", "required": ["a"], "properties": { "a": { "$ref": "#" } } });
+        let endless =
+            json!({ "type": "object", "required": ["a"], "properties": { "a": { "$ref": "#" } } });
         assert!(Maker { root: &endless }.value(&endless, 0).is_object());
     }
 }

@@ -43,10 +43,14 @@ impl ParityError {
                 "Check the inventory: onegate client list, or the file of --inventory."
             }
             Self::Staged(_) | Self::Config(_) => "Check the config: onegate check.",
-            Self::Gate { .. } | Self::Call { .. } => "Try again; if it stays, it is a fault of the gate.",
+            Self::Gate { .. } | Self::Call { .. } => {
+                "Try again; if it stays, it is a fault of the gate."
+            }
             Self::NoEndpoint => "Take endpoint = \"off\" out of [mcp].",
             Self::NoTools => "onegate check tells which operations are no tools, and why.",
-            Self::TooMany { .. } => "Compare some of the clients: --client ID, which may be repeated.",
+            Self::TooMany { .. } => {
+                "Compare some of the clients: --client ID, which may be repeated."
+            }
         }
     }
 }

@@ -27,7 +27,16 @@ pub struct Came<'a> {
 pub const TIMES: [&str; 2] = ["told: retry after", " resets in"];
 /// What of a record each call has of its own.
 const OF_EACH: [&str; 10] = [
-    "v", "seq", "node", "boot", "id", "time", "duration_us", "upstream_us", "trace_id", "parent_request_id",
+    "v",
+    "seq",
+    "node",
+    "boot",
+    "id",
+    "time",
+    "duration_us",
+    "upstream_us",
+    "trace_id",
+    "parent_request_id",
 ];
 /// What a record says of the surface.
 const OF_THE_SURFACE: [&str; 2] = ["mcp", "agent"];
@@ -135,7 +144,12 @@ impl Came<'_> {
 enum Told {
     /// The body, where a tool's result has it too.
     Done(Option<String>),
-    Refused { status: u16, code: String, detail: Option<String>, retry_after: Option<u64> },
+    Refused {
+        status: u16,
+        code: String,
+        detail: Option<String>,
+        retry_after: Option<u64>,
+    },
     /// It can be no answer.
     Amiss(String),
 }

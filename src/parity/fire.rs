@@ -105,11 +105,7 @@ async fn of_client(
 
 /// Calls that go on at the same time, begun one after the other. One that is let in is held by the stub; one that
 /// is refused is answered meanwhile.
-async fn at_once(
-    aim: &Aim,
-    plan: &Arc<Plan>,
-    steps: &[Step],
-) -> Result<Vec<Answer>, ParityError> {
+async fn at_once(aim: &Aim, plan: &Arc<Plan>, steps: &[Step]) -> Result<Vec<Answer>, ParityError> {
     let client = steps.first().and_then(|step| plan.callers.get(step.caller));
     let held = aim.stub.hold(client.map_or("", |caller| &caller.client));
     let mut begun: Vec<JoinHandle<_>> = Vec::new();
@@ -160,21 +156,22 @@ async fn one(aim: &Aim, plan: &Plan, step: Step, line: &mut Line) -> Result<Answ
     };
     let request = match aim.surface {
         Surface::Rest => rest(caller, call),
-        Surface::Tool(era) => {
-            let message = json!({ "name": &*call.tool.name, "arguments": call.arguments });
-            tool(plan, caller, call, era, (&call.tool.name, message))
-        }
+        Surface::Tool(era) => tool(plan, caller, call, era, (&call.tool.name, params(call))),
         Surface::Meta(era) => {
             let name = if call.prepared.method.is_safe() { META_READ } else { META_WRITE };
-            let inner = json!({ "name": &*call.tool.name, "arguments": call.arguments });
-            let message = json!({ "name": name, "arguments": inner });
-            tool(plan, caller, call, era, (name, message))
+            let params = json!({ "name": name, "arguments": params(call) });
+            tool(plan, caller, call, era, (name, params))
         }
     };
     let request = request.map_err(|error| failed(error.to_string()))?;
     let answer = timeout(DEADLINE, line.send(aim.address, request)).await;
     let answer = answer.map_err(|_| failed("it took too long".to_owned()))?;
     answer.map_err(|error| failed(error.to_string()))
+}
+
+/// What `tools/call` says; and, of a tool that calls another, its arguments.
+fn params(call: &Call) -> Value {
+    json!({ "name": &*call.tool.name, "arguments": call.arguments })
 }
 
 /// The tools that call another.

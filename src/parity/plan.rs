@@ -12,11 +12,11 @@ use crate::mcp::json::read::Raw;
 use crate::model::api::CredentialLocation;
 use crate::model::client::{Client, Credential, Status};
 use crate::model::mcp::Mcp;
-use crate::model::plan::{LimitAt, Plan as LimitPlan};
+use crate::model::plan::{LimitAt, Mode, Operations, Plan as LimitPlan};
 use crate::model::policy::Policy;
 use crate::model::snapshot::{Inventory, Snapshot};
 use crate::model::time::UnixMicros;
-use crate::model::tool::Tool;
+use crate::model::tool::{Argument, Need, Tool};
 use crate::request::endpoint::{Leads, leads_to};
 
 use super::arguments::{Given, made};
@@ -215,7 +215,7 @@ fn steps_at(
 
 /// One limit of a plan, as far as it matters which calls it counts.
 struct Counting<'p> {
-    operations: Option<&'p crate::model::plan::Operations>,
+    operations: Option<&'p Operations>,
     admits: u32,
     of_calls_at_once: bool,
 }
@@ -229,6 +229,10 @@ impl<'p> Counting<'p> {
         }
         let mut quotas = plan.quotas.iter().enumerate();
         if let Some((_, quota)) = quotas.find(|(index, _)| plan.quota_at(*index) == at) {
+            if quota.mode == Mode::Shadow {
+                // It waits for no ledger, so which call is the first over it is a matter of time.
+                return None;
+            }
             let admits = u32::try_from(quota.terms.limit).unwrap_or(u32::MAX);
             let operations = Some(&quota.operations);
             return Some(Self { operations, admits, of_calls_at_once: false });
@@ -242,8 +246,8 @@ impl<'p> Counting<'p> {
     }
 }
 
-const fn is_required(argument: &crate::model::tool::Argument) -> bool {
-    matches!(argument.need, crate::model::tool::Need::Required)
+const fn is_required(argument: &Argument) -> bool {
+    matches!(argument.need, Need::Required)
 }
 
 fn call(
@@ -274,7 +278,7 @@ fn call(
 
 /// Texts that are made are plain, so they stand for themselves.
 fn mirrors(tool: &Tool, made: &serde_json::Value) -> HeaderMap {
-    let field = |argument: &crate::model::tool::Argument| {
+    let field = |argument: &Argument| {
         let name = argument.mirrored.as_ref()?.parse::<http::HeaderName>().ok()?;
         let value = made.get(&*argument.name).filter(|value| !value.is_null())?;
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -15,12 +15,12 @@ use crate::config::staged::{Limits, Staged, Staging};
 use crate::config::{self, Loaded};
 use crate::inventory::actor::Actor;
 use crate::inventory::change::{
-    Change, Expires, KeySource, Line, NewClient, NewCredential, Outcome, Terms,
+    Change, Expires, IssuedKey, KeySource, Line, NewClient, NewCredential, Outcome, Terms,
 };
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::{Asked, DATABASE_FILE, Store};
 use crate::inventory::{ActSink, Ended, Registry};
-use crate::model::client::{ClientKind, Status};
+use crate::model::client::{ClientKind, Credential, Status};
 use crate::model::id::{ClientId, ProfileName};
 use crate::model::key::Environment;
 use crate::model::policy::Policy;
@@ -119,7 +119,7 @@ impl Stage {
         for change in additions(&registry.running().load().inventory, policy) {
             let done = registry.change(&change, asked).map_err(ParityError::Change)?;
             if let Outcome::Issued(issued) = done.outcome {
-                let of = |key: &crate::inventory::change::IssuedKey| {
+                let of = |key: &IssuedKey| {
                     (key.credential.id.as_str().to_owned(), key.key.reveal().to_owned())
                 };
                 keys.extend(issued.iter().map(of));
@@ -179,9 +179,7 @@ impl ActSink for Nowhere {
 
 /// What the copy has beside the original.
 fn additions(inventory: &Inventory, policy: &Policy) -> Vec<Change> {
-    let of = |credential: &Arc<crate::model::client::Credential>| {
-        (credential.client.clone(), credential.profile.clone())
-    };
+    let of = |credential: &Arc<Credential>| (credential.client.clone(), credential.profile.clone());
     let known: BTreeSet<_> = inventory.credentials.values().map(of).collect();
     let mut changes = Vec::new();
     for client in inventory.clients.values().filter(|client| client.status == Status::Active) {

@@ -74,9 +74,7 @@ impl Stub {
                     let stub = stub.clone();
                     async move { Ok::<_, Infallible>(stub.answer(request).await) }
                 });
-                tokio::spawn(
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-                );
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         Ok(stub)
