@@ -24,6 +24,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use http::Method;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
@@ -176,7 +177,7 @@ impl Comparison<'_> {
         report.count(&rest);
         for surface in Surface::COMPARED.iter().copied() {
             let other = self.run(&config, surface, sequences)?;
-            if other.strays != rest.strays {
+            if rest.strays + other.strays > 0 {
                 let (rest, other) = (rest.strays.to_string(), other.strays.to_string());
                 let fact = "records that no answer tells of".to_owned();
                 let differs = Differs { fact, rest: Some(rest), other: Some(other) };
@@ -233,8 +234,10 @@ impl Comparison<'_> {
         for (step, answer) in sequences.iter().flatten().zip(answers.iter().flatten()) {
             let id = id_of(answer);
             let (received, records) = (received.remove(id), records.remove(id));
+            let call = self.plan.calls.get(step.call);
             let came = Came {
                 surface,
+                method: call.map_or(&Method::GET, |call| &call.prepared.method),
                 id,
                 answer,
                 received: received.as_deref().unwrap_or_default(),

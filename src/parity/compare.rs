@@ -1,6 +1,7 @@
 //! Two calls of one thing, held against each other.
 
 use super::facts::{Facts, TIMES};
+use crate::model::denial::Denial;
 
 /// A fact that two surfaces do not share. None: one of them does not have it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,12 +34,23 @@ const OF_THE_OPERATION: [&str; 9] = [
     "told: detail",
 ];
 
+/// Why a caller is refused: an api may refuse its address before its credential is looked at, and the endpoint knows no
+/// api before it knows the caller. Refused it is on both.
+const OF_THE_REASON: [&str; 5] =
+    ["told", "told: code", "record: denial", "record: reason", "record: status"];
+
+const BY_ADDRESS: &str = Denial::AddressNotAllowed.code();
+
 /// What is not alike.
 pub fn compare(rest: &Facts, other: &Facts, message: Message) -> Vec<Differs> {
     let names = rest.keys().chain(other.keys().filter(|name| !rest.contains_key(*name)));
+    let by_address = rest.get("record: denial").is_some_and(|denial| denial == BY_ADDRESS);
     let is_compared = |name: &&String| match message {
         Message::Read => true,
-        Message::Unread => !OF_THE_OPERATION.contains(&name.as_str()),
+        Message::Unread => {
+            !OF_THE_OPERATION.contains(&name.as_str())
+                && !(by_address && OF_THE_REASON.contains(&name.as_str()))
+        }
     };
     let differs = |name: &String| {
         let (of_rest, of_other) = (rest.get(name), other.get(name));
@@ -97,5 +109,10 @@ mod tests {
         check(&path, &[("record: path", "/mcp")], Message::Unread, &[]);
         check(&path, &[("record: path", "/mcp")], read, &["record: path"]);
         check(&[("record: client", "a")], &[], Message::Unread, &["record: client"]);
+        let by = |denial| [("record: decision", "denied"), ("record: denial", denial)];
+        let suspended = by("client_suspended");
+        check(&by("address_not_allowed"), &suspended, Message::Unread, &[]);
+        check(&by("address_not_allowed"), &suspended, read, &["record: denial"]);
+        check(&by("not_granted"), &suspended, Message::Unread, &["record: denial"]);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use http::header;
+use http::{Method, header};
 use serde_json::{Map, Value};
 
 use super::fire::Answer;
@@ -17,6 +17,8 @@ pub type Facts = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct Came<'a> {
     pub surface: Surface,
+    /// Of the REST request.
+    pub method: &'a Method,
     pub id: &'a str,
     pub answer: &'a Answer,
     pub received: &'a [Received],
@@ -25,6 +27,7 @@ pub struct Came<'a> {
 
 /// Facts that are seconds until something happens: they run on between two surfaces.
 pub const TIMES: [&str; 2] = ["told: retry after", " resets in"];
+const OF_A_BODY: [&str; 3] = ["told: body", "told: code", "told: detail"];
 /// What of a record each call has of its own.
 const OF_EACH: [&str; 10] = [
     "v",
@@ -47,6 +50,10 @@ impl Came<'_> {
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::new();
         self.told(&mut facts);
+        if *self.method == Method::HEAD {
+            // REST has no body to say it in.
+            facts.retain(|name, _| !OF_A_BODY.contains(&name.as_str()));
+        }
         self.charge(&mut facts);
         self.upstream(&mut facts);
         self.record(&mut facts);
@@ -66,7 +73,11 @@ impl Came<'_> {
                 ("done".to_owned(), None, None)
             }
             Told::Refused { status, code, detail, retry_after } => {
-                (format!("{status} {code}"), detail.filter(|_| !code.is_empty()), retry_after)
+                let detail = detail.filter(|_| !code.is_empty());
+                if !code.is_empty() {
+                    facts.insert("told: code".into(), code);
+                }
+                (status.to_string(), detail, retry_after)
             }
             Told::Amiss(what) => (what, None, None),
         };
@@ -135,8 +146,9 @@ impl Came<'_> {
 
     /// Whether the caller was refused before anybody knew for which operation it came.
     pub fn is_unread(&self) -> bool {
-        let message = self.records.first().and_then(|record| record.get("mcp"));
-        message.is_none_or(|message| message.get("tool").is_none())
+        let [record] = self.records else { return false };
+        let tool = record.get("mcp").and_then(|message| message.get("tool"));
+        tool.is_none() && record.get("decision").is_some_and(|decision| decision == "denied")
     }
 }
 

@@ -68,6 +68,7 @@ mod mcp_promises;
 mod mcp_streams;
 mod mcp_transport;
 mod metrics;
+mod parity;
 mod peers;
 mod policy;
 mod process;
