@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use source::Tree;
 
 /// What each layer may import of ours, besides itself.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("request", &["model"]),
@@ -27,6 +27,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("metrics", &["audit::tests", "model", "clock"]),
     ("admin", &["inventory", "audit", "metrics", "config", "model", "clock"]),
     ("mcp", &["model", "request::target"]),
+    ("parity", &["config", "inventory", "audit", "mcp", "request", "model", "clock"]),
     ("edge", &["mcp", "request", "audit", "counters", "metrics", "model", "clock"]),
 ];
 
@@ -41,8 +42,8 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("saphyr_parser", &["src/openapi"]),
     ("rusqlite", &["src/inventory", "src/counters"]),
     ("axum", &["src/admin", "src/metrics", "src/demo"]),
-    ("hyper", &["src/admin", "src/cli/gate", "src/metrics", "src/demo"]),
-    ("hyper_util", &["src/admin", "src/cli/gate", "src/metrics", "src/demo"]),
+    ("hyper", &["src/admin", "src/cli/gate", "src/metrics", "src/demo", "src/parity"]),
+    ("hyper_util", &["src/admin", "src/cli/gate", "src/metrics", "src/demo", "src/parity"]),
 ];
 
 /// Where a type may be serialisable, by the start of the path.

@@ -11,6 +11,7 @@ mod features;
 mod idle;
 mod instructions;
 mod mcp;
+mod parity;
 mod quota_kills;
 mod sweep;
 mod write_ahead;
@@ -72,6 +73,8 @@ enum Command {
     AuditKills(audit_kills::Options),
     /// How much a flood of calls without a credential adds to the log, and whether it is counted exactly
     AuditFlood(audit_flood::Options),
+    /// Whether REST and MCP are decided alike for many clients and operations
+    Parity(parity::Options),
     /// How long a call waits for its entry to be on the medium, beside a plain fdatasync
     WriteAhead(write_ahead::Options),
     /// Throughput against latency by an open loop: a table, JSON and a page with curves
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::QuotaKills(options) => interrupt::run(move || quota_kills::run(&options)),
         Command::AuditFlood(options) => interrupt::run(move || audit_flood::run(&options)),
         Command::AuditKills(options) => interrupt::run(move || audit_kills::run(&options)),
+        Command::Parity(options) => interrupt::run(move || parity::run(&options)),
         Command::WriteAhead(options) => interrupt::run(move || write_ahead::run(&options)),
         Command::Sweep(options) => interrupt::run(move || sweep::run(&options)),
         Command::Report(options) => sweep::report(&options),

@@ -94,10 +94,10 @@ fn told(path: &Path) -> Result<Vec<NewClient>, Box<dyn std::error::Error>> {
         return Err(io::Error::other("it is longer than 64 MiB").into());
     }
     let apply: wire::Apply = toml::from_str(&text)?;
-    match parse::change(&wire::Change::Apply(apply))? {
-        Change::Apply(clients) => Ok(clients),
-        _ => Ok(Vec::new()),
-    }
+    let Change::Apply(clients) = parse::change(&wire::Change::Apply(apply))? else {
+        return Ok(Vec::new());
+    };
+    Ok(clients)
 }
 
 fn tell(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {

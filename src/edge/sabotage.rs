@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::denial::{Denial, Refusal};
-use crate::model::record::{Caller, Surface};
+use crate::model::record::Surface;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::request::limit::Admitted;
@@ -62,7 +62,11 @@ pub fn decide(
     if Sabotage::ChargeTwice.is_committed(surface) {
         drop(request::decide(snapshot, ask, now, &mut Seen::default()));
     }
-    let admitted = request::decide(snapshot, ask, now, seen)?;
+    let admitted = request::decide(snapshot, ask, now, seen);
+    if Sabotage::ForgetClient.is_committed(surface) {
+        seen.caller = None;
+    }
+    let admitted = admitted?;
     if Sabotage::AskForMore.is_committed(surface) && !admitted.operation().scopes.is_empty() {
         return Err(
             Refusal::new(Denial::InsufficientScope, "a scope that REST asks nobody for").into()
@@ -76,8 +80,4 @@ pub fn fields(fields: &mut HeaderMap, surface: Surface) {
         let name = HeaderName::from_static("x-agent-session");
         fields.append(name, HeaderValue::from_static("leaked"));
     }
-}
-
-pub fn caller(caller: Option<Caller>, surface: Surface) -> Option<Caller> {
-    caller.filter(|_| !Sabotage::ForgetClient.is_committed(surface))
 }

@@ -48,8 +48,8 @@ pub fn compare(rest: &Facts, other: &Facts, message: Message) -> Vec<Differs> {
     let is_compared = |name: &&String| match message {
         Message::Read => true,
         Message::Unread => {
-            !OF_THE_OPERATION.contains(&name.as_str())
-                && !(by_address && OF_THE_REASON.contains(&name.as_str()))
+            let by_address = by_address && OF_THE_REASON.contains(&name.as_str());
+            !by_address && !OF_THE_OPERATION.contains(&name.as_str())
         }
     };
     let differs = |name: &String| {

@@ -45,6 +45,9 @@ pub struct Aim {
     pub stub: Stub,
 }
 
+/// A sequence by its place, and its answers.
+type Done = (usize, Vec<Answer>);
+
 /// Sends all, and gives the answers of each sequence in its order.
 pub fn fire(
     runtime: &Runtime,
@@ -53,7 +56,7 @@ pub fn fire(
     sequences: &Arc<Vec<Sequence>>,
 ) -> Result<Vec<Vec<Answer>>, ParityError> {
     let next = Arc::new(Mutex::new(0_usize));
-    let worker = |_| -> JoinHandle<Result<Vec<(usize, Vec<Answer>)>, ParityError>> {
+    let worker = |_| -> JoinHandle<Result<Vec<Done>, ParityError>> {
         let (aim, plan, sequences) = (aim.clone(), Arc::clone(plan), Arc::clone(sequences));
         let next = Arc::clone(&next);
         runtime.spawn(async move {

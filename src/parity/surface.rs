@@ -53,3 +53,20 @@ impl Surface {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surfaces_have_names_of_their_own() {
+        let eras = [Era::Modern, Era::Legacy];
+        let of_era = eras.into_iter().flat_map(|era| [Surface::Tool(era), Surface::Meta(era)]);
+        let all: Vec<_> = [Surface::Rest].into_iter().chain(of_era).collect();
+        let mut names: Vec<_> = all.iter().map(|surface| surface.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all.len());
+        assert!(Surface::COMPARED.iter().all(|surface| surface.recorded() == "mcp"));
+    }
+}

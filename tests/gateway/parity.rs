@@ -63,7 +63,8 @@ const SHRINKS: u32 = 8;
 
 #[test]
 fn no_world_shows_a_difference() {
-    let mut runner = TestRunner::new(Config { cases: WORLDS, max_shrink_iters: SHRINKS, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: WORLDS, max_shrink_iters: SHRINKS, ..Config::default() });
     let mut denials = Vec::new();
     let ran = runner.run(&world::worlds(), |world| {
         let said = compared(&world);

@@ -44,7 +44,8 @@ struct Client {
     products: Vec<usize>,
     scopes: Vec<&'static str>,
     plan: Option<usize>,
-    profile: Option<Option<usize>>,
+    /// Of another profile, where there is one: its plan.
+    more: Vec<Option<usize>>,
     end: &'static str,
 }
 
@@ -149,13 +150,13 @@ fn client() -> impl Strategy<Value = Client> {
     let plan = || option::of(0..PLANS_MAX);
     let kind = select(&["app", "partner", "service", "agent"][..]);
     let end = prop_oneof![5 => Just(""), 1 => select(&ENDS[1..])];
-    (kind, products, scopes, plan(), option::of(plan()), end).prop_map(
-        |(kind, products, scopes, plan, profile, end)| Client {
+    (kind, products, scopes, plan(), vec(plan(), 0..2), end).prop_map(
+        |(kind, products, scopes, plan, more, end)| Client {
             kind,
             products,
             scopes,
             plan,
-            profile,
+            more,
             end,
         },
     )
@@ -176,7 +177,7 @@ impl World {
             products: vec![0],
             scopes: vec![SCOPES[0]],
             plan: Some(0),
-            profile: Some(Some(0)),
+            more: vec![Some(0)],
             end,
         };
         Self {
@@ -261,7 +262,7 @@ impl World {
                 client.kind,
                 plan(client.plan),
             );
-            if let Some(of_profile) = client.profile {
+            for of_profile in client.more.iter().copied() {
                 text += &format!(
                     "[[client.profile]]\nname = \"more\"\nproducts = {products}\n{}",
                     plan(of_profile)
@@ -331,7 +332,7 @@ fn schema(value: &Value) -> Value {
         Value::Bool(_) => "boolean",
         Value::Number(_) => "integer",
         Value::Array(_) => "array",
-        _ => "string",
+        Value::String(_) | Value::Null | Value::Object(_) => "string",
     };
     let mut schema = json!({ "type": kind, "default": value });
     if kind == "array" {
