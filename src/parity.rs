@@ -175,7 +175,7 @@ impl Comparison<'_> {
         let (config, _) = self.stage.config((&self.texts, &self.policy), limits)?;
         let rest = self.run(&config, Surface::Rest, sequences)?;
         report.count(&rest);
-        for surface in Surface::COMPARED.iter().copied() {
+        for surface in Surface::COMPARED {
             let other = self.run(&config, surface, sequences)?;
             if rest.strays + other.strays > 0 {
                 let (rest, other) = (rest.strays.to_string(), other.strays.to_string());

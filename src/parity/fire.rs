@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::model::api::CredentialLocation;
+use crate::model::mcp::MetaTool;
+use crate::model::quarantine::Effect;
 
 use super::error::ParityError;
 use super::plan::{Call, Caller, Plan, Sequence, Step, Why};
@@ -161,7 +163,11 @@ async fn one(aim: &Aim, plan: &Plan, step: Step, line: &mut Line) -> Result<Answ
         Surface::Rest => rest(caller, call),
         Surface::Tool(era) => tool(plan, caller, call, era, (&call.tool.name, params(call))),
         Surface::Meta(era) => {
-            let name = if call.prepared.method.is_safe() { META_READ } else { META_WRITE };
+            let meta = match call.tool.effect() {
+                Effect::Reads => MetaTool::CallRead,
+                Effect::Writes => MetaTool::CallWrite,
+            };
+            let name = meta.name();
             let params = json!({ "name": name, "arguments": params(call) });
             tool(plan, caller, call, era, (name, params))
         }
@@ -176,10 +182,6 @@ async fn one(aim: &Aim, plan: &Plan, step: Step, line: &mut Line) -> Result<Answ
 fn params(call: &Call) -> Value {
     json!({ "name": &*call.tool.name, "arguments": call.arguments })
 }
-
-/// The tools that call another.
-const META_READ: &str = "call_read_operation";
-const META_WRITE: &str = "call_write_operation";
 
 impl Line {
     async fn send(
@@ -235,7 +237,9 @@ fn tool(
     if era == Era::Modern {
         fields.insert("mcp-method", field("tools/call"));
         fields.insert("mcp-name", HeaderValue::from_str(name)?);
-        fields.extend(call.mirrors.clone());
+        if name == &*call.tool.name {
+            fields.extend(call.mirrors.clone());
+        }
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": era.revision(),
             "io.modelcontextprotocol/clientCapabilities": {},

@@ -60,7 +60,16 @@ const RULES: [&str; 6] = [
     "required_headers = [\"x-tenant\"]",
     "blocked_paths = [\"/**/blocked\"]",
 ];
-const ENDS: [&str; 4] = ["", "suspend client", "revoke client", "revoke profile"];
+/// What is done to a client.
+const ENDS: [&str; 7] = [
+    "",
+    "suspend client CLIENT",
+    "revoke client CLIENT",
+    "revoke profile CLIENT/default",
+    "quarantine client CLIENT --for 1h --reads-only",
+    "quarantine client CLIENT --for 1h --rate 2/1s",
+    "quarantine client CLIENT --for 1h --operation api0.op0",
+];
 const APIS_MAX: usize = 3;
 const OPERATIONS_MAX: usize = 3;
 const PRODUCTS_MAX: usize = 3;
@@ -278,12 +287,9 @@ impl World {
         let clients = self.clients.iter().enumerate();
         let ends = clients.filter(|(_, client)| !client.end.is_empty());
         let act = |(at, client): (usize, &Client)| {
-            let words = client.end.split(' ').map(str::to_owned);
-            let target = match client.end {
-                "revoke profile" => format!("client{at}/default"),
-                _ => format!("client{at}"),
-            };
-            words.chain([target, "--reason".to_owned(), "chance".to_owned()]).collect()
+            let id = format!("client{at}");
+            let words = client.end.split(' ').map(|word| word.replace("CLIENT", &id));
+            words.chain(["--reason".to_owned(), "chance".to_owned()]).collect()
         };
         ends.map(act).collect()
     }
