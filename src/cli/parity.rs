@@ -100,7 +100,7 @@ fn told(path: &Path) -> Result<Vec<NewClient>, Box<dyn std::error::Error>> {
     Ok(clients)
 }
 
-fn tell(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
+pub fn tell(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
     match output.format {
         Format::Json => {
             for difference in &report.differences {
@@ -132,10 +132,13 @@ fn as_json(difference: &Difference) -> serde_json::Value {
 
 fn tell_people(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
     let Report { clients, operations, surfaces, calls, allowed, denied, uncalled, .. } = report;
+    let surfaces = match surfaces.split_last() {
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    };
     output.line(&format!(
         "{clients} clients (two of them made to be refused) and {operations} tools: {calls} calls by \
-         REST, and the same by {}",
-        surfaces.join(" and by ")
+         REST, and the same by {surfaces}",
     ))?;
     let denied = denied.iter().map(|(code, count)| format!(", {count} {code}"));
     output.line(&format!("{allowed} allowed{}", denied.collect::<String>()))?;

@@ -22,8 +22,6 @@ fn the_demo_shows_no_difference() {
         assert!(said.contains(denial), "{denial}: {said}");
     }
     assert!(said.ends_with("No difference.\n"), "{said}");
-    let rows = demo.cli(&["--json", "parity"]).expect_success();
-    assert_eq!(rows, "");
     // The gate that runs was left alone, and so were its keys.
     let (status, _) = demo.curl("mobile-app", "/api/payments");
     assert_eq!(status, 200);

@@ -1,4 +1,4 @@
-//! Whether `parity` finds what it is there to find: the demo's gate with deliberate faults. The gates that are
+//! Whether `parity` finds what it is there to find: a small gate with deliberate faults. The gates that are
 //! compared are this very program of tests, which runs one where its environment says so.
 
 use std::env;
@@ -8,6 +8,7 @@ use std::process;
 
 use super::*;
 use crate::admin::{parse, wire};
+use crate::cli::parity::tell;
 use crate::cli::run;
 use crate::edge::sabotage::Sabotage;
 use crate::inventory::change::Change;
@@ -40,7 +41,9 @@ fn compared(fault: Sabotage) -> Report {
         command.env(FAULT, fault.as_str()).env(CONFIG, config).env(DATA_DIR, data_dir);
         command
     };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/demo/demo.toml");
+    let dir = TempDir::default();
+    let path = dir.path().join("gateway.toml");
+    fs::write(&path, CONFIG_TEXT).expect("the folder is ours");
     let loaded = Source { path, data_dir: None }.load().expect("it loads");
     let apply: wire::Apply = toml::from_str(CLIENTS).expect("it parses");
     let Ok(Change::Apply(clients)) = parse::change(&wire::Change::Apply(apply)) else {
@@ -50,26 +53,44 @@ fn compared(fault: Sabotage) -> Report {
     parity::run(asked).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The demo's.
+const CONFIG_TEXT: &str = r#"
+[[listener]]
+name = "public"
+address = "127.0.0.1:0"
+[[upstream]]
+name = "far"
+endpoints = ["192.0.2.1:80"]
+[[api]]
+name = "payments"
+base_path = "/payments"
+upstream = "far"
+access = "granted"
+[[api.operation]]
+id = "list"
+methods = ["GET"]
+path = "/"
+[[api.operation]]
+id = "make"
+methods = ["POST"]
+path = "/{account}"
+scopes = ["payments:write"]
+[[product]]
+name = "all"
+operations = ["payments.list", "payments.make"]
+[[plan]]
+name = "standard"
+rates = [{ limit = 50, per = "1s", name = "steady" }]
+"#;
+
 const CLIENTS: &str = r#"
 [[client]]
-id = "mobile-app"
+id = "app"
 kind = "app"
-owner = "payments-team@example.com"
-purpose = "the customers' app"
-products = ["payments-all"]
-scopes = ["payments:read", "payments:write"]
+owner = "o@example.com"
+purpose = "tests"
+products = ["all"]
+scopes = ["payments:write"]
 plan = "standard"
-credential = [{ issue = true }]
-[[client]]
-id = "support-agent"
-kind = "agent"
-owner = "support@example.com"
-purpose = "answers questions about payments"
-products = ["payments-read"]
-scopes = ["payments:read"]
-plan = "agent"
-credential = [{ issue = true }]
 "#;
 
 /// Every fact that differs, once.
@@ -86,8 +107,8 @@ fn without_a_fault_there_is_no_difference() {
     let report = compared(Sabotage::None);
     assert!(report.differences.is_empty(), "{:?}", report.differences);
     assert!(report.uncalled.is_empty(), "{:?}", report.uncalled);
-    assert_eq!((report.clients, report.operations), (4, 5));
-    for denial in ["not_granted", "insufficient_scope", "rate_limited", "quota_exhausted"] {
+    assert_eq!((report.clients, report.operations), (3, 2));
+    for denial in ["not_granted", "insufficient_scope", "rate_limited"] {
         assert!(report.denied.contains_key(denial), "{denial}: {:?}", report.denied);
     }
 }
@@ -96,7 +117,7 @@ fn without_a_fault_there_is_no_difference() {
 fn a_limit_that_is_charged_twice_is_found() {
     let report = compared(Sabotage::ChargeTwice);
     let facts = facts(&report);
-    for fact in ["limit 10-per-1s: left", "limit per-month: left", "told", "record: denial"] {
+    for fact in ["limit steady: left", "told", "record: denial"] {
         assert!(facts.contains(&fact), "{fact}: {facts:?}");
     }
 }
@@ -112,7 +133,38 @@ fn a_scope_that_only_agents_need_is_found() {
 
 #[test]
 fn a_field_that_leaks_to_the_upstream_is_found() {
-    assert_eq!(facts(&compared(Sabotage::LeakField)), ["upstream: field x-agent-session"]);
+    let report = compared(Sabotage::LeakField);
+    assert_eq!(facts(&report), ["upstream: field x-agent-session"]);
+
+    let told = told(&report, Format::Human);
+    let row = "app payments.list required arguments mcp-2026-07-28 \
+               upstream: field x-agent-session - leaked";
+    let row: Vec<&str> = row.split(' ').collect();
+    let mut rows = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert!(rows.any(|words| words == row), "{told}");
+
+    let lines = self::told(&report, Format::Json);
+    assert_eq!(lines.lines().count(), report.differences.len());
+    let first: serde_json::Value =
+        serde_json::from_str(lines.lines().next().expect("a line")).expect("each line is JSON");
+    let expected = serde_json::json!({
+        "client": "app",
+        "operation": "payments.list",
+        "case": "required arguments",
+        "surface": "mcp-2026-07-28",
+        "fact": "upstream: field x-agent-session",
+        "rest": null,
+        "other": "leaked",
+    });
+    assert_eq!(first, expected, "{lines}");
+}
+
+/// What is printed, where there are differences.
+fn told(report: &Report, format: Format) -> String {
+    let mut out = Vec::new();
+    let failure = tell(report, &mut Output { format, out: &mut out }).expect_err("it differs");
+    assert_eq!(failure.exit, Exit::ProblemFound);
+    String::from_utf8(out).expect("text")
 }
 
 #[test]
