@@ -18,7 +18,7 @@ pub use compare::Differs;
 pub use error::ParityError;
 pub use stage::Clients;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ use self::compare::{Message, compare};
 use self::facts::{Came, Facts};
 use self::fire::{Aim, Answer, fire};
 use self::gate::Gate;
-use self::plan::{Plan, Sequence, Step, Why};
+use self::plan::{Caller, Plan, Sequence, Step, Why};
 use self::stage::Stage;
 use self::stub::Stub;
 use self::surface::Surface;
@@ -51,6 +51,8 @@ use self::surface::Surface;
 pub struct Asked<'a> {
     pub loaded: Loaded,
     pub clients: Clients,
+    /// Of these; none: all.
+    pub only: Vec<String>,
     /// The command that runs a gate with a config on a data directory.
     pub gate: &'a dyn Fn(&Path, &Path) -> Command,
 }
@@ -106,7 +108,7 @@ pub fn run(asked: Asked<'_>) -> Result<Report, ParityError> {
     let (_, staged) = stage.config((&texts, &policy), Limits::Wide { calls: WIDE })?;
     let (staged, now) = (Arc::new(staged.policy), clock::wall());
     let cast = stage.cast(asked.clients, &staged, now)?;
-    let plan = Arc::new(Plan::new(&staged, &cast, now)?);
+    let plan = Arc::new(Plan::new(&staged, &cast, &asked.only, now)?);
     let gate = asked.gate;
     let mut comparison = Comparison { runtime, stub, stage, texts, policy, plan, gate };
     comparison.all()
@@ -135,8 +137,8 @@ impl Comparison<'_> {
         let names = callers.iter().map(|caller| &caller.client);
         let operations = calls.iter().map(|call| &call.tool.name);
         let mut report = Report {
-            clients: names.collect::<std::collections::BTreeSet<_>>().len(),
-            operations: operations.collect::<std::collections::BTreeSet<_>>().len(),
+            clients: names.collect::<BTreeSet<_>>().len(),
+            operations: operations.collect::<BTreeSet<_>>().len(),
             surfaces: Surface::COMPARED.iter().map(|surface| surface.as_str()).collect(),
             uncalled: uncalled.clone(),
             ..Report::default()
@@ -191,28 +193,43 @@ impl Comparison<'_> {
             }
             for ((step, rest, _), (_, other, message)) in rest.facts.iter().zip(&other.facts) {
                 for differs in compare(rest, other, *message) {
-                    report.add(self.difference(*step, surface, differs));
+                    report.add(self.difference((*step, limits), surface, differs));
                 }
             }
         }
         Ok(rest)
     }
 
-    fn difference(&self, step: Step, surface: Surface, differs: Differs) -> Difference {
+    fn difference(
+        &self,
+        (step, limits): (Step, Limits),
+        surface: Surface,
+        differs: Differs,
+    ) -> Difference {
         let (caller, call) = (self.plan.callers.get(step.caller), self.plan.calls.get(step.call));
-        let given = call.map_or("", |call| call.given.as_str());
+        let limit = caller.map(|caller| self.limit_of(caller, limits)).unwrap_or_default();
         Difference {
-            client: caller.map(plan::Caller::told).unwrap_or_default(),
+            client: caller.map(Caller::told).unwrap_or_default(),
             operation: call.map(|call| call.tool.operation.id.to_string()).unwrap_or_default(),
             case: match step.why {
-                Why::Decided => given.to_owned(),
-                Why::Limited(0) => "beside a limit".to_owned(),
-                Why::Limited(number) => format!("call {number} under a limit"),
-                Why::Held(number) => format!("call {number} at once"),
+                Why::Decided => call.map_or("", |call| call.given.as_str()).to_owned(),
+                Why::Limited(0) => format!("beside limit {limit}"),
+                Why::Limited(number) => format!("limit {limit}, call {number}"),
+                Why::Held(number) => format!("limit {limit}, call {number} at once"),
             },
             surface: surface.as_str(),
             differs,
         }
+    }
+
+    /// The name of the limit that is looked at.
+    fn limit_of(&self, caller: &Caller, limits: Limits) -> String {
+        let Limits::Tight { at, .. } = limits else { return String::new() };
+        let mut plans = self.policy.plans.values();
+        let plan = plans.find(|plan| caller.plan.as_deref() == Some(plan.name.as_str()));
+        // `, "name";r=`
+        let item = plan.map_or("", |plan| plan.item(at));
+        item.split('"').nth(1).unwrap_or_default().to_owned()
     }
 
     /// One surface: a gate with fresh counters, all calls, its records.
@@ -229,6 +246,7 @@ impl Comparison<'_> {
         let answers = fire(&self.runtime, &aim, &self.plan, sequences)?;
         gate.stop()?;
         let mut records = records(&data_dir)?;
+        Stage::forget(&data_dir)?;
         let mut received = self.stub.take();
         let mut facts = Vec::new();
         for (step, answer) in sequences.iter().flatten().zip(answers.iter().flatten()) {

@@ -24,6 +24,9 @@ pub struct ParityArgs {
     /// inventory of the data directory]
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
+    /// Only this client; may be repeated [default: all]
+    #[arg(long = "client", value_name = "ID")]
+    only: Vec<String>,
 }
 
 /// Rows that people are shown. `--json` has all.
@@ -47,7 +50,8 @@ impl ParityArgs {
         };
         let program = std::env::current_exe()?;
         let gate = |config: &Path, data_dir: &Path| command(&program, config, data_dir);
-        let report = parity::run(Asked { loaded, clients, gate: &gate }).map_err(failed)?;
+        let report =
+            parity::run(Asked { loaded, clients, only: self.only, gate: &gate }).map_err(failed)?;
         tell(&report, output)
     }
 }

@@ -116,8 +116,10 @@ fn place(whole: &mut Table, proxies: Option<Value>) {
     whole.insert("listener".into(), Value::Array(vec![listener]));
     let metrics = vec![("address", ANY_PORT.into()), ("clients_max", 0.into())];
     whole.insert("metrics".into(), table(metrics));
-    // Every refusal has a record of its own.
-    whole.insert("audit".into(), table(vec![("denials_per_source", 1_000_000.into())]));
+    // Every refusal has a record of its own, and few calls go on at once.
+    let audit = [("denials_per_source", 1_000_000), ("queue_records_max", 16_384)];
+    let audit = audit.map(|(name, value)| (name, Value::Integer(value)));
+    whole.insert("audit".into(), table(audit.into()));
     // Clients that are revoked would be taken for a flood of strangers.
     if let Some(Value::Table(limits)) = whole.get_mut("limits") {
         limits.remove("anonymous");

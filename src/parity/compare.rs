@@ -1,6 +1,6 @@
 //! Two calls of one thing, held against each other.
 
-use super::facts::{Facts, TIMES};
+use super::facts::{Facts, RECORDS, TIMES};
 use crate::model::denial::Denial;
 
 /// A fact that two surfaces do not share. None: one of them does not have it.
@@ -57,6 +57,8 @@ pub fn compare(rest: &Facts, other: &Facts, message: Message) -> Vec<Differs> {
         // A body that a result may hold otherwise is not told of REST.
         let is_alike = match (of_rest, of_other) {
             (None, Some(_)) if name == "told: body" => true,
+            // None, or two, is wrong on both.
+            (one, two) if name == RECORDS => one == two && one.is_some_and(|count| count == "1"),
             (Some(one), Some(two)) if is_time(name) => is_soon_after(one, two),
             (one, two) => one == two,
         };
@@ -98,6 +100,8 @@ mod tests {
         check(&[("limit a: left", "3")], &[("limit a: left", "2")], read, &["limit a: left"]);
         check(&[], &[("upstream: field x-leak", "a")], read, &["upstream: field x-leak"]);
         check(&[("record: client", "a")], &[], read, &["record: client"]);
+        check(&[("records", "1")], &[("records", "1")], read, &[]);
+        check(&[("records", "0")], &[("records", "0")], read, &["records"]);
         // Time goes on.
         let time = "limit a: resets in";
         check(&[(time, "86400")], &[(time, "86390")], read, &[]);

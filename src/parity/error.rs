@@ -26,6 +26,7 @@ pub enum ParityError {
         surface: &'static str,
         why: String,
     },
+    NoClient(String),
     NoEndpoint,
     NoTools,
     TooMany {
@@ -46,6 +47,7 @@ impl ParityError {
             Self::Gate { .. } | Self::Call { .. } => {
                 "Try again; if it stays, it is a fault of the gate."
             }
+            Self::NoClient(_) => "onegate client list tells which there are.",
             Self::NoEndpoint => "Take endpoint = \"off\" out of [mcp].",
             Self::NoTools => "onegate check tells which operations are no tools, and why.",
             Self::TooMany { .. } => {
@@ -67,6 +69,7 @@ impl fmt::Display for ParityError {
             Self::Call { client, tool, surface, why } => {
                 write!(f, "a call of {client} for {tool} ({surface}) had no answer: {why}")
             }
+            Self::NoClient(id) => write!(f, "there is no client '{id}'"),
             Self::NoEndpoint => f.write_str("the config has no MCP endpoint to compare with"),
             Self::NoTools => f.write_str("no operation is a tool, so there is nothing to compare"),
             Self::TooMany { calls, most } => {

@@ -25,6 +25,8 @@ pub struct Came<'a> {
     pub records: &'a [Map<String, Value>],
 }
 
+/// How many records there are of the call.
+pub const RECORDS: &str = "records";
 /// Facts that are seconds until something happens: they run on between two surfaces.
 pub const TIMES: [&str; 2] = ["told: retry after", " resets in"];
 const OF_A_BODY: [&str; 3] = ["told: body", "told: code", "told: detail"];
@@ -131,7 +133,7 @@ impl Came<'_> {
     }
 
     fn record(&self, facts: &mut Facts) {
-        facts.insert("records".into(), self.records.len().to_string());
+        facts.insert(RECORDS.into(), self.records.len().to_string());
         let Some(record) = self.records.first() else { return };
         for (name, value) in record {
             if OF_EACH.contains(&name.as_str()) || OF_THE_SURFACE.contains(&name.as_str()) {

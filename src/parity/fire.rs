@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use crate::model::api::CredentialLocation;
@@ -113,34 +113,34 @@ async fn of_client(
 async fn at_once(aim: &Aim, plan: &Arc<Plan>, steps: &[Step]) -> Result<Vec<Answer>, ParityError> {
     let client = steps.first().and_then(|step| plan.callers.get(step.caller));
     let held = aim.stub.hold(client.map_or("", |caller| &caller.client));
-    let mut begun: Vec<JoinHandle<_>> = Vec::new();
+    let mut begun = Vec::new();
     for step in steps {
         let (of, plan, step) = (aim.clone(), Arc::clone(plan), *step);
         let call = async move { one(&of, &plan, step, &mut Line::default()).await };
         let mut call = tokio::spawn(call);
         let earlier = held.count();
-        tokio::select! {
-            () = finished(&mut call) => {}
-            () = held.arrived(earlier + 1) => {}
-        }
-        begun.push(call);
+        begun.push(tokio::select! {
+            answer = &mut call => Begun::Answered(answer),
+            () = held.arrived(earlier + 1) => Begun::Held(call),
+        });
     }
     drop(held);
     let mut answers = Vec::new();
     for call in begun {
-        answers.push(call.await.map_err(|error| ParityError::Io(error.into()))??);
+        let answer = match call {
+            Begun::Answered(answer) => answer,
+            Begun::Held(call) => call.await,
+        };
+        answers.push(answer.map_err(|error| ParityError::Io(error.into()))??);
     }
     Ok(answers)
 }
 
-/// Waits for the end of a task and leaves its outcome where it is.
-async fn finished<T>(task: &mut JoinHandle<T>) {
-    while !task.is_finished() {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+/// A call that is made while others go on.
+enum Begun {
+    Answered(Result<Result<Answer, ParityError>, JoinError>),
+    Held(JoinHandle<Result<Answer, ParityError>>),
 }
-
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// One connection, made when it is needed.
 #[derive(Default)]
@@ -260,10 +260,10 @@ fn tool(
 fn add_key(fields: &mut HeaderMap, caller: &Caller, call: &Call) -> http::Result<()> {
     let (name, value) = match call.key_in {
         CredentialLocation::Authorization => {
-            (header::AUTHORIZATION, format!("Bearer {}", caller.key))
+            (header::AUTHORIZATION, format!("Bearer {}", caller.key.reveal()))
         }
         CredentialLocation::XApiKey => {
-            (header::HeaderName::from_static("x-api-key"), caller.key.clone())
+            (header::HeaderName::from_static("x-api-key"), caller.key.reveal().to_owned())
         }
     };
     let mut value = HeaderValue::from_str(&value)?;

@@ -34,6 +34,8 @@ impl Gate {
         let log = data_dir.join("gate.log");
         let failed = ParityError::Io;
         command.stdin(Stdio::null()).stdout(Stdio::piped());
+        // It is nobody's service.
+        command.env_remove("NOTIFY_SOCKET");
         command.stderr(File::create(&log).map_err(failed)?);
         let mut child = command.spawn().map_err(failed)?;
         let lines = child.stdout.take().map_or_else(|| sync_channel(1).1, read);

@@ -21,7 +21,7 @@ use crate::request::endpoint::{Leads, leads_to};
 
 use super::arguments::{Given, made};
 use super::error::ParityError;
-use super::stage::Cast;
+use super::stage::{Cast, Key, WITHOUT_GRANT, WITHOUT_SCOPE};
 
 /// Who calls, with one credential.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Caller {
     pub profile: String,
     /// What is wrong with the credential, if anything.
     pub state: State,
-    pub key: String,
+    pub key: Key,
     /// The name of its plan.
     pub plan: Option<String>,
 }
@@ -121,7 +121,13 @@ const STEPS_MAX: usize = 1_000_000;
 const ANY_HOST: &str = "parity.invalid";
 
 impl Plan {
-    pub fn new(policy: &Arc<Policy>, cast: &Cast, now: UnixMicros) -> Result<Self, ParityError> {
+    /// `only` names the clients that are meant; none: all of them.
+    pub fn new(
+        policy: &Arc<Policy>,
+        cast: &Cast,
+        only: &[String],
+        now: UnixMicros,
+    ) -> Result<Self, ParityError> {
         let mcp = policy.mcp.as_ref().ok_or(ParityError::NoEndpoint)?;
         let snapshot = Snapshot::new(Arc::clone(policy), Inventory::default());
         let (mut calls, mut uncalled) = (Vec::new(), Vec::new());
@@ -138,7 +144,7 @@ impl Plan {
         if calls.is_empty() && uncalled.is_empty() {
             return Err(ParityError::NoTools);
         }
-        let callers = callers(cast, now);
+        let callers = callers(cast, only, now)?;
         let steps = callers.len().saturating_mul(calls.len());
         if steps > STEPS_MAX {
             return Err(ParityError::TooMany { calls: steps, most: STEPS_MAX });
@@ -288,9 +294,17 @@ fn mirrors(tool: &Tool, made: &serde_json::Value) -> HeaderMap {
 }
 
 /// For each profile one credential in each state that there is.
-fn callers(cast: &Cast, now: UnixMicros) -> Vec<Caller> {
+fn callers(cast: &Cast, only: &[String], now: UnixMicros) -> Result<Vec<Caller>, ParityError> {
+    let is_there = |id: &&String| cast.inventory.clients.get(id.as_str()).is_some();
+    if let Some(unknown) = only.iter().find(|id| !is_there(id)) {
+        return Err(ParityError::NoClient(unknown.clone()));
+    }
+    let made = [WITHOUT_GRANT, WITHOUT_SCOPE];
+    let is_meant =
+        |id: &str| only.is_empty() || made.contains(&id) || only.iter().any(|only| only == id);
     let mut callers = BTreeMap::new();
-    for credential in cast.inventory.credentials.values() {
+    let credentials = cast.inventory.credentials.values();
+    for credential in credentials.filter(|credential| is_meant(credential.client.as_str())) {
         let client = cast.inventory.clients.get(credential.client.as_str());
         let (Some(client), Some(key)) = (client, cast.keys.get(credential.id.as_str())) else {
             continue;
@@ -308,7 +322,7 @@ fn callers(cast: &Cast, now: UnixMicros) -> Vec<Caller> {
         let place = (caller.client.clone(), caller.profile.clone(), state);
         callers.entry(place).or_insert(caller);
     }
-    callers.into_values().collect()
+    Ok(callers.into_values().collect())
 }
 
 fn state(client: &Client, credential: &Credential, now: UnixMicros) -> State {

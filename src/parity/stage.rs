@@ -2,6 +2,7 @@
 //! config for each round. What is staged is the same for all surfaces of a round, and nobody's but theirs.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,14 +16,14 @@ use crate::config::staged::{Limits, Staged, Staging};
 use crate::config::{self, Loaded};
 use crate::inventory::actor::Actor;
 use crate::inventory::change::{
-    Change, Expires, IssuedKey, KeySource, Line, NewClient, NewCredential, Outcome, Terms,
+    Change, Expires, KeySource, Line, NewClient, NewCredential, Outcome, Terms,
 };
 use crate::inventory::error::AuditUnavailable;
 use crate::inventory::store::{Asked, DATABASE_FILE, Store};
 use crate::inventory::{ActSink, Ended, Registry};
 use crate::model::client::{ClientKind, Credential, Status};
 use crate::model::id::{ClientId, ProfileName};
-use crate::model::key::Environment;
+use crate::model::key::{Environment, NewKey};
 use crate::model::policy::Policy;
 use crate::model::record::ActRecord;
 use crate::model::snapshot::Inventory;
@@ -51,8 +52,24 @@ pub struct Stage {
 #[derive(Debug)]
 pub struct Cast {
     pub inventory: Inventory,
-    /// Keys as they are sent, by the ids of their credentials.
-    pub keys: AHashMap<String, String>,
+    /// By the ids of their credentials.
+    pub keys: AHashMap<String, Key>,
+}
+
+/// A key as it is sent.
+#[derive(Clone)]
+pub struct Key(String);
+
+impl Key {
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// A client that has no grant and no scope, and one that has all grants and no scope: so that every operation is
@@ -113,16 +130,13 @@ impl Stage {
         };
         let home = self.home();
         let keys = Store::copy_with_fresh_secrets(&database, &home).map_err(ParityError::Store)?;
-        let keys = keys.iter().map(|key| (key.id.as_str().to_owned(), key.reveal().to_owned()));
-        let mut keys: AHashMap<String, String> = keys.collect();
+        let of = |key: &NewKey| (key.id.as_str().to_owned(), Key(key.reveal().to_owned()));
+        let mut keys: AHashMap<String, Key> = keys.iter().map(of).collect();
         let registry = open(&home, policy)?;
         for change in additions(&registry.running().load().inventory, policy) {
             let done = registry.change(&change, asked).map_err(ParityError::Change)?;
             if let Outcome::Issued(issued) = done.outcome {
-                let of = |key: &IssuedKey| {
-                    (key.credential.id.as_str().to_owned(), key.key.reveal().to_owned())
-                };
-                keys.extend(issued.iter().map(of));
+                keys.extend(issued.iter().map(|issued| of(&issued.key)));
             }
         }
         let inventory = registry.running().load().inventory.clone();
@@ -137,6 +151,11 @@ impl Stage {
         let from = self.home().join(DATABASE_FILE);
         fs::copy(from, data_dir.join(DATABASE_FILE)).map_err(ParityError::Io)?;
         Ok(data_dir)
+    }
+
+    /// Nobody asks for its records any more.
+    pub fn forget(data_dir: &Path) -> Result<(), ParityError> {
+        fs::remove_dir_all(data_dir).map_err(ParityError::Io)
     }
 
     fn home(&self) -> PathBuf {

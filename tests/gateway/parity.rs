@@ -48,11 +48,24 @@ fn what_cannot_be_compared_is_said() {
     check(head, &[], "there is no inventory");
     check(head, &["--inventory", "/nowhere/at-all"], "/nowhere/at-all");
     check(head, of_file, "no operation is a tool");
+    let nobody = [of_file, &["--client", "nobody"]].concat();
+    check(&format!("{head}{ONE_TOOL}"), &nobody, "there is no client 'nobody'");
     check(&format!("{head}[mcp]\nendpoint = \"off\"\n"), of_file, "no MCP endpoint");
     check("[[listener]]\n", of_file, "listener.name\" is missing");
     place.write("clients.toml", "[[client]]\nid = 7\n");
     check(head, of_file, "clients.toml");
 }
+
+const ONE_TOOL: &str = r#"
+[[api]]
+name = "status"
+access = "public"
+[[api.operation]]
+id = "read"
+methods = ["GET"]
+path = "/status"
+respond = { status = 200, body = "good" }
+"#;
 
 /// Few, because each starts a dozen gates or more.
 const WORLDS: u32 = 4;

@@ -49,7 +49,8 @@ fn compared(fault: Sabotage) -> Report {
     let Ok(Change::Apply(clients)) = parse::change(&wire::Change::Apply(apply)) else {
         panic!("clients that make no sense")
     };
-    let asked = Asked { loaded, clients: Clients::Told(clients), gate: &gate };
+    let only = Vec::new();
+    let asked = Asked { loaded, clients: Clients::Told(clients), only, gate: &gate };
     parity::run(asked).unwrap_or_else(|error| panic!("{error}"))
 }
 
