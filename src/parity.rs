@@ -88,9 +88,10 @@ pub struct Difference {
 
 /// Differences that are kept; more are counted.
 pub const DIFFERENCES_MAX: usize = 10_000;
-/// Calls that a limit admits where it is looked at, and where it is not.
+/// Calls that a limit admits where it is looked at.
 const FEW: u32 = 3;
-const WIDE: u32 = 200_000;
+/// Where it is not: at least so many, and twice as many as one client makes.
+const WIDE_MIN: u32 = 1_000;
 /// Threads for the calls and the upstream.
 const THREADS: usize = 2;
 
@@ -105,12 +106,12 @@ pub fn run(asked: Asked<'_>) -> Result<Report, ParityError> {
     let stub = runtime.block_on(Stub::start()).map_err(ParityError::Io)?;
     let stage = Stage::new(stub.address)?;
     let Loaded { policy, texts, .. } = asked.loaded;
-    let (_, staged) = stage.config((&texts, &policy), Limits::Wide { calls: WIDE })?;
-    let (staged, now) = (Arc::new(staged.policy), clock::wall());
-    let cast = stage.cast(asked.clients, &staged, now)?;
-    let plan = Arc::new(Plan::new(&staged, &cast, &asked.only, now)?);
+    let (policy, now) = (Arc::new(policy), clock::wall());
+    let cast = stage.cast(asked.clients, &policy, now)?;
+    let plan = Arc::new(Plan::new(&policy, &cast, &asked.only, now)?);
+    let wide = u32::try_from(plan.longest() * 2).unwrap_or(u32::MAX).max(WIDE_MIN);
     let gate = asked.gate;
-    let mut comparison = Comparison { runtime, stub, stage, texts, policy, plan, gate };
+    let mut comparison = Comparison { runtime, stub, stage, texts, policy, plan, wide, gate };
     comparison.all()
 }
 
@@ -119,8 +120,10 @@ struct Comparison<'a> {
     stub: Stub,
     stage: Stage,
     texts: Texts,
-    policy: Policy,
+    policy: Arc<Policy>,
     plan: Arc<Plan>,
+    /// Calls that a limit admits where it is not looked at.
+    wide: u32,
     gate: &'a dyn Fn(&Path, &Path) -> Command,
 }
 
@@ -144,7 +147,7 @@ impl Comparison<'_> {
             ..Report::default()
         };
         let everything = Arc::new(self.plan.all());
-        let wide = Limits::Wide { calls: WIDE };
+        let wide = Limits::Wide { calls: self.wide };
         let rest = self.round(wide, &everything, &mut report)?;
         let mut allowed: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (step, facts, _) in &rest.facts {
@@ -160,7 +163,7 @@ impl Comparison<'_> {
             let sequences = self.plan.at_limit(&self.policy, at, FEW, &allowed);
             if !sequences.is_empty() {
                 let at = LimitPlan::rate_at(at);
-                let tight = Limits::Tight { at, few: FEW, calls: WIDE };
+                let tight = Limits::Tight { at, few: FEW, calls: self.wide };
                 self.round(tight, &Arc::new(sequences), &mut report)?;
             }
         }
@@ -174,7 +177,7 @@ impl Comparison<'_> {
         sequences: &Arc<Vec<Sequence>>,
         report: &mut Report,
     ) -> Result<Run, ParityError> {
-        let (config, _) = self.stage.config((&self.texts, &self.policy), limits)?;
+        let config = self.stage.config((&self.texts, &self.policy), limits)?;
         let rest = self.run(&config, Surface::Rest, sequences)?;
         report.count(&rest);
         for surface in Surface::COMPARED {

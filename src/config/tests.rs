@@ -20,6 +20,7 @@ mod kept;
 mod mcp;
 mod openapi;
 mod reference;
+mod staged;
 
 /// The only way from a config to its outcome as text.
 fn outcome(path: &Path) -> String {

@@ -152,6 +152,12 @@ impl Plan {
         Ok(Self { callers, calls, endpoint: mcp.path.clone(), uncalled })
     }
 
+    /// Most calls of one client.
+    pub fn longest(&self) -> usize {
+        let callers = self.by_client().into_iter().map(|callers| callers.len());
+        callers.max().unwrap_or_default().saturating_mul(self.calls.len())
+    }
+
     /// Every caller and every call.
     pub fn all(&self) -> Vec<Sequence> {
         let all = |callers: Vec<usize>| {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
+use crate::config;
 use crate::config::kept::Texts;
 use crate::config::staged::{Limits, Staged, Staging};
-use crate::config::{self, Loaded};
 use crate::inventory::actor::Actor;
 use crate::inventory::change::{
     Change, Expires, KeySource, Line, NewClient, NewCredential, Outcome, Terms,
@@ -92,7 +92,7 @@ impl Stage {
         &self,
         (texts, policy): (&Texts, &Policy),
         limits: Limits,
-    ) -> Result<(PathBuf, Loaded), ParityError> {
+    ) -> Result<PathBuf, ParityError> {
         let staging = Staging { upstream: self.upstream, limits };
         let staged = texts.staged(policy, &staging).map_err(ParityError::Staged)?;
         let Staged { config: text, documents } = staged;
@@ -106,9 +106,11 @@ impl Stage {
         }
         let path = folder.join(CONFIG_FILE);
         fs::write(&path, text).map_err(ParityError::Io)?;
-        let loaded = config::load(&path);
-        let loaded = loaded.map_err(|problems| ParityError::Config(Box::new(problems)))?;
-        Ok((path, loaded))
+        // Here its problems can be told; of a gate that does not start there is only a log.
+        match config::load(&path) {
+            Ok(_) => Ok(path),
+            Err(problems) => Err(ParityError::Config(Box::new(problems))),
+        }
     }
 
     /// Copies the inventory, and makes a key for every profile that has none.
