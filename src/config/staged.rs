@@ -161,7 +161,9 @@ fn numbers(plan: &mut Table, compiled: &Plan, limits: Limits) {
         Limits::Wide { calls } | Limits::Tight { calls, .. } => calls,
     };
     // It waits for what repeats in a time, and acts when it gets to it.
-    plan.remove("loop_brake");
+    if let Some(brake) = plan.get_mut("loop_brake") {
+        *brake = Value::Table([("mode".into(), "off".into())].into_iter().collect());
+    }
     for (at, (rate, is)) in of_list(plan, "rates").zip(&compiled.rates).enumerate() {
         let burst = calls(Plan::rate_at(at), u64::from(is.burst));
         // By default it has its numbers in it.
