@@ -119,10 +119,12 @@ impl Came<'_> {
         facts.insert("upstream: request".into(), received.line.clone());
         for (name, value) in &received.fields {
             let value = match name.as_str() {
-                "x-request-id" if value == self.id => OWN,
-                "traceparent" => OWN,
-                "x-onegate-surface" if value == self.surface.recorded() => OWN,
-                _ => value,
+                "x-request-id" if value == self.id => OWN.to_owned(),
+                "traceparent" => OWN.to_owned(),
+                "x-onegate-surface" if value == self.surface.recorded() => OWN.to_owned(),
+                // Config may put the id into a field.
+                _ if !self.id.is_empty() => value.replace(self.id, OWN),
+                _ => value.clone(),
             };
             let all = facts.entry(format!("upstream: field {name}")).or_default();
             let separator = if all.is_empty() { "" } else { ", " };

@@ -44,7 +44,7 @@ fn what_cannot_be_compared_is_said() {
     place.write("clients.toml", "");
     let clients = place.folder.at("clients.toml");
     let of_file: &[&str] = &["--inventory", &clients];
-    let head = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n";
+    let head = LISTENER;
     check(head, &[], "there is no inventory");
     check(head, &["--inventory", "/nowhere/at-all"], "/nowhere/at-all");
     check(head, of_file, "no operation is a tool");
@@ -56,6 +56,33 @@ fn what_cannot_be_compared_is_said() {
     check(head, of_file, "clients.toml");
 }
 
+#[test]
+fn an_inventory_may_be_a_file() {
+    let folder = Folder::new();
+    let place = Place { folder: &folder };
+    place.write("gateway.toml", &format!("{LISTENER}{ONE_TOOL}"));
+    let client = |id: &str| {
+        format!(
+            "[[client]]\nid = \"{id}\"\nkind = \"app\"\nowner = \"o\"\npurpose = \"p\"\n\
+             credential = [{{ issue = true }}]\n"
+        )
+    };
+    place.write("clients.toml", &[client("one"), client("two")].concat());
+    let (file, copy) = (folder.at("clients.toml"), folder.at("copy.db"));
+    let said = place.run(&["parity", "--inventory", &file]).expect_success();
+    assert!(said.starts_with("4 clients (two of them made to be refused) and 1 tools"), "{said}");
+    assert!(said.ends_with("No difference.\n"), "{said}");
+    assert!(!folder.path().join("data").exists(), "the data directory was made");
+
+    place.run(&["inventory", "apply", &file]).expect_success();
+    std::fs::copy(folder.at("data/inventory.db"), &copy).expect("the folder is ours");
+    let said = place.run(&["parity", "--inventory", &copy, "--client", "two"]).expect_success();
+    assert!(said.starts_with("3 clients (two of them made to be refused) and 1 tools"), "{said}");
+    let rows = place.run(&["--json", "parity", "--client", "one"]).expect_success();
+    assert_eq!(rows, "");
+}
+
+const LISTENER: &str = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n";
 const ONE_TOOL: &str = r#"
 [[api]]
 name = "status"
