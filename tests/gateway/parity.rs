@@ -95,7 +95,7 @@ respond = { status = 200, body = "good" }
 "#;
 
 /// Few, because each starts a dozen gates or more.
-const WORLDS: u32 = 4;
+const WORLDS: u32 = 6;
 /// Smaller worlds that are tried where one fails.
 const SHRINKS: u32 = 8;
 
