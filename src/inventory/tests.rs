@@ -1,6 +1,7 @@
 //! Every change and every refusal: what the one who asked is told, what is stored, what the audit
 //! is told. `tests/registry.rs` has what spans several changes.
 
+mod copy;
 mod history;
 mod quarantine;
 mod registry;

@@ -11,7 +11,7 @@ use crate::model::id::ProfileName;
 use crate::model::snapshot::Inventory;
 
 /// Everything that decides, in words; what a history does not keep is left out.
-fn told(inventory: &Inventory) -> Vec<String> {
+pub(super) fn told(inventory: &Inventory) -> Vec<String> {
     let clients = inventory.clients.values().map(|client| {
         let Client { id, kind, owner, purpose, status, expires, suspended_until, profiles, .. } =
             &**client;
@@ -34,7 +34,7 @@ fn told(inventory: &Inventory) -> Vec<String> {
     told
 }
 
-fn every_kind_of_change(registry: &Registry, remember: &mut impl FnMut(&Registry)) {
+pub(super) fn every_kind_of_change(registry: &Registry, remember: &mut impl FnMut(&Registry)) {
     let mut change = |change: &Change| {
         let done = make(registry, change).unwrap();
         remember(registry);
