@@ -11,7 +11,7 @@ use pingora::{Error, Result};
 use crate::mcp::outcome::{Response, Whole};
 use crate::model::denial::{Advice, Denial, Refusal, Row};
 use crate::model::facts::Writer;
-use crate::model::id::{RequestId, Scope};
+use crate::model::id::{LimitName, RequestId, Scope};
 use crate::model::plan::{Plan, SEPARATOR};
 use crate::request::limit::{LimitStanding, Limits, RateStanding, Standing};
 
@@ -51,12 +51,10 @@ impl Answer {
         }
         match (&refusal.advice, refusal.denial) {
             (Advice::Allow(methods), _) => answer.field(header::ALLOW, methods.to_string()),
-            (
-                Advice::Retry { after_seconds, .. }
-                | Advice::Quarantine { after_seconds, .. }
-                | Advice::Loop { after_seconds, .. },
-                _,
-            ) => answer.field(header::RETRY_AFTER, after_seconds.to_string()),
+            (Advice::Retry { .. } | Advice::Quarantine(_) | Advice::Loop(_), _) => {
+                let after_seconds = refusal.advice.after_seconds().unwrap_or(1);
+                answer.field(header::RETRY_AFTER, after_seconds.to_string());
+            }
             (Advice::Scopes(scopes), _) => {
                 let scopes = joined(scopes.iter().map(Scope::as_str), " ");
                 let challenge = format!(
@@ -94,10 +92,9 @@ impl Answer {
                 let scopes = joined(scopes.iter().map(Scope::as_str), "\",\"");
                 body.push_str(&format!(r#","missing_scopes":["{scopes}"]"#));
             }
-            Advice::Retry { limit: Some(limit), .. } | Advice::Loop { limit, .. } => {
-                body.push_str(&format!(r#","violated-policies":["{limit}"]"#));
-            }
-            Advice::Quarantine { until, .. } => body.push_str(&format!(r#","until":"{until}""#)),
+            Advice::Quarantine(held) => body.push_str(&format!(r#","until":"{}""#, held.until)),
+            Advice::Retry { limit: Some(limit), .. } => add_limit(&mut body, limit),
+            Advice::Loop(repeated) => add_limit(&mut body, &repeated.limit),
             Advice::None | Advice::Detail(_) | Advice::Allow(_) | Advice::Retry { .. } => {}
         }
         body.push_str("}\n");
@@ -208,6 +205,10 @@ impl Answer {
         wire.push_str("connection: close\r\n\r\n");
         [wire.as_bytes(), &self.body].concat()
     }
+}
+
+fn add_limit(body: &mut String, limit: &LimitName) {
+    body.push_str(&format!(r#","violated-policies":["{limit}"]"#));
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).

@@ -107,18 +107,26 @@ pub enum Advice {
         after_seconds: u64,
         limit: Option<LimitName>,
     },
-    /// Which calls a quarantine takes away, until when, and when to come back.
-    Quarantine {
-        taken: Taken,
-        until: UnixMicros,
-        after_seconds: u64,
-    },
-    /// Why the loop brake refuses, and when to come back.
-    Loop {
-        looping: Looping,
-        after_seconds: u64,
-        limit: LimitName,
-    },
+    /// Of a quarantine. Boxed, as what follows: every verdict is as large as its largest refusal.
+    Quarantine(Box<Withheld>),
+    /// Of the loop brake.
+    Loop(Box<Repeated>),
+}
+
+/// Which calls a quarantine takes away, until when, and when to come back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Withheld {
+    pub taken: Taken,
+    pub until: UnixMicros,
+    pub after_seconds: u64,
+}
+
+/// Why the loop brake refuses, and when to come back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Repeated {
+    pub looping: Looping,
+    pub after_seconds: u64,
+    pub limit: LimitName,
 }
 
 /// The part of its calls that a quarantine takes from a client.
@@ -146,12 +154,12 @@ impl Refusal {
     pub const fn limit(&self) -> Option<&LimitName> {
         match &self.advice {
             Advice::Retry { limit, .. } => limit.as_ref(),
-            Advice::Loop { limit, .. } => Some(limit),
+            Advice::Loop(repeated) => Some(&repeated.limit),
             Advice::None
             | Advice::Detail(_)
             | Advice::Allow(_)
             | Advice::Scopes(_)
-            | Advice::Quarantine { .. } => None,
+            | Advice::Quarantine(_) => None,
         }
     }
 
@@ -168,17 +176,17 @@ impl Advice {
             Self::None | Self::Allow(_) | Self::Scopes(_) | Self::Retry { .. } => {
                 Cow::Borrowed(row.detail.0)
             }
-            Self::Quarantine { taken, until, .. } => Cow::Owned(taken.told(*until)),
-            Self::Loop { looping, .. } => Cow::Owned(looping_told(*looping)),
+            Self::Quarantine(held) => Cow::Owned(held.taken.told(held.until)),
+            Self::Loop(repeated) => Cow::Owned(looping_told(repeated.looping)),
         }
     }
 
     /// When to come back, where that is known.
     pub const fn after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Retry { after_seconds, .. }
-            | Self::Quarantine { after_seconds, .. }
-            | Self::Loop { after_seconds, .. } => Some(*after_seconds),
+            Self::Retry { after_seconds, .. } => Some(*after_seconds),
+            Self::Quarantine(held) => Some(held.after_seconds),
+            Self::Loop(repeated) => Some(repeated.after_seconds),
             Self::None | Self::Detail(_) | Self::Allow(_) | Self::Scopes(_) => None,
         }
     }

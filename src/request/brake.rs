@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::model::api::Operation;
-use crate::model::denial::{Advice, Denial, Refusal};
+use crate::model::denial::{Advice, Denial, Refusal, Repeated};
 use crate::model::id::{ClientId, LimitName, PlanName};
 use crate::model::loops::{Called, Ended, LoopBrake, Looping};
 use crate::model::meter::Meter;
@@ -70,7 +70,8 @@ pub(super) fn check(
     let verdict = match (braked, brake.mode) {
         (Some((looping, until)), Mode::Enforced) => {
             let after_seconds = seconds_up(until.0.saturating_sub(now.mono.0));
-            let advice = Advice::Loop { looping, after_seconds, limit: brake.name.clone() };
+            let limit = brake.name.clone();
+            let advice = Advice::Loop(Box::new(Repeated { looping, after_seconds, limit }));
             let reason = match looping {
                 Looping::Failed(_) => "the loop brake holds: calls of this failed in a row",
                 Looping::TooFast(_) => "the loop brake holds: calls of this came over the limits",

@@ -20,6 +20,7 @@ use crate::model::time::{MonoNs, Now};
 use self::gcra::Charge;
 use super::authorize::Permit;
 use super::identify::Known;
+use super::quarantine::Charged;
 use super::{Call, Seen, Unadmitted, quarantine};
 
 /// Proof that the request may be forwarded: permitted, and charged to its plan.
@@ -158,12 +159,13 @@ pub fn limit(
     now: Now,
     seen: &mut Seen,
 ) -> Result<Admitted, Unadmitted> {
-    if permit.known().is_none_or(|known| known.client.quarantine.is_none()) {
-        return charge_plan(permit, plan, now, seen);
-    }
-    // The permit goes on while the charge is held.
-    let client = permit.known().map(|known| Arc::clone(&known.client));
-    let charged = quarantine::charge(client.as_deref(), now)?;
+    // None of nearly every client; of the others a handle, because the permit goes on while the charge is held.
+    let held = permit.known().map(|known| &known.client);
+    let held = held.filter(|client| client.quarantine.is_some()).map(Arc::clone);
+    let charged = match &held {
+        None => Charged::NOTHING,
+        Some(client) => quarantine::charge(client, now)?,
+    };
     let admitted = charge_plan(permit, plan, now, seen);
     if admitted.is_err() {
         charged.give_back();

@@ -4,7 +4,7 @@
 
 use crate::model::api::Operation;
 use crate::model::client::Client;
-use crate::model::denial::{Advice, Denial, Refusal, Taken};
+use crate::model::denial::{Advice, Denial, Refusal, Taken, Withheld};
 use crate::model::quarantine::{Effect, Quarantine, Slowed};
 use crate::model::time::{Now, UnixMicros};
 
@@ -54,9 +54,14 @@ impl Charged<'_> {
     }
 }
 
+impl<'a> Charged<'a> {
+    /// Of a client in no quarantine.
+    pub(super) const NOTHING: Charged<'a> = Charged(None);
+}
+
 /// Charges the rate of a quarantine, if the client is in one.
-pub(super) fn charge(client: Option<&Client>, now: Now) -> Result<Charged<'_>, Refusal> {
-    let Some(slowed) = client.and_then(|client| rate(client, now.wall)) else {
+pub(super) fn charge(client: &Client, now: Now) -> Result<Charged<'_>, Refusal> {
+    let Some(slowed) = rate(client, now.wall) else {
         return Ok(Charged(None));
     };
     let pace = slowed.rate.pace();
@@ -67,11 +72,12 @@ pub(super) fn charge(client: Option<&Client>, now: Now) -> Result<Charged<'_>, R
         wait_ns.is_none().then_some(charge.next)
     });
     let Some(wait_ns) = wait_ns else { return Ok(Charged(Some(slowed))) };
-    let advice = Advice::Quarantine {
+    let withheld = Withheld {
         taken: Taken::Over(slowed.rate),
         until: slowed.until,
         after_seconds: gcra::seconds_up(wait_ns),
     };
+    let advice = Advice::Quarantine(Box::new(withheld));
     let reason = "the client is in quarantine, and the rate that it is left is used up";
     Err(Refusal::advising(Denial::Quarantined, advice, reason))
 }
@@ -79,9 +85,6 @@ pub(super) fn charge(client: Option<&Client>, now: Now) -> Result<Charged<'_>, R
 fn refusal(taken: Taken, until: UnixMicros, now: Now, reason: &'static str) -> Refusal {
     let left_us = u64::try_from(until.0.saturating_sub(now.wall.0)).unwrap_or(0);
     let after_seconds = gcra::seconds_up(left_us.saturating_mul(1000));
-    Refusal::advising(
-        Denial::Quarantined,
-        Advice::Quarantine { taken, until, after_seconds },
-        reason,
-    )
+    let withheld = Withheld { taken, until, after_seconds };
+    Refusal::advising(Denial::Quarantined, Advice::Quarantine(Box::new(withheld)), reason)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onegate::model::denial::{Advice, Denial, Failure};
+use onegate::model::denial::{Denial, Failure};
 use onegate::model::id::LimitName;
 use onegate::model::loops::{Ended, Looping};
 use onegate::model::plan::Mode;
@@ -52,8 +52,7 @@ fn what_fails_again_and_again_is_refused_for_a_while_and_nothing_else() {
             assert_eq!(call(&mut lab, target, status, 3 + n / 10).0, Some(Denial::RepeatedCall));
         }
         let refusal = lab.call_at(0, target, at(10)).expect_err("braked");
-        let Advice::Loop { after_seconds, .. } = refusal.advice else { panic!("{refusal:?}") };
-        assert_eq!(after_seconds, 2 + 300 - 10);
+        assert_eq!(refusal.advice.after_seconds(), Some(2 + 300 - 10));
         let told = refusal.advice.detail(&refusal.denial.row()).into_owned();
         assert!(told.starts_with("Do not repeat this call: it failed 3 times in a row"), "{told}");
         assert_eq!(told.matches('.').count(), 1, "one sentence: {told}");

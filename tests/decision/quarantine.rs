@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onegate::model::denial::{Advice, Denial, Refusal, Taken};
+use onegate::model::denial::{Advice, Denial, Refusal, Taken, Withheld};
 use onegate::model::id::OperationId;
 use onegate::model::quarantine::{CallRate, Effect, Quarantine, RateCell, Slowed};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
@@ -99,8 +99,8 @@ fn who_is_refused_is_told_which_calls_and_until_when() {
         with(held).decide(line, &["key=held"], &mut Seen::default()).expect_err("in quarantine")
     };
     let check = |refusal: &Refusal, taken: Taken, words: &[&str]| {
-        let advice = Advice::Quarantine { taken, until: UNTIL, after_seconds: 90 };
-        assert_eq!(refusal.advice, advice);
+        let withheld = Withheld { taken, until: UNTIL, after_seconds: 90 };
+        assert_eq!(refusal.advice, Advice::Quarantine(Box::new(withheld)));
         let told = refusal.advice.detail(&refusal.denial.row()).into_owned();
         for word in words.iter().chain(&["Until 2027-01-15T08:01:30.000000Z"]) {
             assert!(told.contains(word), "{word}: {told}");
@@ -128,8 +128,7 @@ fn a_rate_in_quarantine_is_charged_beside_the_plan_or_not_at_all() {
     assert_eq!(refusal.denial, Denial::Quarantined);
     let told = refusal.advice.detail(&refusal.denial.row()).into_owned();
     assert!(told.contains("at most 2/1h calls"), "{told}");
-    let Advice::Quarantine { after_seconds, .. } = refusal.advice else { panic!("{refusal:?}") };
-    assert_eq!(after_seconds, 1800);
+    assert_eq!(refusal.advice.after_seconds(), Some(1800));
 
     // What the plan refuses is not charged here: of three calls one is left.
     let mut lab = Lab::new("rates = [{ limit = 2, per = '1s' }]");
