@@ -32,7 +32,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
 use self::brake::Watch;
-use self::identify::Presented;
+use self::identify::{Identified, Presented};
 use self::limit::{Admitted, Standing};
 
 /// What is asked, as every surface asks it.
@@ -87,8 +87,8 @@ impl From<Refusal> for Unadmitted {
 /// The path of a request: every check, in order. On an error nothing was charged.
 ///
 /// classify comes first because the api says where credentials may sit; identify comes before the
-/// operation is looked at, so that only identified callers learn what exists; the api's rules come
-/// between, because they hold for every caller; the loop brake comes before whatever a repeated call is refused for;
+/// operation is looked at, so that only identified callers learn what exists; the loop brake comes before
+/// whatever a repeated call is refused for; the api's rules come between, because they hold for every caller;
 /// limit comes last, so that only what is permitted is charged.
 pub fn decide(
     snapshot: &Snapshot,
@@ -102,11 +102,11 @@ pub fn decide(
 
     let identified = identify::identify(snapshot, &found.api, &ask.presented, now, seen);
 
-    let cleared = policy::clear(identified, &found.api, ask)?;
-
-    let known = cleared.identified().known();
+    let known = identified.as_ref().ok().and_then(Identified::known);
     let plan = limit::plan_of(known, &snapshot.policy.plans);
     brake::check(known, plan, || brake::called(&found), now, seen)?;
+
+    let cleared = policy::clear(identified, &found.api, ask)?;
 
     let effect = Effect::of(ask.method);
     let permit = authorize::authorize(cleared, &found.api, &found.operation?, effect, now)?;

@@ -231,3 +231,22 @@ fn where_it_is_off_nobody_is_stopped() {
     assert_eq!(call(&gate, "/lab/ok/1").status, 200);
     assert!(!gate.metrics().contains("onegate_loop_brake_total{"));
 }
+
+/// The api's own rules refuse before anybody is asked for a grant: that is a failure like any other.
+#[test]
+fn what_an_apis_rules_refuse_counts() {
+    let plans: &str = Box::leak(format!("{WIDE}{ON}").into_boxed_str());
+    let rule = "access = \"granted\"\nrequired_headers = [\"x-tenant\"]";
+    let toolbox = Toolbox::start_with(|setup| {
+        let apis = setup.apis.replace("access = \"granted\"", rule);
+        Setup { apis, plans, ..setup }
+    });
+    for n in 0..8 {
+        let (status, code) = if n < 5 { (403, "policy_refused") } else { (429, "repeated_call") };
+        let response = toolbox.rest("GET", "/lab/ok/1");
+        assert_eq!((response.status, &response.problem()["code"]), (status, &json!(code)), "{n}");
+        let call = Era::Legacy.call("lab_absent", &json!({ "n": "1" }));
+        toolbox.ask(&call).expect_problem(status, code);
+    }
+    assert!(toolbox.upstream.asked().is_empty());
+}
