@@ -145,7 +145,8 @@ impl Serving<'_> {
             Call::CallMeta(meta, tool) => {
                 let traceparent = message.traceparent.as_deref();
                 let to = call::To { id: &id, revision, traceparent };
-                return meta::serve(self, under, entered, (*meta, tool), to).await;
+                // Boxed, so that other calls do not carry it.
+                return Box::pin(meta::serve(self, under, entered, (*meta, tool), to)).await;
             }
             Call::Initialize(_) => Method::Initialize,
             Call::Discover => Method::Discover,

@@ -199,7 +199,7 @@ fn looping_told(looping: Looping) -> String {
         Looping::TooFast(times) => format!("it came {times} times over the limits"),
     };
     format!(
-        "Do not repeat this call: {why} and is refused for as long as Retry-After says; change the arguments then, \
+        "Do not repeat this call: {why} and is refused for a while; change the arguments then, \
          or ask the person you work for."
     )
 }

@@ -52,8 +52,8 @@ impl Entered {
 /// some, its path is an api's. Right below it are products; what else is there is an api's too, and where there is
 /// none, the endpoint's, so that only who is identified learns which products there are.
 pub fn at<'s>(snapshot: &'s Snapshot, host: &str, path: &str) -> Option<&'s Mcp> {
-    let mcp = snapshot.policy.mcp.as_ref().filter(|mcp| mcp.below(path).is_some())?;
-    if let Some(name) = mcp.below(path).flatten()
+    let mcp = snapshot.policy.mcp.as_ref().filter(|mcp| path.starts_with(&*mcp.path))?;
+    if let Some(name) = mcp.below(path)?
         && !snapshot.policy.products.iter().any(|product| product.name.as_str() == name)
         && classify::has_api(&snapshot.policy.hosts, host, path)
     {

@@ -31,6 +31,9 @@ impl Narrowing {
     /// Of a request to the endpoint: `/mcp/PRODUCT?readonly=true`, each part as it likes. What cannot be meant is
     /// refused, because a list that is wider than was asked for would be believed.
     pub fn of(policy: &Policy, mcp: &Mcp, path: &str, query: &str) -> Result<Self, Refusal> {
+        if path.len() == mcp.path.len() && query.is_empty() {
+            return Ok(Self::default());
+        }
         let name = mcp.below(path).flatten();
         let product = name.map(|name| {
             let found = policy.products.iter().find(|product| product.name.as_str() == name);
