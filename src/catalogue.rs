@@ -128,6 +128,8 @@ pub fn catalogue(offers: Vec<Offer>) -> Catalogue {
     let mut hash = Sha256::new();
     for tool in tools.values() {
         hash.update(tool.digest.as_bytes());
+        // What searches are told of names it.
+        hash.update(tool.operation.api.name.as_str());
     }
     let digest = hex(&hash.finalize(), 8);
     Catalogue::new(tools.into_values().collect(), digest.into())

@@ -264,7 +264,9 @@ impl Comparison<'_> {
                 received: received.as_deref().unwrap_or_default(),
                 records: records.as_deref().unwrap_or_default(),
             };
-            let unread = surface != Surface::Rest && came.is_unread();
+            // Nobody whose credential is good is refused before its message is read.
+            let is_good = self.plan.callers.get(step.caller).is_some_and(Caller::is_active);
+            let unread = surface != Surface::Rest && !is_good && came.is_unread();
             let message = if unread { Message::Unread } else { Message::Read };
             facts.push((*step, came.facts(), message));
         }
@@ -295,7 +297,7 @@ impl Report {
     fn count(&mut self, rest: &Run) {
         self.calls += rest.facts.len();
         for (_, facts, _) in &rest.facts {
-            match facts.get("record: denial") {
+            match facts.get("record: denial").or_else(|| facts.get("record: failure")) {
                 None => self.allowed += 1,
                 Some(denial) => *self.denied.entry(denial.clone()).or_default() += 1,
             }

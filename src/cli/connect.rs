@@ -56,6 +56,13 @@ impl Connect {
         let told = told.unwrap_or_else(|| endpoint::of_config(&policy, mcp, &products));
         let Endpoint { mut url, mut notes } = told?;
         self.narrow(&mut url, &policy)?;
+        if let Some(product) = self.product.as_ref().filter(|of| !products.contains(&of.as_str())) {
+            notes.push(format!(
+                "'{product}' is not granted to it, so nothing is listed there. Grant it: onegate grant add --client \
+                 {} --product {product}",
+                self.id
+            ));
+        }
         notes.extend(of_client(&detail, &credentials));
         let connection = Connection { url: &url, client: &self.id };
         let wanted = |of: &McpClient| self.mcp_clients.is_empty() || self.mcp_clients.contains(of);
@@ -81,6 +88,7 @@ impl Connect {
                 let problem = format!("the config has no product '{product}'");
                 return Err(Failure::not_done(&problem, fix));
             }
+            url.truncate(url.trim_end_matches('/').len());
             url.push('/');
             url.push_str(product);
         }

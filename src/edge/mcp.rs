@@ -75,7 +75,7 @@ pub async fn serve(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Ctx) -
     };
     let narrowing = match serving.narrowing(&snapshot) {
         Ok(narrowing) => narrowing,
-        Err(refusal) => return serving.refuse(None, refusal).await,
+        Err(refusal) => return serving.refuse_for_the_rate(&snapshot, entered, refusal).await,
     };
     let Some(under) = Under::of(&snapshot, &narrowing) else { return Ok(()) };
     let Serving { session, ctx, .. } = &mut serving;
@@ -109,6 +109,20 @@ impl Serving<'_> {
         let mcp = endpoint::at(&running, &request.host, request.path()).ok_or_else(gone)?;
         let entered = endpoint::enter_again(&running, mcp, entered, clock::now())?;
         Ok((running, entered))
+    }
+
+    /// A refusal that costs what a message costs, so that nobody tries for ever.
+    async fn refuse_for_the_rate(
+        mut self,
+        snapshot: &Arc<Snapshot>,
+        entered: Entered,
+        refusal: Refusal,
+    ) -> Result<()> {
+        let narrowing = Narrowing::default();
+        let Some(under) = Under::of(snapshot, &narrowing) else { return Ok(()) };
+        let asked = (Method::Malformed, Tried::NoMessage);
+        let refusal = self.admit(under, entered, asked).err().unwrap_or(refusal);
+        self.refuse(None, refusal).await
     }
 
     /// What of the tools is asked for where the request came in.

@@ -101,6 +101,9 @@ fn members<'b, const COUNT: usize>(
     let Some(arguments) = arguments else { return Ok(found) };
     let mut problem = None;
     let read = arguments.each_member(|key, value| {
+        if problem.is_some() {
+            return;
+        }
         let at = names.iter().position(|name| *name == key);
         let Some(slot) = at.and_then(|at| found.get_mut(at)) else {
             let key = plain_word(&key, ECHO_BYTES_MAX);

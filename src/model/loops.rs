@@ -49,6 +49,13 @@ pub enum Ended {
     Aside,
 }
 
+/// When a call came, and when it had ended.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    pub came: MonoNs,
+    pub ended: MonoNs,
+}
+
 /// Why calls are refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Looping {
@@ -69,8 +76,10 @@ pub struct Loops(Vec<Tried>);
 #[derive(Debug)]
 struct Tried {
     called: Called,
-    /// In a row.
+    /// In a row: each came after the one before had ended.
     failures: u32,
+    /// When the last of them had ended.
+    failed: MonoNs,
     /// Answers over a limit since `window_began`.
     over_limit: u32,
     window_began: MonoNs,
@@ -94,8 +103,9 @@ impl Loops {
         called: &Called,
         ended: Ended,
         brake: &LoopBrake,
-        now: MonoNs,
+        when: When,
     ) -> Option<Looping> {
+        let now = when.ended;
         let found = self.0.iter().position(|tried| tried.called == *called);
         match (ended, found) {
             (Ended::Aside, _) | (Ended::Well, None) => None,
@@ -105,7 +115,7 @@ impl Loops {
             }
             (Ended::Badly | Ended::OverLimit, found) => {
                 let at = found.unwrap_or_else(|| self.room(called, now));
-                self.0.get_mut(at)?.went_badly(ended, brake, now)
+                self.0.get_mut(at)?.went_badly(ended, brake, when)
             }
         }
     }
@@ -144,6 +154,7 @@ impl Loops {
         let tried = Tried {
             called: called.clone(),
             failures: 0,
+            failed: now,
             over_limit: 0,
             window_began: now,
             braked: None,
@@ -163,15 +174,20 @@ impl Loops {
 }
 
 impl Tried {
-    fn went_badly(&mut self, ended: Ended, brake: &LoopBrake, now: MonoNs) -> Option<Looping> {
+    fn went_badly(&mut self, ended: Ended, brake: &LoopBrake, when: When) -> Option<Looping> {
+        let now = when.ended;
+        // Who had not heard of the last failure repeats nothing.
+        let is_repeated = self.failures == 0 || when.came >= self.failed;
         self.last = now;
         // Calls that were under way when the brake came say nothing new.
         if self.is_braked(now) {
             return None;
         }
         let looping = match ended {
+            Ended::Badly if !is_repeated => None,
             Ended::Badly => {
                 self.failures = self.failures.saturating_add(1);
+                self.failed = now;
                 (self.failures >= brake.failures).then_some(Looping::Failed(self.failures))
             }
             Ended::OverLimit => {

@@ -138,7 +138,11 @@ impl Came<'_> {
         facts.insert(RECORDS.into(), self.records.len().to_string());
         let Some(record) = self.records.first() else { return };
         for (name, value) in record {
-            if OF_EACH.contains(&name.as_str()) || OF_THE_SURFACE.contains(&name.as_str()) {
+            if OF_THE_SURFACE.contains(&name.as_str()) {
+                continue;
+            }
+            if OF_EACH.contains(&name.as_str()) {
+                facts.insert(format!("record: {name}"), OWN.to_owned());
                 continue;
             }
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -56,6 +56,10 @@ impl State {
 }
 
 impl Caller {
+    pub fn is_active(&self) -> bool {
+        self.state == State::Active
+    }
+
     /// `mobile-app`, or `mobile-app/batch (revoked)`.
     pub fn told(&self) -> String {
         let Self { client, profile, state, .. } = self;
@@ -141,7 +145,7 @@ impl Plan {
                 calls.push(call);
             }
         }
-        if calls.is_empty() && uncalled.is_empty() {
+        if calls.is_empty() {
             return Err(ParityError::NoTools);
         }
         let callers = callers(cast, only, now)?;

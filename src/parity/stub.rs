@@ -67,8 +67,9 @@ impl Stub {
         let stub = Self { address: listener.local_addr()?, state: Arc::default() };
         let serving = stub.clone();
         tokio::spawn(async move {
-            // What cannot be accepted is missed by who compares.
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                // What cannot be accepted is missed by who compares.
+                let Ok((stream, _)) = listener.accept().await else { continue };
                 let stub = serving.clone();
                 let service = service_fn(move |request| {
                     let stub = stub.clone();
@@ -99,7 +100,8 @@ impl Stub {
         let fields = parts.headers.iter();
         let mut fields: Vec<_> =
             fields.map(|(name, value)| (name.as_str().to_owned(), text_of(value))).collect();
-        fields.sort_unstable();
+        // Values of one name keep their order.
+        fields.sort_by(|(one, _), (other, _)| one.cmp(other));
         let received = Received {
             line: format!("{} {} {:?}", parts.method, parts.uri, parts.version),
             fields,

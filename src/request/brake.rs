@@ -6,13 +6,13 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::model::api::Operation;
-use crate::model::denial::{Advice, Denial, Refusal, Repeated};
+use crate::model::denial::{Advice, Denial, Failure, Refusal, Repeated};
 use crate::model::id::{ClientId, LimitName, PlanName};
-use crate::model::loops::{Called, Ended, LoopBrake, Looping};
+use crate::model::loops::{Called, Ended, LoopBrake, Looping, When};
 use crate::model::meter::Meter;
 use crate::model::plan::{Mode, Plan};
 use crate::model::record::Outcome;
-use crate::model::time::Now;
+use crate::model::time::{MonoNs, Now};
 
 use super::Seen;
 use super::classify::Found;
@@ -27,6 +27,8 @@ pub struct Watch {
     plan: Arc<Plan>,
     meter: Arc<Meter>,
     called: Called,
+    /// When the call came.
+    came: MonoNs,
     verdict: Verdict,
     told: Told,
 }
@@ -86,6 +88,7 @@ pub(super) fn check(
         plan: Arc::clone(plan),
         meter: Arc::clone(meter),
         called,
+        came: now.mono,
         verdict,
         told: Told::NotYet,
     }));
@@ -111,13 +114,14 @@ impl Watch {
             return None;
         }
         let brake = self.plan.brake()?;
+        let when = When { came: self.came, ended: now.mono };
         let mut cells = self.meter.lock();
         let looping = match ended {
             Ended::Aside => None,
             // Most calls: nothing is remembered of them, and nothing made.
-            Ended::Well => cells.loops_mut()?.tell(&self.called, ended, brake, now.mono),
+            Ended::Well => cells.loops_mut()?.tell(&self.called, ended, brake, when),
             Ended::Badly | Ended::OverLimit => {
-                cells.loops_or_new().tell(&self.called, ended, brake, now.mono)
+                cells.loops_or_new().tell(&self.called, ended, brake, when)
             }
         }?;
         drop(cells);
@@ -137,7 +141,11 @@ impl Watch {
 pub const fn ended(outcome: Outcome, status: u16) -> Ended {
     match outcome {
         Outcome::Denied(denial) => denied(denial),
-        Outcome::Failed(_) => Ended::Badly,
+        // The gate's own trouble, or its end.
+        Outcome::Failed(Failure::InternalError | Failure::Deadline) => Ended::Aside,
+        Outcome::Failed(
+            Failure::UpstreamUnreachable | Failure::UpstreamProtocol | Failure::UpstreamTimeout,
+        ) => Ended::Badly,
         Outcome::Allowed => match status {
             0 => Ended::Aside,
             1..=399 => Ended::Well,
@@ -158,6 +166,8 @@ const fn denied(denial: Denial) -> Ended {
         | Denial::CredentialConflict
         | Denial::ClientSuspended
         | Denial::TooManyUnauthenticated
+        // Whoever has a key that is held to other addresses could take its owner's calls away.
+        | Denial::AddressNotAllowed
         | Denial::AuditUnavailable
         | Denial::Overloaded => Ended::Aside,
         Denial::MalformedRequest
@@ -168,7 +178,6 @@ const fn denied(denial: Denial) -> Ended {
         | Denial::Misdirected
         | Denial::NotFound
         | Denial::MethodNotAllowed
-        | Denial::AddressNotAllowed
         | Denial::PolicyRefused
         | Denial::NotGranted
         | Denial::InsufficientScope => Ended::Badly,

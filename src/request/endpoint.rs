@@ -49,8 +49,8 @@ impl Entered {
 }
 
 /// The endpoint, where a request is for it, whichever method it has. Under other hosts than its own, where it has
-/// some, its path is an api's. Right below it are products; what else is there is an api's too, and where there is
-/// none, the endpoint's, so that only who is identified learns which products there are.
+/// some, its path is an api's. Right below it are products; what else is there is an api's, and where no api is, the
+/// endpoint's: there, only who is identified learns which products there are.
 pub fn at<'s>(snapshot: &'s Snapshot, host: &str, path: &str) -> Option<&'s Mcp> {
     let mcp = snapshot.policy.mcp.as_ref().filter(|mcp| path.starts_with(&*mcp.path))?;
     if let Some(name) = mcp.below(path)?

@@ -56,8 +56,11 @@ fn effect_of(query: &str) -> Result<Option<Effect>, Refusal> {
     let mut said = None;
     for parameter in query.trim_start_matches('?').split('&') {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if name != "readonly" {
+        if !name.eq_ignore_ascii_case("readonly") {
             continue;
+        }
+        if name != "readonly" {
+            return Err(malformed("readonly is written in small letters"));
         }
         let effect = match value {
             "true" => Some(Effect::Reads),
@@ -168,8 +171,13 @@ mod tests {
         check("?readonly=true", Some(Some(Effect::Reads)));
         check("?readonly=false", Some(None));
         check("?a=b&readonly=true&c", Some(Some(Effect::Reads)));
-        check("?READONLY=true", Some(None));
-        for bad in ["?readonly", "?readonly=", "?readonly=yes", "?readonly=true&readonly=true"] {
+        for bad in [
+            "?readonly",
+            "?readonly=",
+            "?readonly=yes",
+            "?READONLY=true",
+            "?readonly=true&readonly=true",
+        ] {
             check(bad, None);
         }
     }

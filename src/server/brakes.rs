@@ -11,10 +11,10 @@ use crate::inventory::Registry;
 use crate::inventory::actor::Actor;
 use crate::inventory::change::{Act, Change, Line, NewQuarantine};
 use crate::inventory::store::Asked;
-use crate::model::id::OperationId;
+use crate::model::id::{ClientId, OperationId};
 use crate::model::loops::{Called, Looping};
 use crate::model::plan::Mode;
-use crate::model::quarantine::Restriction;
+use crate::model::quarantine::{OPERATIONS_MAX, Restriction};
 use crate::model::time::UnixMicros;
 use crate::request::brake::Braked;
 
@@ -44,7 +44,9 @@ fn make_act(registry: &Registry, braked: Braked) {
     };
     let Ok(reason) = Line::parse(&told) else { return };
     let of = match (called, brake.mode) {
-        (Called::Operation(id), Mode::Enforced) if is_of_an_api(registry, &id) => {
+        (Called::Operation(id), Mode::Enforced)
+            if is_of_an_api(registry, &id) && has_room(registry, &client, asked.at) =>
+        {
             let micros = i64::try_from(brake.quarantine.as_micros()).unwrap_or(i64::MAX);
             let until = UnixMicros(asked.at.0.saturating_add(micros));
             let restrictions = vec![Restriction::Operation(id)];
@@ -62,6 +64,13 @@ fn make_act(registry: &Registry, braked: Braked) {
         (Called::NoMessage, _) => "what is no message of MCP".to_owned(),
     };
     registry.note(Act::loop_brake(&client, &of, brake.mode, reason), asked);
+}
+
+/// A client must not use up, by failing, the room that on-call needs.
+fn has_room(registry: &Registry, client: &ClientId, now: UnixMicros) -> bool {
+    let running = registry.running().load();
+    let held = running.inventory.clients.get(client).and_then(|client| client.quarantine.as_ref());
+    held.is_none_or(|held| held.in_force(now).count() < OPERATIONS_MAX / 2)
 }
 
 /// The gate's own are nobody's to take away for longer than the brake holds.

@@ -193,6 +193,11 @@ fn what_only_reads_calls_nothing_that_writes() {
         assert_eq!(record["denial"], "malformed_request", "{record}");
         assert_eq!(record["mcp"]["tool"], "lab_write", "{record}");
     }
+    // Who may not call it is told that, as by its own name.
+    let denied =
+        toolbox.gate.mcp(&toolbox.reader.text, &Era::Modern.call("call_read_operation", &write));
+    denied.expect_problem(403, "not_granted");
+    assert_eq!(toolbox.gate.record_of_answer(&denied)["operation"], "lab.write");
     assert!(toolbox.upstream.asked().is_empty());
 }
 
@@ -306,6 +311,21 @@ fn an_api_keeps_what_is_below_the_endpoint_but_for_products() {
     let response = toolbox.gate.call(&message.request(Some(&toolbox.full.text)));
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(toolbox.gate.record_of(&response)["operation"], "below.root");
+}
+
+/// What REST cannot reach no argument of a tool reaches either.
+#[test]
+fn a_value_does_not_lead_to_the_endpoint() {
+    let below = "[[api]]\nname = \"below\"\nbase_path = \"/\"\naccess = \"public\"\nupstream = \"recorder\"\n\
+                 [[api.operation]]\nid = \"one\"\nmethods = [\"GET\"]\npath = \"/{a}\"\n\
+                 [[api.operation]]\nid = \"two\"\nmethods = [\"GET\"]\npath = \"/mcp/{b}\"\n";
+    let toolbox = start("direct", below);
+    let ask = |tool: &str, arguments: Value| toolbox.ask(&Era::Modern.call(tool, &arguments));
+    ask("below_one", json!({ "a": "mcp" })).expect_error("leads to the MCP endpoint");
+    ask("below_two", json!({ "b": "reading" })).expect_error("leads to the MCP endpoint");
+    assert!(toolbox.upstream.asked().is_empty());
+    assert!(!ask("below_one", json!({ "a": "mcps" })).is_error());
+    assert!(!ask("below_two", json!({ "b": "other" })).is_error());
 }
 
 #[test]

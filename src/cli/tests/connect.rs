@@ -75,7 +75,7 @@ fn less_is_listed_where_it_is_asked_for() {
     let url = |more: &str| place.connect(more)["url"].as_str().expect("a text").to_owned();
     assert_eq!(url("--readonly"), "http://127.0.0.1:8080/mcp?readonly=true");
     assert_eq!(url("--product payments-all"), "http://127.0.0.1:8080/mcp/payments-all");
-    let both = "--url https://a.test/b --product payments-all --readonly";
+    let both = "--url https://a.test/b/ --product payments-all --readonly";
     assert_eq!(url(both), "https://a.test/b/payments-all?readonly=true");
     let (exit, told) = place.failure("client connect mobile-app --product payments-al");
     assert_eq!(exit, Exit::NotDone);

@@ -107,6 +107,10 @@ fn prepare(
     let path = prepared.target.path();
     let host = tool.host.as_deref().unwrap_or(&request.host);
     let bad = |text: &str| Err(BadArguments(text.to_owned()));
+    if endpoint::at(snapshot, host, path).is_some() {
+        // Over REST that is a message to the endpoint.
+        return bad("A value in the path leads to the MCP endpoint.");
+    }
     match endpoint::leads_to(snapshot, prepared.method.as_str(), (host, path), &tool.operation) {
         Leads::ToItsOperation => Ok(prepared),
         Leads::ToAnother => bad("A value in the path is the name of another operation."),

@@ -41,6 +41,8 @@ impl Lists {
         (visible, shown): (&[&Arc<Tool>], Shown),
         after: &str,
     ) -> Page {
+        // Those that stand for all are on one page.
+        let after = if shown == Shown::Search { "" } else { after };
         let begins = visible.partition_point(|tool| *tool.name <= *after);
         let rest = visible.get(begins..).unwrap_or_default();
         let key = Key { catalogue: catalogue.digest.clone(), tools: bits(catalogue, rest), shown };

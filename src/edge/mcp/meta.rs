@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pingora::Result;
 
+use crate::clock;
 use crate::mcp::envelope::ToolCall;
 use crate::mcp::json::read::Raw;
 use crate::mcp::meta::{self, Inner, Search};
@@ -12,6 +13,7 @@ use crate::mcp::outcome;
 use crate::model::denial::{Denial, Refusal};
 use crate::model::mcp::{MetaTool, Method};
 use crate::model::tool::{Output, Tool};
+use crate::request::authorize;
 use crate::request::endpoint::{Entered, Tried};
 use crate::request::limit::Admitted;
 
@@ -52,7 +54,10 @@ pub async fn serve(
                 };
             };
             serving.note_inner(meta, tool);
-            if let Err(bad) = meta::stands_for(meta, tool) {
+            // What is not granted is refused for that, as by its own name.
+            if let Err(bad) = meta::stands_for(meta, tool)
+                && is_granted(&entered, tool)
+            {
                 let tried = Tried::Tool(&tool.operation);
                 return call::unfit(serving, under, entered, (tried, to, &bad)).await;
             }
@@ -60,6 +65,15 @@ pub async fn serve(
             let call = ToolCall { name, arguments, progress_token: call.progress_token };
             call::serve(serving, under, entered, (&call, to)).await
         }
+    }
+}
+
+/// Whether it is neither a grant nor a scope that a call lacks: what lacks one now is refused under this snapshot
+/// whenever it is judged.
+fn is_granted(entered: &Entered, tool: &Tool) -> bool {
+    match authorize::may(entered.known(), &tool.operation, tool.effect(), clock::now()) {
+        Ok(_) => true,
+        Err(refusal) => !matches!(refusal.denial, Denial::NotGranted | Denial::InsufficientScope),
     }
 }
 

@@ -53,7 +53,9 @@ impl Draft<'_> {
         let ended: Vec<Restriction> =
             if operations.is_empty() { in_force.clone() } else { named.collect() };
         let missing = ended.iter().find(|restriction| !in_force.contains(restriction));
-        if ended.is_empty() || missing.is_some() {
+        // A brake that has no quarantine, of what is no operation, is given back with all.
+        let let_go = missing.is_none() && release(client, operations) == Released::Some;
+        if missing.is_some() || (ended.is_empty() && !let_go) {
             let of = missing.map(ToString::to_string);
             return Err(ChangeError::NotQuarantined { client: id.clone(), of });
         }
@@ -61,7 +63,6 @@ impl Draft<'_> {
         for restriction in &ended {
             self.tables.delete_quarantine(id, restriction)?;
         }
-        release(client, operations);
         let now = self.resolve(id)?;
         let after = describe::quarantine(&now, self.asked.at);
         let target = format!("client/{id}");
@@ -118,13 +119,23 @@ impl Draft<'_> {
 
 /// Lets the loop brake of the client's plans go too, or it would refuse what is given back. Where the change is then
 /// not made, the quarantine holds on.
-fn release(client: &Client, operations: &[OperationId]) {
+fn release(client: &Client, operations: &[OperationId]) -> Released {
+    let mut released = Released::Nothing;
     for profile in &client.profiles {
         let mut cells = profile.meter.lock();
-        let Some(loops) = cells.loops_mut() else { continue };
+        let Some(loops) = cells.loops_mut().filter(|loops| !loops.is_empty()) else { continue };
+        released = Released::Some;
         match operations {
             [] => loops.release(None),
             some => some.iter().for_each(|operation| loops.release(Some(operation))),
         }
     }
+    released
+}
+
+/// Whether a loop brake held anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Released {
+    Nothing,
+    Some,
 }

@@ -30,6 +30,8 @@ const HOLD_STILL: &str = "UPDATE quarantine SET per_s = 8640000 WHERE per_s < 86
 /// Gives every credential another secret: active, suspended, expired and revoked ones. And time decides nothing
 /// of what a quarantine leaves.
 pub fn renew_secrets(connection: &mut Connection) -> Result<Vec<NewKey>, StoreError> {
+    // What was hashed before does not stay in what the file no longer uses.
+    connection.pragma_update(None, "secure_delete", true)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let environment = Environment::default();
     let mut keys = Vec::new();

@@ -19,6 +19,11 @@ fn operation(n: usize) -> Called {
     Called::Operation(OperationId::parse_joined(&format!("lab.o{n}")).expect("a good id"))
 }
 
+/// Of a call that takes no time.
+const fn once(at: MonoNs) -> When {
+    When { came: at, ended: at }
+}
+
 const fn at(seconds: u64) -> MonoNs {
     MonoNs(seconds * 1_000_000_000)
 }
@@ -26,7 +31,7 @@ const fn at(seconds: u64) -> MonoNs {
 #[test]
 fn failures_in_a_row_brake_and_one_that_goes_well_begins_anew() {
     let (mut loops, brake, called) = (Loops::default(), brake(3, 100), operation(0));
-    let mut tell = |ended, seconds| loops.tell(&called, ended, &brake, at(seconds));
+    let mut tell = |ended, seconds| loops.tell(&called, ended, &brake, once(at(seconds)));
     for ended in [Ended::Badly, Ended::Badly, Ended::Well, Ended::Badly, Ended::Aside, Ended::Badly]
     {
         assert_eq!(tell(ended, 0), None);
@@ -42,10 +47,25 @@ fn failures_in_a_row_brake_and_one_that_goes_well_begins_anew() {
     assert_eq!(loops.braked(&Called::NoTool, at(6)), None);
 }
 
+/// Ten that fail together are one failure: nobody had heard of it.
+#[test]
+fn calls_that_were_under_way_together_repeat_nothing() {
+    let (mut loops, brake, called) = (Loops::default(), brake(3, 100), operation(0));
+    let mut tell = |came, ended| {
+        let when = When { came: at(came), ended: at(ended) };
+        loops.tell(&called, Ended::Badly, &brake, when)
+    };
+    for ended in 10..20 {
+        assert_eq!(tell(0, ended), None);
+    }
+    assert_eq!([tell(9, 21), tell(10, 22), tell(11, 23)], [None; 3]);
+    assert_eq!(tell(22, 24), Some(Looping::Failed(3)));
+}
+
 #[test]
 fn calls_over_the_limits_are_counted_in_windows_whatever_comes_between() {
     let (mut loops, brake, called) = (Loops::default(), brake(2, 3), operation(0));
-    let mut tell = |ended, seconds| loops.tell(&called, ended, &brake, at(seconds));
+    let mut tell = |ended, seconds| loops.tell(&called, ended, &brake, once(at(seconds)));
     // A window of ten seconds begins with the first.
     assert_eq!(
         [tell(Ended::OverLimit, 0), tell(Ended::Well, 1), tell(Ended::OverLimit, 9)],
@@ -59,23 +79,26 @@ fn calls_over_the_limits_are_counted_in_windows_whatever_comes_between() {
 fn nothing_is_remembered_of_what_goes_well_and_little_of_the_rest() {
     let (mut loops, brake) = (Loops::default(), brake(2, 3));
     for n in 0..10 {
-        loops.tell(&operation(n), Ended::Well, &brake, at(0));
-        loops.tell(&operation(n), Ended::Aside, &brake, at(0));
+        loops.tell(&operation(n), Ended::Well, &brake, once(at(0)));
+        loops.tell(&operation(n), Ended::Aside, &brake, once(at(0)));
     }
     assert!(loops.is_empty());
-    loops.tell(&operation(0), Ended::Badly, &brake, at(0));
-    loops.tell(&operation(0), Ended::Well, &brake, at(0));
+    loops.tell(&operation(0), Ended::Badly, &brake, once(at(0)));
+    loops.tell(&operation(0), Ended::Well, &brake, once(at(0)));
     assert!(loops.is_empty());
     let braked = Called::NoTool;
-    loops.tell(&braked, Ended::Badly, &brake, at(0));
-    loops.tell(&braked, Ended::Badly, &brake, at(0));
+    loops.tell(&braked, Ended::Badly, &brake, once(at(0)));
+    loops.tell(&braked, Ended::Badly, &brake, once(at(0)));
     for n in 0..1000 {
-        loops.tell(&operation(n), Ended::Badly, &brake, at(1));
+        loops.tell(&operation(n), Ended::Badly, &brake, once(at(1)));
     }
     assert_eq!(loops.len(), LOOPS_MAX);
     assert!(loops.braked(&braked, at(2)).is_some(), "what is braked is forgotten last");
     // The newest are still there: one more failure brakes.
-    assert_eq!(loops.tell(&operation(999), Ended::Badly, &brake, at(2)), Some(Looping::Failed(2)));
+    assert_eq!(
+        loops.tell(&operation(999), Ended::Badly, &brake, once(at(2))),
+        Some(Looping::Failed(2))
+    );
 }
 
 #[test]
@@ -83,7 +106,7 @@ fn an_operator_gives_back_one_or_all() {
     let (mut loops, brake) = (Loops::default(), brake(2, 3));
     let all = [operation(0), operation(1), Called::NoTool];
     for called in all.iter().chain(&all) {
-        loops.tell(called, Ended::Badly, &brake, at(0));
+        loops.tell(called, Ended::Badly, &brake, once(at(0)));
     }
     let held = |loops: &Loops| all.clone().map(|called| loops.braked(&called, at(1)).is_some());
     assert_eq!(held(&loops), [true; 3]);
@@ -154,7 +177,7 @@ proptest! {
             now = MonoNs(now.0 + gap_ms * 1_000_000);
             let was = loops.braked(&operation(of), now);
             prop_assert_eq!(was, reference(&histories[of], &brake, now));
-            let on = loops.tell(&operation(of), ended, &brake, now);
+            let on = loops.tell(&operation(of), ended, &brake, once(now));
             histories[of].push((ended, now));
             let is = reference(&histories[of], &brake, now);
             prop_assert_eq!(loops.braked(&operation(of), now), is);
