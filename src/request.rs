@@ -22,11 +22,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::model::api::{Api, Operation};
+use crate::model::api::{Api, Effect, Operation};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{CredentialId, OperationId, ProductName};
 use crate::model::meter::Wanted;
-use crate::model::quarantine::Effect;
 use crate::model::record::Caller;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;

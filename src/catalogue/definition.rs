@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Said;
-use crate::model::quarantine::Effect;
+use crate::model::api::Effect;
 
 /// One JSON object in one line: `serde_json` escapes every line break within a text.
 pub(super) fn definition(name: &str, method: &Method, said: &Said) -> String {

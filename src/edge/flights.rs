@@ -330,8 +330,8 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::model::api::Effect;
     use crate::model::denial::Denial;
-    use crate::model::quarantine::Effect;
 
     #[test]
     fn the_table_is_bounded_and_gives_places_back() {

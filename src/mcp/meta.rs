@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::mcp::json::plain_word;
 use crate::mcp::json::read::Raw;
+use crate::model::api::Effect;
 use crate::model::mcp::MetaTool;
-use crate::model::quarantine::Effect;
 use crate::model::tool::{Need, Tool};
 
 use super::arguments::BadArguments;

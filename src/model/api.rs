@@ -228,6 +228,23 @@ pub struct HostIndex {
     pub any: Vec<Arc<Api>>,
 }
 
+/// Whether a call only reads, as far as its method says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Effect {
+    Reads,
+    Writes,
+}
+
+impl Effect {
+    /// Of a method of HTTP. TRACE is safe too, and no read of anything.
+    pub fn of(method: &str) -> Self {
+        match method {
+            "GET" | "HEAD" | "OPTIONS" | "QUERY" => Self::Reads,
+            _ => Self::Writes,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use http::{HeaderName, Method};
 
-use super::api::Operation;
-use super::quarantine::Effect;
+use super::api::{Effect, Operation};
 
 mod changes;
 mod schema;

@@ -16,9 +16,8 @@ use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::model::api::CredentialLocation;
+use crate::model::api::{CredentialLocation, Effect};
 use crate::model::mcp::MetaTool;
-use crate::model::quarantine::Effect;
 
 use super::error::ParityError;
 use super::plan::{Call, Caller, Plan, Sequence, Step, Why};

@@ -69,7 +69,10 @@ impl Stub {
         tokio::spawn(async move {
             loop {
                 // What cannot be accepted is missed by who compares.
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let Ok((stream, _)) = listener.accept().await else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 let stub = serving.clone();
                 let service = service_fn(move |request| {
                     let stub = stub.clone();

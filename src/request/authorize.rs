@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::api::{Access, Api, Operation};
+use crate::model::api::{Access, Api, Effect, Operation};
 use crate::model::client::Profile;
 use crate::model::denial::{Advice, Denial, Refusal};
 use crate::model::id::{ProductName, Scope};
-use crate::model::quarantine::Effect;
 use crate::model::time::Now;
 
 use super::identify::{Identified, Known};

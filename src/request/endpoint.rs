@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use crate::model::api::{Api, Operation};
+use crate::model::api::{Api, Effect, Operation};
 use crate::model::denial::{Advice, ClientText, Denial, Refusal};
 use crate::model::loops::Called;
 use crate::model::mcp::{Mcp, Method};
-use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 

@@ -1,12 +1,11 @@
 //! The decision, told step by step: the stages of `decide`, called in its order, with a client's
 //! word in place of a credential and nothing charged.
 
-use crate::model::api::{Api, Operation};
+use crate::model::api::{Api, Effect, Operation};
 use crate::model::denial::Refusal;
 use crate::model::id::{ClientId, PlanName, ProductName, Scope};
 use crate::model::mcp::Mcp;
 use crate::model::plan::Plan;
-use crate::model::quarantine::Effect;
 use crate::model::shape::rules::Rules;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use ahash::AHashSet;
 
-use crate::model::api::Api;
+use crate::model::api::{Api, Effect};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{ApiName, ClientId, ProductName};
 use crate::model::mcp::{Mcp, Presentation, Shown};
 use crate::model::policy::Policy;
-use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 use crate::model::tool::{Catalogue, Tool};

@@ -2,10 +2,10 @@
 //! `authorize` asks, calls over a rate part of what `limit` charges. It holds wherever the client is known, in
 //! public apis too; what the gate answers itself reads.
 
-use crate::model::api::Operation;
+use crate::model::api::{Effect, Operation};
 use crate::model::client::Client;
 use crate::model::denial::{Advice, Denial, Refusal, Taken, Withheld};
-use crate::model::quarantine::{Effect, Quarantine, Slowed};
+use crate::model::quarantine::{Quarantine, Slowed};
 use crate::model::time::{Now, UnixMicros};
 
 use super::limit::gcra;

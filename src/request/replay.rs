@@ -11,10 +11,9 @@ pub use verdict::{Verdict, beyond_replay, compare};
 
 use std::sync::Arc;
 
-use crate::model::api::{Access, Api, Operation};
+use crate::model::api::{Access, Api, Effect, Operation};
 use crate::model::denial::{Denial, Refusal};
 use crate::model::id::{CredentialId, ProductName};
-use crate::model::quarantine::Effect;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use onegate::model::api::Effect;
 use onegate::model::client::{Client, Credential, Status};
 use onegate::model::denial::Denial;
 use onegate::model::id::OperationId;
 use onegate::model::key::PresentedKey;
-use onegate::model::quarantine::Effect;
 use onegate::model::time::UnixMicros;
 use onegate::request::{Call, Seen, still_permitted};
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onegate::model::api::Effect;
 use onegate::model::denial::{Advice, Denial, Refusal, Taken, Withheld};
 use onegate::model::id::OperationId;
-use onegate::model::quarantine::{CallRate, Effect, Quarantine, RateCell, Slowed};
+use onegate::model::quarantine::{CallRate, Quarantine, RateCell, Slowed};
 use onegate::model::time::{MonoNs, Now, UnixMicros};
 use onegate::request::{Call, Seen, still_permitted};
 use proptest::prelude::*;

@@ -1,10 +1,10 @@
 //! The rules of an api on the form of a request, and preflights: what is refused, in which order, and
 //! whose name the record has.
 
+use onegate::model::api::Effect;
 use onegate::model::denial::Denial;
 use onegate::model::id::OperationId;
 use onegate::model::key::PresentedKey;
-use onegate::model::quarantine::Effect;
 use onegate::request::{Call, Seen, still_permitted};
 
 use super::{World, now};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::mcp::json::push_text;
+use crate::model::api::Effect;
 use crate::model::mcp::MetaTool;
-use crate::model::quarantine::Effect;
 use crate::model::tool::Tool;
 
 /// Bytes of the names of apis that a description has.
